@@ -1,0 +1,40 @@
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+bool error_set(struct error *err, enum error_kind kind, const char *format, ...)
+{
+    va_list args;
+
+    err->kind = kind;
+    va_start(args, format);
+    vsnprintf(err->message, sizeof(err->message), format, args);
+    va_end(args);
+    return false;
+}
+
+bool error_prefix(struct error *err, const char *format, ...)
+{
+    char rest[ERROR_MESSAGE_BYTES];
+    va_list args;
+
+    memcpy(rest, err->message, sizeof(rest));
+    va_start(args, format);
+    int used = vsnprintf(err->message, sizeof(err->message), format, args);
+    va_end(args);
+    if (used >= 0 && (size_t)used < sizeof(err->message))
+        snprintf(err->message + used, sizeof(err->message) - (size_t)used, ": %s", rest);
+    return false;
+}
+
+const char *error_kind_name(enum error_kind kind)
+{
+    static const char *const names[] = {
+        [ERROR_NONE] = "none",     [ERROR_RETRY] = "retry", [ERROR_RECORD] = "record",
+        [ERROR_CONFIG] = "config", [ERROR_BUG] = "bug",
+    };
+
+    return names[kind];
+}

@@ -1,0 +1,40 @@
+/*
+ * What went wrong, said once, in a shape that tells the caller what to do.
+ *
+ * A function that can fail answers bool and takes a struct error last. The kind is not the cause but
+ * the remedy; the message is complete enough to be shown as it is, and names what the reader can do.
+ * Only the top of a role, the command line and the API turn an error into a log line, an exit code or
+ * an HTTP status. Out of memory is not an error here: it ends the process (see arena.h).
+ */
+#ifndef PGFORCE_BASE_ERROR_H
+#define PGFORCE_BASE_ERROR_H
+
+#include <stdbool.h>
+
+enum error_kind {
+    ERROR_NONE,
+    ERROR_RETRY,  /* the world is at fault: the same call may succeed later */
+    ERROR_RECORD, /* this record is at fault: go on with the others */
+    ERROR_CONFIG, /* the operator must act: repeating is useless */
+    ERROR_BUG,    /* we are at fault: stop loudly */
+};
+
+/* A message is cut, never overrun, at this many bytes, its end included. */
+enum { ERROR_MESSAGE_BYTES = 2048 };
+
+struct error {
+    enum error_kind kind;
+    char message[ERROR_MESSAGE_BYTES];
+};
+
+/* Always answers false, so that a failing function can end with `return error_set(...)`. */
+bool error_set(struct error *err, enum error_kind kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Puts "what: " in front of the message; answers false like error_set. */
+bool error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* "retry", "record", "config" or "bug": for log lines. */
+const char *error_kind_name(enum error_kind kind);
+
+#endif

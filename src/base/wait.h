@@ -1,0 +1,35 @@
+/*
+ * The one place where a process blocks.
+ *
+ * A role waits for one descriptor, for some time, or to be told to stop, and this says which of the
+ * three happened. Stop means SIGTERM or SIGINT, or that the supervisor that started us has died (its
+ * end of a pipe closes; PGFORCE_PARENT_FD names ours).
+ */
+#ifndef PGFORCE_BASE_WAIT_H
+#define PGFORCE_BASE_WAIT_H
+
+#include <poll.h>
+#include <stdbool.h>
+
+#include "base/error.h"
+
+enum wait_result {
+    WAIT_READY,
+    WAIT_TIMEOUT,
+    WAIT_STOP,
+};
+
+/* Installs the signal handlers and reads PGFORCE_PARENT_FD. Once per process. */
+bool wait_init(struct error *err);
+
+/* fd may be -1 to wait for time alone; events as poll's; timeout_ms -1 waits for ever. */
+enum wait_result wait_for(int fd, short events, int timeout_ms);
+
+/* Whether the process has been told to stop; never blocks. */
+bool wait_is_stopping(void);
+
+/* Readable for ever once the process has been told to stop, for libraries with a poll of their own
+ * (curl's multi interface). -1 before wait_init. */
+int wait_stop_fd(void);
+
+#endif
