@@ -1,9 +1,9 @@
 /*
  * Memory with one of two lifetimes: a role's run, or a unit of work.
  *
- * An arena hands out memory that is freed all at once, by a reset after each batch or request. Nothing
- * in it is freed alone, so nothing in it may own a foreign handle (PGresult, json_t, CURL). When memory
- * runs out the process ends with a message: no caller checks for NULL.
+ * An arena hands out memory that is freed all at once, by a reset after each batch or request.
+ * Nothing in it is freed alone, so nothing in it may own a foreign handle (PGresult, json_t, CURL).
+ * When memory runs out the process ends with a message: no caller checks for NULL.
  */
 #ifndef PGFORCE_BASE_ARENA_H
 #define PGFORCE_BASE_ARENA_H

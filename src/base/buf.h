@@ -1,8 +1,8 @@
 /*
  * A growing byte buffer with a limit that must be named when it is made.
  *
- * The text it holds always ends with a zero byte, so it can be read as a string. Passing the limit is
- * remembered, not fatal: appends after it do nothing, and buf_is_full says so once at the end.
+ * The text it holds always ends with a zero byte, so it can be read as a string. Passing the limit
+ * is remembered, not fatal: appends after it do nothing, and buf_is_full says so once at the end.
  */
 #ifndef PGFORCE_BASE_BUF_H
 #define PGFORCE_BASE_BUF_H

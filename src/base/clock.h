@@ -1,7 +1,7 @@
 /*
- * The two clocks. Deadlines and back-off use the monotonic one, which never jumps; the wall clock is
- * for display and for stamping what a reader will see. Decisions (src/sync) use neither: time comes to
- * them as an argument.
+ * The two clocks. Deadlines and back-off use the monotonic one, which never jumps; the wall clock
+ * is for display and for stamping what a reader will see. Decisions (src/sync) use neither: time
+ * comes to them as an argument.
  */
 #ifndef PGFORCE_BASE_CLOCK_H
 #define PGFORCE_BASE_CLOCK_H

@@ -1,10 +1,11 @@
 /*
  * What went wrong, said once, in a shape that tells the caller what to do.
  *
- * A function that can fail answers bool and takes a struct error last. The kind is not the cause but
- * the remedy; the message is complete enough to be shown as it is, and names what the reader can do.
- * Only the top of a role, the command line and the API turn an error into a log line, an exit code or
- * an HTTP status. Out of memory is not an error here: it ends the process (see arena.h).
+ * A function that can fail answers bool and takes a struct error last. The kind is not the cause
+ * but the remedy; the message is complete enough to be shown as it is, and names what the reader
+ * can do. Only the top of a role, the command line and the API turn an error into a log line, an
+ * exit code or an HTTP status. Out of memory is not an error here: it ends the process (see
+ * arena.h).
  */
 #ifndef PGFORCE_BASE_ERROR_H
 #define PGFORCE_BASE_ERROR_H

@@ -1,6 +1,6 @@
 /*
- * A position in PostgreSQL's write-ahead log: 64 bits, written as two hexadecimal halves, "16/B374D848".
- * 0 is no position (PostgreSQL's InvalidXLogRecPtr).
+ * A position in PostgreSQL's write-ahead log: 64 bits, written as two hexadecimal halves,
+ * "16/B374D848". 0 is no position (PostgreSQL's InvalidXLogRecPtr).
  */
 #ifndef PGFORCE_BASE_LSN_H
 #define PGFORCE_BASE_LSN_H

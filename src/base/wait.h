@@ -2,8 +2,8 @@
  * The one place where a process blocks.
  *
  * A role waits for one descriptor, for some time, or to be told to stop, and this says which of the
- * three happened. Stop means SIGTERM or SIGINT, or that the supervisor that started us has died (its
- * end of a pipe closes; PGFORCE_PARENT_FD names ours).
+ * three happened. Stop means SIGTERM or SIGINT, or that the supervisor that started us has died
+ * (its end of a pipe closes; PGFORCE_PARENT_FD names ours).
  */
 #ifndef PGFORCE_BASE_WAIT_H
 #define PGFORCE_BASE_WAIT_H

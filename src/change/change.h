@@ -1,10 +1,10 @@
 /*
  * A change, as every part of pgforce sees it: the joined view of proto/change.proto.
  *
- * On the wire a row refers to a relation by id and to its transaction by standing after Begin. Readers
- * get events whose transaction, relation and ordinal are already joined. The reader takes bytes as they
- * come (a CopyData message, a piece of a file) and refuses, by an error and never by a crash, what is
- * not a Batch. It knows nothing of PostgreSQL connections, files or JSON.
+ * On the wire a row refers to a relation by id and to its transaction by standing after Begin.
+ * Readers get events whose transaction, relation and ordinal are already joined. The reader takes
+ * bytes as they come (a CopyData message, a piece of a file) and refuses, by an error and never by
+ * a crash, what is not a Batch. It knows nothing of PostgreSQL connections, files or JSON.
  */
 #ifndef PGFORCE_CHANGE_CHANGE_H
 #define PGFORCE_CHANGE_CHANGE_H
@@ -131,8 +131,8 @@ struct change_reader *change_reader_new(void);
 void change_reader_free(struct change_reader *reader);
 
 /*
- * Gives the reader more bytes of the stream. It copies them, so they may end anywhere. What is left of
- * earlier bytes comes first. An event over 1 GB is refused (ERROR_RECORD).
+ * Gives the reader more bytes of the stream. It copies them, so they may end anywhere. What is left
+ * of earlier bytes comes first. An event over 1 GB is refused (ERROR_RECORD).
  */
 bool change_reader_feed(struct change_reader *reader, const void *data, size_t size_bytes,
                         struct error *err);
@@ -144,8 +144,9 @@ enum change_result {
 };
 
 /*
- * The next whole event. It and all it points to stay valid until the next call of change_reader_next
- * or change_reader_feed, but for relations and transactions, which stay until replaced.
+ * The next whole event. It and all it points to stay valid until the next call of
+ * change_reader_next or change_reader_feed, but for relations and transactions, which stay until
+ * replaced.
  */
 enum change_result change_reader_next(struct change_reader *reader, struct event *event,
                                       struct error *err);

@@ -67,7 +67,8 @@ static void an_error_carries_its_kind_and_the_way_it_came(void **state)
 
 static void positions_are_written_and_read_as_postgresql_does(void **state)
 {
-    static const char *const refused[] = {"", "1", "/1", "1/", "1/2x", "123456789/0", "g/0", " 1/2"};
+    static const char *const refused[] = {"",     "1",           "/1",  "1/",
+                                          "1/2x", "123456789/0", "g/0", " 1/2"};
     lsn_t lsn = 0;
 
     (void)state;
@@ -84,7 +85,7 @@ static void times_are_written_in_utc(void **state)
     (void)state;
     assert_string_equal(clock_format_utc(0).text, "1970-01-01T00:00:00.000000Z");
     assert_string_equal(clock_format_utc(-1).text, "1969-12-31T23:59:59.999999Z");
-    assert_string_equal(clock_format_utc(1795257630123456).text, "2026-11-21T10:00:30.123456Z");
+    assert_string_equal(clock_format_utc(1795255230123456).text, "2026-11-21T10:00:30.123456Z");
 }
 
 int main(void)
