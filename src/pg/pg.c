@@ -1,0 +1,286 @@
+#include "pg/pg.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+
+struct pg {
+    PGconn *conn;
+    char sqlstate[6];
+};
+
+/*
+ * synchronous_commit is set here because a role may carry `off`, and a crash could then lose
+ * entries that the slot has already confirmed.
+ */
+static const char *const session_settings = "set timezone = 'UTC';"
+                                            "set datestyle = 'ISO, YMD';"
+                                            "set intervalstyle = 'postgres';"
+                                            "set extra_float_digits = 1;"
+                                            "set bytea_output = 'hex';"
+                                            "set synchronous_commit = on;"
+                                            "set lock_timeout = '10s';"
+                                            "set search_path = pg_catalog;"
+                                            "set client_min_messages = warning;";
+
+/* What each class of SQLSTATE asks of us; the first match wins. Source: PostgreSQL, appendix A. */
+static const struct {
+    const char *prefix;
+    enum error_kind kind;
+} sqlstate_kinds[] = {
+    {"08", ERROR_RETRY},     /* connection */
+    {"28", ERROR_CONFIG},    /* authorization */
+    {"22", ERROR_RECORD},    /* data */
+    {"23", ERROR_RECORD},    /* constraint */
+    {"25006", ERROR_RETRY},  /* read-only: a standby, for now */
+    {"3D000", ERROR_CONFIG}, /* no such database */
+    {"3F000", ERROR_CONFIG}, /* no such schema */
+    {"40", ERROR_RETRY},     /* serialization, deadlock */
+    {"42501", ERROR_CONFIG}, /* privilege */
+    {"42P01", ERROR_CONFIG}, /* no such table */
+    {"42703", ERROR_CONFIG}, /* no such column */
+    {"42704", ERROR_CONFIG}, /* no such object: a slot, an origin */
+    {"53", ERROR_RETRY},     /* resources */
+    {"55", ERROR_RETRY},     /* in use, lock not available */
+    {"57", ERROR_RETRY},     /* shutdown, cancelled */
+    {"58", ERROR_RETRY},     /* the server's system */
+    {"P0001", ERROR_RECORD}, /* raised by a user's function */
+};
+
+static enum error_kind kind_of_sqlstate(const char *sqlstate)
+{
+    for (size_t i = 0; i < sizeof(sqlstate_kinds) / sizeof(sqlstate_kinds[0]); i++)
+        if (strncmp(sqlstate, sqlstate_kinds[i].prefix, strlen(sqlstate_kinds[i].prefix)) == 0)
+            return sqlstate_kinds[i].kind;
+    return ERROR_BUG;
+}
+
+/* libpq ends its messages with a line break; a log line must not have one. */
+static void trim_line_breaks(char *message)
+{
+    size_t length = strlen(message);
+
+    while (length > 0 && message[length - 1] == '\n')
+        message[--length] = '\0';
+    for (char *at = message; *at != '\0'; at++)
+        if (*at == '\n')
+            *at = ' ';
+}
+
+/*
+ * A refused connection has no SQLSTATE in libpq's interface, only its words. The server's own
+ * refusals about who we are need the operator; all else (down, starting, too many connections) may
+ * pass.
+ */
+static bool needs_operator(PGconn *conn)
+{
+    static const char *const signs[] = {"authentication", "does not exist", "no pg_hba.conf entry",
+                                        "must be superuser or replication role"};
+    const char *message = PQerrorMessage(conn);
+
+    if (conn == NULL || PQconnectionNeedsPassword(conn))
+        return true;
+    for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
+        if (strstr(message, signs[i]) != NULL && strstr(message, "FATAL") != NULL)
+            return true;
+    return strstr(message, "invalid connection option") != NULL ||
+           strstr(message, "missing \"=\"") != NULL || strstr(message, "invalid URI") != NULL ||
+           strstr(message, "invalid port") != NULL;
+}
+
+static bool set_connection_error(PGconn *conn, struct error *err)
+{
+    enum error_kind kind = needs_operator(conn) ? ERROR_CONFIG : ERROR_RETRY;
+
+    error_set(err, kind, "cannot connect to PostgreSQL: %s%s", PQerrorMessage(conn),
+              kind == ERROR_CONFIG ? " (check PGFORCE_DATABASE_URL)" : "");
+    trim_line_breaks(err->message);
+    return false;
+}
+
+/* Keywords after dbname win over the same ones inside url. */
+static struct pg *open_connection(const char *url, const char *application_name,
+                                  const char *replication, struct error *err)
+{
+    static const char *const keywords[] = {
+        "connect_timeout", "dbname",      "fallback_application_name",
+        "client_encoding", "replication", NULL};
+    const char *const values[] = {"10", url, application_name, "UTF8", replication, NULL};
+    struct pg *pg = memory_alloc(sizeof(*pg));
+
+    pg->conn = PQconnectdbParams(keywords, values, 1);
+    if (PQstatus(pg->conn) != CONNECTION_OK) {
+        set_connection_error(pg->conn, err);
+        pg_close(pg);
+        return NULL;
+    }
+    if (!pg_script(pg, session_settings, err)) {
+        pg_close(pg);
+        return NULL;
+    }
+    return pg;
+}
+
+struct pg *pg_open(const char *url, const char *application_name, struct error *err)
+{
+    return open_connection(url, application_name, "false", err);
+}
+
+struct pg *pg_open_replication(const char *url, const char *application_name, struct error *err)
+{
+    return open_connection(url, application_name, "database", err);
+}
+
+void pg_close(struct pg *pg)
+{
+    if (pg == NULL)
+        return;
+    PQfinish(pg->conn);
+    free(pg);
+}
+
+PGconn *pg_conn(struct pg *pg)
+{
+    return pg->conn;
+}
+
+const char *pg_sqlstate(const struct pg *pg)
+{
+    return pg->sqlstate;
+}
+
+bool pg_set_error(struct pg *pg, const PGresult *result, struct error *err)
+{
+    const char *sqlstate = result != NULL ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+    const char *hint = result != NULL ? PQresultErrorField(result, PG_DIAG_MESSAGE_HINT) : NULL;
+    const char *text = result != NULL ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+
+    if (sqlstate == NULL || text == NULL) {
+        pg->sqlstate[0] = '\0';
+        error_set(err, ERROR_RETRY, "lost the connection to PostgreSQL: %s",
+                  PQerrorMessage(pg->conn));
+    } else {
+        snprintf(pg->sqlstate, sizeof(pg->sqlstate), "%s", sqlstate);
+        error_set(err, kind_of_sqlstate(sqlstate), "PostgreSQL says: %s%s%s%s (SQLSTATE %s)", text,
+                  hint != NULL ? " (" : "", hint != NULL ? hint : "", hint != NULL ? ")" : "",
+                  sqlstate);
+    }
+    trim_line_breaks(err->message);
+    return false;
+}
+
+/* Hands the result on, or turns it into an error. */
+static PGresult *check_result(struct pg *pg, PGresult *result, struct error *err)
+{
+    switch (PQresultStatus(result)) {
+    case PGRES_COMMAND_OK:
+    case PGRES_TUPLES_OK:
+    case PGRES_COPY_IN:
+    case PGRES_COPY_OUT:
+    case PGRES_COPY_BOTH: pg->sqlstate[0] = '\0'; return result;
+    default:
+        pg_set_error(pg, result, err);
+        PQclear(result);
+        return NULL;
+    }
+}
+
+PGresult *pg_query(struct pg *pg, const char *sql, struct pg_params params, struct error *err)
+{
+    return check_result(
+        pg, PQexecParams(pg->conn, sql, params.count, NULL, params.values, NULL, NULL, 0), err);
+}
+
+bool pg_run(struct pg *pg, const char *sql, struct pg_params params, struct error *err)
+{
+    PGresult *result = pg_query(pg, sql, params, err);
+
+    PQclear(result);
+    return result != NULL;
+}
+
+PGresult *pg_simple(struct pg *pg, const char *sql, struct error *err)
+{
+    return check_result(pg, PQexec(pg->conn, sql), err);
+}
+
+bool pg_script(struct pg *pg, const char *sql, struct error *err)
+{
+    PGresult *result = pg_simple(pg, sql, err);
+
+    PQclear(result);
+    return result != NULL;
+}
+
+void pg_rollback(struct pg *pg)
+{
+    if (PQtransactionStatus(pg->conn) != PQTRANS_IDLE)
+        PQclear(PQexec(pg->conn, "rollback"));
+}
+
+int64_t pg_affected(const PGresult *result)
+{
+    return strtoll(PQcmdTuples((PGresult *)result), NULL, 10);
+}
+
+const char *pg_field(const PGresult *result, int row, int column)
+{
+    return PQgetisnull(result, row, column) ? NULL : PQgetvalue(result, row, column);
+}
+
+int64_t pg_field_int64(const PGresult *result, int row, int column)
+{
+    const char *text = pg_field(result, row, column);
+
+    return text != NULL ? strtoll(text, NULL, 10) : 0;
+}
+
+bool pg_field_bool(const PGresult *result, int row, int column)
+{
+    const char *text = pg_field(result, row, column);
+
+    return text != NULL && text[0] == 't';
+}
+
+lsn_t pg_field_lsn(const PGresult *result, int row, int column)
+{
+    const char *text = pg_field(result, row, column);
+    lsn_t lsn = 0;
+
+    return text != NULL && lsn_parse(text, &lsn) ? lsn : 0;
+}
+
+void pg_append_identifier(struct buf *buf, const char *name)
+{
+    buf_char(buf, '"');
+    for (; *name != '\0'; name++) {
+        if (*name == '"')
+            buf_char(buf, '"');
+        buf_char(buf, *name);
+    }
+    buf_char(buf, '"');
+}
+
+void pg_append_literal(struct buf *buf, const char *text)
+{
+    bool has_backslash = strchr(text, '\\') != NULL;
+
+    buf_text(buf, has_backslash ? " E'" : "'");
+    for (; *text != '\0'; text++) {
+        if (*text == '\'' || *text == '\\')
+            buf_char(buf, *text);
+        buf_char(buf, *text);
+    }
+    buf_char(buf, '\'');
+}
+
+struct pg_number pg_number(int64_t number)
+{
+    struct pg_number text;
+
+    snprintf(text.text, sizeof(text.text), "%" PRId64, number);
+    return text;
+}

@@ -1,0 +1,102 @@
+/*
+ * PostgreSQL as a client: a connection whose session we control, and queries with parameters.
+ *
+ * Every session gets the same settings (UTC, ISO dates, UTF-8, a search_path of pg_catalog alone,
+ * synchronous_commit on, a lock time-out), because what we write must not depend on how a role or a
+ * database happens to be configured. Parameters and results are text. Errors carry a kind chosen by
+ * SQLSTATE, so that callers never look at messages. It knows nothing of our tables.
+ */
+#ifndef PGFORCE_PG_PG_H
+#define PGFORCE_PG_PG_H
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/lsn.h"
+
+struct pg;
+
+/*
+ * url is anything libpq accepts (URI or key=value). application_name shows in pg_stat_activity.
+ * Answers NULL with ERROR_CONFIG where the operator must act (password, no such database), else
+ * ERROR_RETRY.
+ */
+struct pg *pg_open(const char *url, const char *application_name, struct error *err);
+
+/* The same in replication mode (replication=database): a walsender that also takes SQL. */
+struct pg *pg_open_replication(const char *url, const char *application_name, struct error *err);
+
+void pg_close(struct pg *pg);
+
+/* For LISTEN's socket and the COPY and replication protocols of this folder. */
+PGconn *pg_conn(struct pg *pg);
+
+/* SQLSTATE of the last failed query, five characters; "" if none. Valid until the next query. */
+const char *pg_sqlstate(const struct pg *pg);
+
+struct pg_params {
+    const char *const *values; /* NULL is null */
+    int count;
+};
+
+/* PG_PARAMS(a, b): parameters $1, $2 as text; PG_PARAMS() none. */
+#define PG_PARAMS(...)                                                                             \
+    (struct pg_params)                                                                             \
+    {                                                                                              \
+        .values = (const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL},                          \
+        .count = (int)(sizeof((const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL}) /            \
+                       sizeof(char *)) -                                                           \
+                 1                                                                                 \
+    }
+
+/* One statement. NULL on failure; else the result, to be cleared by the caller (PG_RESULT_AUTO). */
+PGresult *pg_query(struct pg *pg, const char *sql, struct pg_params params, struct error *err);
+
+/* The same for a statement whose result does not matter. */
+bool pg_run(struct pg *pg, const char *sql, struct pg_params params, struct error *err);
+
+/* Statements by the simple protocol: several of them, or replication commands. The last one's
+ * result. */
+PGresult *pg_simple(struct pg *pg, const char *sql, struct error *err);
+
+/* Several statements without parameters, as one implicit transaction unless they say otherwise. */
+bool pg_script(struct pg *pg, const char *sql, struct error *err);
+
+/* Rolls back whatever is open; for error paths, so it reports nothing. */
+void pg_rollback(struct pg *pg);
+
+/* Row counts of INSERT, UPDATE, DELETE, COPY. */
+int64_t pg_affected(const PGresult *result);
+
+/* Field access; NULL for null. The column must exist. */
+const char *pg_field(const PGresult *result, int row, int column);
+int64_t pg_field_int64(const PGresult *result, int row, int column); /* 0 for null */
+bool pg_field_bool(const PGresult *result, int row, int column);     /* false for null */
+lsn_t pg_field_lsn(const PGresult *result, int row, int column);     /* 0 for null */
+
+/* Appends "name", quoted always: unlike quote_ident, the answer does not depend on the server. */
+void pg_append_identifier(struct buf *buf, const char *name);
+
+/* Appends 'text' as a literal that does not depend on standard_conforming_strings. */
+void pg_append_literal(struct buf *buf, const char *text);
+
+/* Sets *err from a failed result of this connection (also COPY's and replication's). */
+bool pg_set_error(struct pg *pg, const PGresult *result, struct error *err);
+
+/* A number as text, for parameters: pg_number(7).text. */
+struct pg_number {
+    char text[24];
+};
+struct pg_number pg_number(int64_t number);
+
+static inline void pg_clear_result(PGresult **result)
+{
+    PQclear(*result);
+}
+#define PG_RESULT_AUTO __attribute__((cleanup(pg_clear_result)))
+
+#endif
