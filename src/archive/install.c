@@ -1,0 +1,148 @@
+#include "archive/install.h"
+
+#include <string.h>
+
+/* Embedded from sql/ at build time. */
+extern const char sql_database_001[];
+extern const char sql_connection_001[];
+
+static const char *const database_steps[] = {sql_database_001};
+static const char *const connection_steps[] = {sql_connection_001};
+
+enum {
+    DATABASE_VERSION = sizeof(database_steps) / sizeof(database_steps[0]),
+    CONNECTION_VERSION = sizeof(connection_steps) / sizeof(connection_steps[0]),
+};
+
+static bool run_in_schema(struct pg *pg, const char *schema_name, const char *sql,
+                          struct error *err)
+{
+    struct buf script BUF_AUTO;
+
+    buf_init(&script, 1 << 20);
+    buf_text(&script, "set local search_path = ");
+    pg_append_identifier(&script, schema_name);
+    buf_printf(&script, ", public;\n%s;\nset local search_path = pg_catalog", sql);
+    return pg_script(pg, script.data, err);
+}
+
+static bool create_schema(struct pg *pg, const char *schema_name, struct error *err)
+{
+    PGresult *found PG_RESULT_AUTO =
+        pg_query(pg, "select 1 from pg_namespace where nspname = $1", PG_PARAMS(schema_name), err);
+    struct buf sql BUF_AUTO;
+
+    if (found == NULL)
+        return false;
+    if (PQntuples(found) > 0)
+        return true;
+    buf_init(&sql, 4096);
+    buf_text(&sql, "create schema ");
+    pg_append_identifier(&sql, schema_name);
+    return pg_script(pg, sql.data, err);
+}
+
+/* 0 when nothing is installed yet. */
+static bool read_version(struct pg *pg, const char *sql, struct pg_params params, int *version,
+                         struct error *err)
+{
+    PGresult *exists PG_RESULT_AUTO =
+        pg_query(pg, "select to_regclass('pgforce.migration') is not null", PG_PARAMS(), err);
+
+    *version = 0;
+    if (exists == NULL)
+        return false;
+    if (!pg_field_bool(exists, 0, 0))
+        return true;
+
+    PGresult *result PG_RESULT_AUTO = pg_query(pg, sql, params, err);
+    if (result == NULL)
+        return false;
+    if (PQntuples(result) > 0)
+        *version = (int)pg_field_int64(result, 0, 0);
+    return true;
+}
+
+static bool refuse_newer(int found, int known, struct error *err)
+{
+    if (found <= known)
+        return true;
+    return error_set(err, ERROR_CONFIG,
+                     "the database was set up by a newer pgforce (version %d of its tables, this"
+                     " program knows %d): install that version",
+                     found, known);
+}
+
+static bool install_database(struct pg *pg, struct error *err)
+{
+    int version;
+
+    if (!read_version(pg, "select max(version) from pgforce.migration", PG_PARAMS(), &version,
+                      err) ||
+        !refuse_newer(version, DATABASE_VERSION, err) || !create_schema(pg, "pgforce", err))
+        return false;
+    for (; version < DATABASE_VERSION; version++) {
+        if (!run_in_schema(pg, "pgforce", database_steps[version], err) ||
+            !pg_run(pg, "insert into pgforce.migration (version) values ($1)",
+                    PG_PARAMS(pg_number(version + 1).text), err))
+            return error_prefix(err, "setting up the schema pgforce, step %d", version + 1);
+    }
+    return true;
+}
+
+static bool install_connection(struct pg *pg, const char *schema_name, struct error *err)
+{
+    int version;
+
+    if (!read_version(pg, "select version from pgforce.connection where schema_name = $1",
+                      PG_PARAMS(schema_name), &version, err) ||
+        !refuse_newer(version, CONNECTION_VERSION, err) || !create_schema(pg, schema_name, err))
+        return false;
+    for (; version < CONNECTION_VERSION; version++) {
+        if (!run_in_schema(pg, schema_name, connection_steps[version], err))
+            return error_prefix(err, "setting up the schema \"%s\", step %d", schema_name,
+                                version + 1);
+    }
+    return pg_run(pg,
+                  "insert into pgforce.connection (schema_name, version)"
+                  " values ($1, $2)"
+                  " on conflict (schema_name) do update set version = excluded.version",
+                  PG_PARAMS(schema_name, pg_number(version).text), err);
+}
+
+bool install_tables(struct pg *pg, const char *schema_name, struct error *err)
+{
+    return install_database(pg, err) && install_connection(pg, schema_name, err);
+}
+
+bool install_grants(struct pg *pg, const char *schema_name, const char *app_role, struct error *err)
+{
+    static const char *const statements[] = {
+        "grant usage on schema %schema to %role",
+        "grant select, insert, update, delete on all tables in schema %schema to %role",
+        "grant usage, select on all sequences in schema %schema to %role",
+        "alter default privileges in schema %schema"
+        " grant select, insert, update, delete on tables to %role",
+        "alter default privileges in schema %schema grant usage, select on sequences to %role",
+    };
+
+    for (size_t i = 0; i < sizeof(statements) / sizeof(statements[0]); i++) {
+        struct buf sql BUF_AUTO;
+
+        buf_init(&sql, 4096);
+        for (const char *at = statements[i]; *at != '\0'; at++) {
+            if (strncmp(at, "%schema", 7) == 0) {
+                pg_append_identifier(&sql, schema_name);
+                at += 6;
+            } else if (strncmp(at, "%role", 5) == 0) {
+                pg_append_identifier(&sql, app_role);
+                at += 4;
+            } else {
+                buf_char(&sql, *at);
+            }
+        }
+        if (!pg_script(pg, sql.data, err))
+            return error_prefix(err, "granting the schema \"%s\" to \"%s\"", schema_name, app_role);
+    }
+    return true;
+}

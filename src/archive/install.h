@@ -1,0 +1,22 @@
+/*
+ * The tables that pgforce owns: made and brought up to date by numbered SQL files.
+ *
+ * Two sets: the database's (schema pgforce, one for all connections) and each connection's (the
+ * mapped schema: _trigger_log and its kin). Every step runs in one transaction and is recorded;
+ * running it again changes nothing; a database newer than this binary is refused.
+ */
+#ifndef PGFORCE_ARCHIVE_INSTALL_H
+#define PGFORCE_ARCHIVE_INSTALL_H
+
+#include "base/error.h"
+#include "pg/pg.h"
+
+/* Inside the caller's transaction. */
+bool install_tables(struct pg *pg, const char *schema_name, struct error *err);
+
+/* Gives the application's role what Heroku Connect's credential has: all rows of the mapped schema.
+ */
+bool install_grants(struct pg *pg, const char *schema_name, const char *app_role,
+                    struct error *err);
+
+#endif

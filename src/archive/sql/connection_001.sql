@@ -1,0 +1,81 @@
+-- The mapped schema's own tables, Heroku Connect's names, columns and order; our four columns come
+-- last and are nullable. Run by install.c with search_path = the mapped schema.
+
+create table _trigger_log (
+    id serial primary key,
+    txid bigint,
+    created_at timestamptz default now(),
+    updated_at timestamptz default now(),
+    processed_at timestamptz,
+    processed_tx bigint,
+    state varchar(8),
+    action varchar(7),
+    table_name varchar(128),
+    record_id integer,
+    sfid varchar(18),
+    old text,
+    values text,
+    sf_result integer,
+    sf_message text,
+    commit_lsn pg_lsn,
+    seq integer,
+    commit_time timestamptz,
+    origin text
+);
+
+create index _trigger_log_idx_created_at on _trigger_log (created_at);
+create index _trigger_log_idx_state_id on _trigger_log (state, id);
+create index _trigger_log_idx_state_table_name on _trigger_log (state, table_name)
+    where state in ('NEW', 'PENDING');
+-- The second net against a change delivered twice.
+create unique index _trigger_log_idx_commit_lsn_seq on _trigger_log (commit_lsn, seq);
+create index _trigger_log_idx_table_name_record_id on _trigger_log (table_name, record_id)
+    where state in ('NEW', 'PENDING');
+
+create table _trigger_log_archive (
+    id integer primary key,
+    txid bigint,
+    created_at timestamptz,
+    updated_at timestamptz,
+    processed_at timestamptz,
+    processed_tx bigint,
+    state varchar(8),
+    action varchar(7),
+    table_name varchar(128),
+    record_id integer,
+    sfid varchar(18),
+    old text,
+    values text,
+    sf_result integer,
+    sf_message text,
+    commit_lsn pg_lsn,
+    seq integer,
+    commit_time timestamptz,
+    origin text
+);
+
+create index _trigger_log_archive_idx_created_at on _trigger_log_archive (created_at);
+create index _trigger_log_archive_idx_record_id on _trigger_log_archive (record_id);
+create index _trigger_log_archive_idx_state_table_name on _trigger_log_archive (state, table_name)
+    where state = 'FAILED';
+
+create table _hcmeta (
+    id serial primary key,
+    hcver integer,
+    org_id varchar(50),
+    details text
+);
+
+-- New entries wake the writer, whoever made them; so does setting an entry back to NEW by hand.
+create function tlog_notify_trigger() returns trigger language plpgsql as
+$$
+begin
+    perform pg_catalog.pg_notify(tg_table_schema || '.hc_trigger_log', 'ping');
+    return null;
+end
+$$;
+
+create trigger tlog_insert_trigger after insert on _trigger_log
+    for each statement execute function tlog_notify_trigger();
+create trigger tlog_requeue_trigger after update of state on _trigger_log
+    for each row when (new.state = 'NEW') execute function tlog_notify_trigger();

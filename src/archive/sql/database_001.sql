@@ -1,0 +1,102 @@
+-- What is ours alone, one schema for all connections of a database. Run by install.c in one
+-- transaction, with search_path = pgforce.
+
+create table migration (
+    version integer primary key,
+    applied_at timestamptz not null default now()
+);
+
+comment on table migration is 'Numbered changes of this schema that have been applied.';
+
+-- One connection: one organisation, one database schema, one slot.
+create table connection (
+    schema_name text primary key,
+    name text,
+    version integer not null,
+    state text not null default 'IDLE',
+    organization_id text,
+    instance_url text,
+    api_version text,
+    features jsonb not null default '{}',
+    created_at timestamptz not null default now()
+);
+
+-- Which object is which table. States are Heroku Connect's.
+create table mapping (
+    id bigint generated always as identity primary key,
+    schema_name text not null references connection on delete cascade,
+    object_name text not null,
+    table_name text not null,
+    state text not null default 'INITIAL',
+    state_description text,
+    access text not null check (access in ('read_only', 'read_write')),
+    polling_seconds integer not null default 600,
+    notify boolean not null default false,
+    max_daily_api_calls integer,
+    upsert_field text,
+    has_isdeleted boolean not null default true,
+    config jsonb not null,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    unique (schema_name, object_name),
+    unique (schema_name, table_name)
+);
+
+create table mapping_field (
+    mapping_id bigint not null references mapping on delete cascade,
+    position integer not null,
+    -- The name in the export: an API name, or Parent__Key__c for a reference by external id.
+    field_name text not null,
+    column_name text not null,
+    field_type text not null,
+    column_type text not null,
+    -- What SELECT names: 'Name', or 'Parent.Key__c'.
+    soql_path text not null,
+    is_createable boolean not null,
+    is_updateable boolean not null,
+    relationship_name text,
+    reference_object text,
+    reference_field text,
+    primary key (mapping_id, column_name)
+);
+
+-- Up to where the slot's changes are in the log. Updated in the transaction that writes the entries.
+create table progress (
+    schema_name text primary key references connection on delete cascade,
+    slot_name text not null,
+    system_identifier text not null,
+    timeline integer not null,
+    commit_end_lsn pg_lsn not null,
+    updated_at timestamptz not null default now()
+) with (fillfactor = 50);
+
+-- Up to where Salesforce's changes are in the table. Updated in the transaction that writes the rows.
+create table watermark (
+    mapping_id bigint primary key references mapping on delete cascade,
+    changes_up_to timestamptz,
+    deletes_up_to timestamptz,
+    -- The initial load goes on after this id; null when it is over.
+    load_after_id text,
+    is_loaded boolean not null default false,
+    polled_at timestamptz
+) with (fillfactor = 50);
+
+-- Writes on their way: the intent is committed before the first byte leaves.
+create table delivery (
+    schema_name text not null references connection on delete cascade,
+    log_id integer not null,
+    mapping_id bigint not null,
+    record_id integer not null,
+    action text not null,
+    state text not null check (state in ('SENDING', 'IN_DOUBT', 'RETRY')),
+    attempt integer not null default 1,
+    -- The unique identifier's value, by which a create whose answer is lost can be found again.
+    external_id text,
+    sfid text,
+    -- The record as it was sent.
+    body jsonb,
+    sent_at timestamptz not null default now(),
+    retry_at timestamptz,
+    message text,
+    primary key (schema_name, log_id)
+);
