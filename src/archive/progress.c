@@ -85,8 +85,8 @@ bool progress_store(struct pg *pg, const char *schema_name, lsn_t commit_end_lsn
  */
 static bool emit_marker(struct pg *pg, lsn_t *lsn, struct error *err)
 {
-    PGresult *result PG_RESULT_AUTO = pg_query(
-        pg, "select pg_logical_emit_message(true, 'pgforce.barrier', '')", PG_PARAMS(), err);
+    PGresult *result PG_RESULT_AUTO = pg_query(pg, "select pg_logical_emit_message(true, $1, '')",
+                                               PG_PARAMS(PROGRESS_BARRIER_PREFIX), err);
 
     if (result == NULL)
         return false;

@@ -37,6 +37,9 @@ bool progress_lock(struct pg *pg, const char *schema_name, lsn_t *commit_end_lsn
 bool progress_store(struct pg *pg, const char *schema_name, lsn_t commit_end_lsn,
                     struct error *err);
 
+/* The prefix of the logical messages that mark a barrier in the stream. */
+#define PROGRESS_BARRIER_PREFIX "pgforce.barrier"
+
 /*
  * Waits until every change committed before this call is in the log, so that the caller may compare
  * rows with it. ERROR_RETRY when the archive role does not get there within timeout_ms, or when the

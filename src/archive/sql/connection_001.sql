@@ -29,8 +29,9 @@ create index _trigger_log_idx_state_table_name on _trigger_log (state, table_nam
     where state in ('NEW', 'PENDING');
 -- The second net against a change delivered twice.
 create unique index _trigger_log_idx_commit_lsn_seq on _trigger_log (commit_lsn, seq);
-create index _trigger_log_idx_table_name_record_id on _trigger_log (table_name, record_id)
-    where state in ('NEW', 'PENDING');
+-- Finds a record's INSERT: what follows it needs its outcome, and the sfid it was given.
+create index _trigger_log_idx_inserts on _trigger_log (table_name, record_id)
+    where action = 'INSERT';
 
 create table _trigger_log_archive (
     id integer primary key,

@@ -1,0 +1,202 @@
+#include "archive/queue.h"
+
+#include "base/buf.h"
+
+enum { SQL_MAX_BYTES = 64 * 1024 };
+
+/* The log's name, for the statements below: SQL cannot take it as a parameter. */
+static void append_log(struct buf *sql, const char *schema_name)
+{
+    pg_append_identifier(sql, schema_name);
+    buf_text(sql, "._trigger_log");
+}
+
+/* Puts the log in place of each @. */
+static void format_sql(struct buf *sql, const char *schema_name, const char *format)
+{
+    struct buf log BUF_AUTO;
+
+    buf_init(&log, 1024);
+    append_log(&log, schema_name);
+    buf_init(sql, SQL_MAX_BYTES);
+    for (const char *at = format; *at != '\0'; at++) {
+        if (*at == '@')
+            buf_text(sql, log.data);
+        else
+            buf_char(sql, *at);
+    }
+}
+
+static const char *copy_field_text(const PGresult *result, int row, int column, struct arena *arena)
+{
+    const char *text = pg_field(result, row, column);
+
+    return text != NULL ? arena_strdup(arena, text) : NULL;
+}
+
+static void fill_entry(const PGresult *result, int row, struct arena *arena,
+                       struct queue_entry *entry)
+{
+    entry->log_id = pg_field_int64(result, row, 0);
+    entry->table_name = copy_field_text(result, row, 1, arena);
+    entry->record_id = (int32_t)pg_field_int64(result, row, 2);
+    entry->action = copy_field_text(result, row, 3, arena);
+    entry->state = copy_field_text(result, row, 4, arena);
+    entry->sfid = copy_field_text(result, row, 5, arena);
+    entry->values = copy_field_text(result, row, 6, arena);
+    entry->phase = copy_field_text(result, row, 7, arena);
+    entry->attempt = (int)pg_field_int64(result, row, 8);
+    entry->is_held = pg_field_bool(result, row, 9);
+    entry->external_id = copy_field_text(result, row, 10, arena);
+    entry->body = copy_field_text(result, row, 11, arena);
+    entry->sent_at_us = pg_field_int64(result, row, 12);
+}
+
+bool queue_take(struct pg *pg, const char *schema_name, int limit, struct arena *arena,
+                struct queue *queue, struct error *err)
+{
+    struct buf sql BUF_AUTO;
+
+    format_sql(&sql, schema_name,
+               "with taken as ("
+               " select id, table_name, record_id, action, state, sfid, \"values\""
+               " from @"
+               " where state in ('NEW', 'PENDING')"
+               " order by id"
+               " limit $2),"
+               " relevant as ("
+               " select * from taken"
+               " union all"
+               " select f.id, f.table_name, f.record_id, f.action, f.state, f.sfid, null"
+               " from @ f"
+               " where f.action = 'INSERT'"
+               " and f.state = 'FAILED'"
+               " and exists (select from taken t where t.table_name = f.table_name"
+               " and t.record_id = f.record_id and t.id > f.id))"
+               " select r.id, r.table_name, r.record_id, r.action, r.state,"
+               " coalesce(r.sfid, d.sfid, case when r.action <> 'INSERT' then"
+               " (select i.sfid from @ i where i.table_name = r.table_name"
+               " and i.record_id = r.record_id and i.action = 'INSERT' and i.state = 'SUCCESS'"
+               " and i.id < r.id"
+               " order by i.id desc limit 1) end),"
+               " r.\"values\", coalesce(d.state, ''), coalesce(d.attempt, 0),"
+               " coalesce(d.retry_at > clock_timestamp(), false), d.external_id, d.body,"
+               " (extract(epoch from d.sent_at) * 1000000)::bigint"
+               " from relevant r"
+               " left join pgforce.delivery d on d.schema_name = $1 and d.log_id = r.id"
+               " order by r.id");
+    PGresult *result PG_RESULT_AUTO =
+        pg_query(pg, sql.data, PG_PARAMS(schema_name, pg_number(limit).text), err);
+    if (result == NULL)
+        return error_prefix(err, "reading the log");
+
+    queue->count = (size_t)PQntuples(result);
+    queue->entries = arena_array(arena, struct queue_entry, queue->count);
+    for (size_t i = 0; i < queue->count; i++)
+        fill_entry(result, (int)i, arena, &queue->entries[i]);
+    return true;
+}
+
+bool queue_doubt_unfinished(struct pg *pg, const char *schema_name, int64_t *count,
+                            struct error *err)
+{
+    PGresult *result PG_RESULT_AUTO = pg_query(pg,
+                                               "update pgforce.delivery"
+                                               " set state = 'IN_DOUBT', retry_at = null"
+                                               " where schema_name = $1"
+                                               " and state = 'SENDING'",
+                                               PG_PARAMS(schema_name), err);
+
+    if (result == NULL)
+        return false;
+    *count = pg_affected(result);
+    return true;
+}
+
+bool queue_store_intents(struct pg *pg, const char *schema_name, const char *intents,
+                         struct error *err)
+{
+    struct buf sql BUF_AUTO;
+
+    if (!pg_run(pg,
+                "insert into pgforce.delivery as d"
+                " (schema_name, log_id, mapping_id, record_id, action, external_id, sfid, body,"
+                " state)"
+                " select $1, log_id, mapping_id, record_id, action, external_id, sfid, body,"
+                " 'SENDING'"
+                " from jsonb_to_recordset($2::jsonb) as i(log_id integer, mapping_id bigint,"
+                " record_id integer, action text, external_id text, sfid text, body jsonb)"
+                " on conflict (schema_name, log_id) do update"
+                " set state = 'SENDING', attempt = d.attempt + 1, sent_at = clock_timestamp(),"
+                " external_id = excluded.external_id, sfid = excluded.sfid, body = excluded.body,"
+                " retry_at = null",
+                PG_PARAMS(schema_name, intents), err))
+        return error_prefix(err, "storing what is about to be sent");
+    format_sql(&sql, schema_name,
+               "update @ l"
+               " set state = 'PENDING', updated_at = now()"
+               " from jsonb_to_recordset($1::jsonb) as i(log_id integer)"
+               " where l.id = i.log_id");
+    return pg_run(pg, sql.data, PG_PARAMS(intents), err);
+}
+
+static bool store_deliveries(struct pg *pg, const char *schema_name, const char *outcomes,
+                             struct error *err)
+{
+    return pg_run(pg,
+                  "delete from pgforce.delivery d"
+                  " using jsonb_to_recordset($2::jsonb) as o(log_id integer, phase text)"
+                  " where d.schema_name = $1"
+                  " and d.log_id = o.log_id"
+                  " and o.phase is null",
+                  PG_PARAMS(schema_name, outcomes), err) &&
+           pg_run(pg,
+                  "update pgforce.delivery d"
+                  " set state = o.phase, message = o.message,"
+                  " retry_at = clock_timestamp() + make_interval(secs => o.wait_ms / 1000.0)"
+                  " from jsonb_to_recordset($2::jsonb)"
+                  " as o(log_id integer, phase text, wait_ms bigint, message text)"
+                  " where d.schema_name = $1"
+                  " and d.log_id = o.log_id"
+                  " and o.phase is not null",
+                  PG_PARAMS(schema_name, outcomes), err);
+}
+
+bool queue_store_outcomes(struct pg *pg, const char *schema_name, const char *outcomes,
+                          struct error *err)
+{
+    struct buf sql BUF_AUTO;
+
+    format_sql(&sql, schema_name,
+               "update @ l"
+               " set state = o.state, sfid = coalesce(l.sfid, o.sfid), sf_message = o.message,"
+               " updated_at = now(),"
+               " processed_at = case when o.phase is null then clock_timestamp() end,"
+               " processed_tx = case when o.phase is null then txid_current() end"
+               " from jsonb_to_recordset($1::jsonb)"
+               " as o(log_id integer, state text, sfid text, message text, phase text)"
+               " where l.id = o.log_id");
+    if (!pg_run(pg, sql.data, PG_PARAMS(outcomes), err) ||
+        !store_deliveries(pg, schema_name, outcomes, err))
+        return error_prefix(err, "storing what came of the writes");
+    return true;
+}
+
+bool queue_next_due_ms(struct pg *pg, const char *schema_name, int64_t *wait_ms, struct error *err)
+{
+    PGresult *result PG_RESULT_AUTO =
+        pg_query(pg,
+                 "select (extract(epoch from min(coalesce(retry_at, now())) - clock_timestamp())"
+                 " * 1000)::bigint"
+                 " from pgforce.delivery"
+                 " where schema_name = $1"
+                 " and state in ('RETRY', 'IN_DOUBT')",
+                 PG_PARAMS(schema_name), err);
+
+    if (result == NULL)
+        return false;
+    *wait_ms = -1;
+    if (pg_field(result, 0, 0) != NULL)
+        *wait_ms = pg_field_int64(result, 0, 0) > 0 ? pg_field_int64(result, 0, 0) : 0;
+    return true;
+}

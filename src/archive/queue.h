@@ -1,0 +1,70 @@
+/*
+ * The log as a queue: what is to be sent, what is being sent, what came of it.
+ *
+ * An entry on its way has a row in pgforce.delivery, committed before the first byte leaves:
+ * SENDING while the request may be under way, IN_DOUBT when no verdict came back, RETRY when it was
+ * certainly not executed and waits for its time. All functions run in the caller's transaction, if
+ * one is open. It decides nothing.
+ */
+#ifndef PGFORCE_ARCHIVE_QUEUE_H
+#define PGFORCE_ARCHIVE_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "pg/pg.h"
+
+struct queue_entry {
+    int64_t log_id;
+    const char *table_name;
+    int32_t record_id;
+    const char *action;
+    const char *state;  /* NEW, PENDING or FAILED */
+    const char *sfid;   /* the entry's own, else the one its INSERT was given; NULL if unknown */
+    const char *values; /* hstore text; NULL for DELETE */
+    /* From pgforce.delivery; phase is "" where the entry has none. */
+    const char *phase;
+    int attempt;
+    bool is_held;            /* RETRY or IN_DOUBT, and its time has not come */
+    const char *external_id; /* the unique identifier it was sent with; NULL if none */
+    const char *body;        /* the record as it was sent, JSON; NULL for DELETE */
+    int64_t sent_at_us;
+};
+
+struct queue {
+    struct queue_entry *entries; /* by ascending log_id */
+    size_t count;
+};
+
+/*
+ * Up to limit entries that are NEW or PENDING, and the FAILED INSERTs of their records. The texts
+ * live in the arena.
+ */
+bool queue_take(struct pg *pg, const char *schema_name, int limit, struct arena *arena,
+                struct queue *queue, struct error *err);
+
+/* A crash while SENDING is doubt. For the start of the one process that sends. */
+bool queue_doubt_unfinished(struct pg *pg, const char *schema_name, int64_t *count,
+                            struct error *err);
+
+/*
+ * intents: a JSON array of {"log_id", "mapping_id", "record_id", "action", "external_id", "sfid",
+ * "body"}. The entries become PENDING, their deliveries SENDING with one attempt more.
+ */
+bool queue_store_intents(struct pg *pg, const char *schema_name, const char *intents,
+                         struct error *err);
+
+/*
+ * outcomes: a JSON array of {"log_id", "state", "sfid", "message"} with, for what is not settled,
+ * "phase" and "wait_ms". What is settled loses its delivery.
+ */
+bool queue_store_outcomes(struct pg *pg, const char *schema_name, const char *outcomes,
+                          struct error *err);
+
+/* How many milliseconds until the first held entry's time comes; -1 if none is held. */
+bool queue_next_due_ms(struct pg *pg, const char *schema_name, int64_t *wait_ms, struct error *err);
+
+#endif

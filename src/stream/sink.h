@@ -1,0 +1,26 @@
+/*
+ * Where a stream's changes go. A stream is one slot, one sink, one process.
+ *
+ * Calls come in order: open, (write | settle)*, close.
+ *
+ * settle makes durable whatever it can and answers up to where that is; the stream confirms exactly
+ * that. reached is the position before which the stream has given everything: the end of the last
+ * committed transaction or, when nothing is open, of a keepalive. Called inside an open
+ * transaction, settle answers the old position: half a transaction is never durable.
+ */
+#ifndef PGFORCE_STREAM_SINK_H
+#define PGFORCE_STREAM_SINK_H
+
+#include "base/error.h"
+#include "change/change.h"
+
+struct sink {
+    const char *name;
+    /* resume: where the stream has to begin; 0 lets the slot decide. */
+    bool (*open)(struct sink *sink, lsn_t *resume, struct error *err);
+    bool (*write)(struct sink *sink, const struct event *event, struct error *err);
+    bool (*settle)(struct sink *sink, lsn_t reached, lsn_t *durable, struct error *err);
+    void (*close)(struct sink *sink);
+};
+
+#endif

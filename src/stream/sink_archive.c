@@ -1,0 +1,258 @@
+/*
+ * The invariants of the archive:
+ *
+ *  1. A position is durable only when it stands in pgforce.progress, committed.
+ *  2. Entries and the progress that covers them are committed together, or not at all.
+ *  3. The progress row is locked and compared before anything is written: two archives cannot both
+ *     believe that they continue it.
+ *  4. A transaction whose commit ends at or before the progress is in the log already.
+ */
+#include "stream/sink_archive.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "archive/progress.h"
+#include "archive/trigger_log.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/wait.h"
+#include "pg/pg.h"
+
+/* An idle position is stored when it is this much further on: enough to let the server recycle WAL,
+ * rare enough not to make WAL itself. */
+enum { IDLE_STORE_BYTES = 1024 * 1024, IDLE_STORE_MS = 60 * 1000 };
+enum { ORIGIN_RETRY_MS = 200, ORIGIN_WAIT_MS = 30 * 1000 };
+
+struct sink_archive {
+    struct sink sink;
+    const char *url;
+    const char *schema_name;
+    struct pg *pg;
+    struct trigger_log *log;
+    lsn_t stored; /* the progress row, as this process committed it */
+    int64_t stored_at_ms;
+    bool has_open_batch;    /* our transaction and its COPY are open */
+    bool is_in_transaction; /* of the source */
+    bool is_skipping;       /* the source transaction is in the log already */
+    bool must_reload;       /* the mappings changed in this source transaction */
+    bool is_awaited;        /* somebody waits at a barrier for the progress to pass it */
+    int64_t entry_count;    /* of the open batch */
+};
+
+static struct sink_archive *self(struct sink *sink)
+{
+    return (struct sink_archive *)sink;
+}
+
+/* The origin of a killed archive is held until its back end notices: wait for a while. */
+static bool take_origin(struct sink_archive *archive, struct error *err)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + ORIGIN_WAIT_MS;
+
+    while (!pg_run(archive->pg,
+                   "select pg_replication_origin_session_setup('pgforce_archive_' || $1)",
+                   PG_PARAMS(archive->schema_name), err)) {
+        if (err->kind != ERROR_RETRY || clock_monotonic_ms() >= deadline_ms)
+            return error_prefix(err, "taking the archive's replication origin (does another"
+                                     " `pgforce archive` run for this schema?)");
+        if (wait_for(-1, 0, ORIGIN_RETRY_MS) == WAIT_STOP)
+            return error_set(err, ERROR_RETRY, "told to stop");
+    }
+    return true;
+}
+
+static bool open_archive(struct sink *sink, lsn_t *resume, struct error *err)
+{
+    struct sink_archive *archive = self(sink);
+    struct progress progress;
+
+    archive->pg = pg_open(archive->url, "pgforce archive", err);
+    if (archive->pg == NULL || !progress_load(archive->pg, archive->schema_name, &progress, err) ||
+        !take_origin(archive, err))
+        return false;
+    archive->log = trigger_log_new(archive->pg, archive->schema_name, err);
+    if (archive->log == NULL)
+        return false;
+    archive->stored = progress.commit_end_lsn;
+    archive->stored_at_ms = clock_monotonic_ms();
+    *resume = progress.commit_end_lsn;
+    return true;
+}
+
+static bool begin_transaction(struct sink_archive *archive, struct error *err)
+{
+    lsn_t found;
+
+    if (!pg_script(archive->pg, "begin", err) ||
+        !progress_lock(archive->pg, archive->schema_name, &found, err))
+        return false;
+    if (found == archive->stored)
+        return true;
+    return error_set(err, ERROR_RETRY,
+                     "the progress is %s where this process stored %s: another archive has written",
+                     lsn_format(found).text, lsn_format(archive->stored).text);
+}
+
+static bool begin_batch(struct sink_archive *archive, struct error *err)
+{
+    if (archive->has_open_batch)
+        return true;
+    if (!begin_transaction(archive, err) || !trigger_log_begin(archive->log, err))
+        return false;
+    archive->has_open_batch = true;
+    archive->entry_count = 0;
+    return true;
+}
+
+static bool is_mapping_table(const struct relation *relation)
+{
+    return strcmp(relation->schema, "pgforce") == 0 && strcmp(relation->table, "mapping") == 0;
+}
+
+static bool write_row(struct sink_archive *archive, const struct event *event, struct error *err)
+{
+    archive->must_reload = archive->must_reload || is_mapping_table(event->row.relation);
+    if (!trigger_log_wants(archive->log, event))
+        return true;
+    if (!begin_batch(archive, err))
+        return false;
+    archive->entry_count++;
+    return trigger_log_append(archive->log, event, err);
+}
+
+static bool refuse_withheld(const struct sink_archive *archive, const struct relation *relation,
+                            struct error *err)
+{
+    if (!relation->is_withheld || strcmp(relation->schema, archive->schema_name) != 0 ||
+        relation->table[0] == '_')
+        return true;
+    return error_set(err, ERROR_CONFIG,
+                     "changes of %s.%s are withheld: the archive's role may not read it (SELECT, or"
+                     " row security). Grant it and start again; nothing has been skipped",
+                     relation->schema, relation->table);
+}
+
+static void warn_of_truncate(const struct truncate *truncate)
+{
+    for (size_t i = 0; i < truncate->relation_count; i++)
+        log_warning("ignored TRUNCATE: the records stay in Salesforce",
+                    log_text("table", truncate->relations[i]->table));
+}
+
+/*
+ * The mappings are read from the table, not from the event: this is only the sign that they
+ * changed. At commit, so that what the transaction itself wrote is seen.
+ */
+static bool end_source_transaction(struct sink_archive *archive, struct error *err)
+{
+    archive->is_in_transaction = false;
+    archive->is_skipping = false;
+    if (!archive->must_reload)
+        return true;
+    archive->must_reload = false;
+    if (archive->has_open_batch && !trigger_log_end(archive->log, err))
+        return false;
+    if (!trigger_log_reload(archive->log, err))
+        return false;
+    return !archive->has_open_batch || trigger_log_begin(archive->log, err);
+}
+
+static bool write_event(struct sink *sink, const struct event *event, struct error *err)
+{
+    struct sink_archive *archive = self(sink);
+
+    switch (event->kind) {
+    case EVENT_BEGIN:
+        archive->is_in_transaction = true;
+        archive->is_skipping = event->transaction->end_lsn <= archive->stored;
+        return true;
+    case EVENT_RELATION: return refuse_withheld(archive, event->relation, err);
+    case EVENT_ROW: return archive->is_skipping || write_row(archive, event, err);
+    case EVENT_TRUNCATE: warn_of_truncate(&event->truncate); return true;
+    case EVENT_COMMIT: return end_source_transaction(archive, err);
+    case EVENT_GAP:
+        return error_set(err, ERROR_CONFIG, "the stream has a gap: %s", event->gap.reason);
+    case EVENT_MESSAGE:
+        if (strcmp(event->message.prefix, PROGRESS_BARRIER_PREFIX) == 0)
+            archive->is_awaited = true;
+        return true;
+    case EVENT_STREAM_START:
+    case EVENT_STREAM_STOP:
+    case EVENT_STREAM_ABORT: return true;
+    }
+    return true;
+}
+
+static bool store_progress(struct sink_archive *archive, lsn_t reached, struct error *err)
+{
+    if (!progress_store(archive->pg, archive->schema_name, reached, err) ||
+        !pg_script(archive->pg, "commit", err))
+        return false;
+    archive->stored = reached;
+    archive->stored_at_ms = clock_monotonic_ms();
+    archive->is_awaited = false;
+    return true;
+}
+
+static bool commit_batch(struct sink_archive *archive, lsn_t reached, struct error *err)
+{
+    archive->has_open_batch = false;
+    if (!trigger_log_end(archive->log, err) || !store_progress(archive, reached, err))
+        return false;
+    log_debug("archived", log_number("entries", archive->entry_count),
+              log_text("up_to", lsn_format(reached).text));
+    return true;
+}
+
+static bool is_worth_storing(const struct sink_archive *archive, lsn_t reached)
+{
+    return reached > archive->stored &&
+           (archive->is_awaited || reached - archive->stored >= IDLE_STORE_BYTES ||
+            clock_monotonic_ms() - archive->stored_at_ms >= IDLE_STORE_MS);
+}
+
+static bool settle_archive(struct sink *sink, lsn_t reached, lsn_t *durable, struct error *err)
+{
+    struct sink_archive *archive = self(sink);
+    bool is_ok = true;
+
+    if (archive->is_in_transaction)
+        is_ok = true;
+    else if (archive->has_open_batch)
+        is_ok = commit_batch(archive, reached, err);
+    else if (is_worth_storing(archive, reached))
+        is_ok = begin_transaction(archive, err) && store_progress(archive, reached, err);
+    *durable = archive->stored;
+    return is_ok;
+}
+
+static void close_archive(struct sink *sink)
+{
+    struct sink_archive *archive = self(sink);
+
+    trigger_log_free(archive->log);
+    pg_close(archive->pg);
+    archive->log = NULL;
+    archive->pg = NULL;
+}
+
+struct sink *sink_archive_new(const char *url, const char *schema_name)
+{
+    struct sink_archive *archive = memory_alloc(sizeof(*archive));
+
+    archive->sink = (struct sink){.name = "archive",
+                                  .open = open_archive,
+                                  .write = write_event,
+                                  .settle = settle_archive,
+                                  .close = close_archive};
+    archive->url = url;
+    archive->schema_name = schema_name;
+    return &archive->sink;
+}
+
+void sink_archive_free(struct sink *sink)
+{
+    free(sink);
+}

@@ -1,0 +1,17 @@
+/*
+ * The sink that writes the log: entries and progress in one transaction, under our own origin.
+ *
+ * It is the only writer of _trigger_log's captured entries and of the progress row, and a second
+ * one is refused by the server (an origin belongs to one session). A transaction that is already in
+ * the log is skipped, so delivery after a server's crash does no harm.
+ */
+#ifndef PGFORCE_STREAM_SINK_ARCHIVE_H
+#define PGFORCE_STREAM_SINK_ARCHIVE_H
+
+#include "stream/sink.h"
+
+/* url and schema_name must outlive the sink. Freed by sink_archive_free after close. */
+struct sink *sink_archive_new(const char *url, const char *schema_name);
+void sink_archive_free(struct sink *sink);
+
+#endif

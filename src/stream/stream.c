@@ -1,0 +1,203 @@
+/*
+ * The invariants of a stream:
+ *
+ *  1. A position is confirmed only if the sink answered it from settle: confirm_settled is the one
+ *     place that confirms.
+ *  2. A position handed to settle lies at a transaction's end, or at a keepalive's while no
+ * transaction is open: everything before it has been written to the sink.
+ *  3. The server hears from us at least every STATUS_INTERVAL_MS, also while one transaction goes
+ * on for hours, so that wal_sender_timeout never cuts a busy stream.
+ *  4. A stream begins where the sink says, and never at a position that the server moved in
+ * silence: the caller has verified the slot (slot.h) before.
+ */
+#include "stream/stream.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/wait.h"
+#include "change/change.h"
+
+enum { STATUS_INTERVAL_MS = 10 * 1000, SLOT_RETRY_MS = 200, IDLE_WAIT_MS = 1000 };
+
+struct stream {
+    const struct stream_options *options;
+    struct sink *sink;
+    struct replica *replica;
+    struct change_reader *reader;
+    lsn_t reached; /* everything before it has been given to the sink */
+    lsn_t durable; /* what the sink answered last */
+    bool is_in_transaction;
+    bool has_unsettled; /* something was written since the last settle */
+    int64_t settled_at_ms;
+    int64_t confirmed_at_ms;
+};
+
+struct stream_options stream_default_options(void)
+{
+    static const struct replica_option none[] = {{NULL, NULL}};
+
+    return (struct stream_options){
+        .application_name = "pgforce",
+        .plugin_options = none,
+        .settle_interval_ms = 1000,
+        .slot_wait_ms = 30 * 1000,
+    };
+}
+
+/* Messages outside a transaction and announcements leave the position alone. */
+static void follow_position(struct stream *stream, const struct event *event)
+{
+    if (event->kind == EVENT_BEGIN)
+        stream->is_in_transaction = true;
+    if (event->kind != EVENT_COMMIT)
+        return;
+    stream->is_in_transaction = false;
+    stream->reached = event->transaction->end_lsn;
+}
+
+static bool write_events(struct stream *stream, const struct replica_message *message,
+                         struct error *err)
+{
+    struct event event;
+
+    if (!change_reader_feed(stream->reader, message->data, message->size_bytes, err))
+        return false;
+    for (;;) {
+        switch (change_reader_next(stream->reader, &event, err)) {
+        case CHANGE_NEED: return true;
+        case CHANGE_ERROR: return error_prefix(err, "reading the stream");
+        case CHANGE_EVENT: break;
+        }
+        if (!stream->sink->write(stream->sink, &event, err))
+            return false;
+        stream->has_unsettled = true;
+        follow_position(stream, &event);
+    }
+}
+
+static bool confirm_settled(struct stream *stream, struct error *err)
+{
+    stream->confirmed_at_ms = clock_monotonic_ms();
+    return replica_confirm(stream->replica, stream->durable, err);
+}
+
+static bool settle(struct stream *stream, struct error *err)
+{
+    stream->settled_at_ms = clock_monotonic_ms();
+    if (!stream->sink->settle(stream->sink, stream->reached, &stream->durable, err))
+        return false;
+    stream->has_unsettled = stream->is_in_transaction;
+    return confirm_settled(stream, err);
+}
+
+static bool is_due(int64_t since_ms, int interval_ms)
+{
+    return clock_monotonic_ms() - since_ms >= interval_ms;
+}
+
+static bool take_keepalive(struct stream *stream, const struct replica_message *message,
+                           struct error *err)
+{
+    if (!stream->is_in_transaction && message->wal_end > stream->reached)
+        stream->reached = message->wal_end;
+    if (!stream->has_unsettled && !settle(stream, err))
+        return false;
+    return !message->is_reply_wanted || confirm_settled(stream, err);
+}
+
+/* One step; *is_over when the process was told to stop. */
+static bool step(struct stream *stream, bool *is_over, struct error *err)
+{
+    struct replica_message message;
+    bool can_settle = stream->has_unsettled && !stream->is_in_transaction;
+    int timeout_ms = can_settle ? 0 : IDLE_WAIT_MS;
+
+    switch (replica_receive(stream->replica, timeout_ms, &message, err)) {
+    case REPLICA_DATA:
+        if (!write_events(stream, &message, err))
+            return false;
+        break;
+    case REPLICA_KEEPALIVE: return take_keepalive(stream, &message, err);
+    case REPLICA_TIMEOUT:
+        if (can_settle)
+            return settle(stream, err);
+        break;
+    case REPLICA_STOP: *is_over = true; return true;
+    case REPLICA_END:
+        return error_set(err, ERROR_RETRY, "the server ended the stream: it is shutting down");
+    case REPLICA_ERROR: return false;
+    }
+    if (is_due(stream->settled_at_ms, stream->options->settle_interval_ms) &&
+        stream->has_unsettled && !settle(stream, err))
+        return false;
+    return !is_due(stream->confirmed_at_ms, STATUS_INTERVAL_MS) || confirm_settled(stream, err);
+}
+
+/* A slot is in use for a moment after its last reader was killed; longer means another process. */
+static bool start(struct stream *stream, lsn_t resume, struct error *err)
+{
+    const struct stream_options *options = stream->options;
+    int64_t deadline_ms = clock_monotonic_ms() + options->slot_wait_ms;
+    bool is_told = false;
+
+    for (;;) {
+        if (replica_start(stream->replica, options->slot_name, resume, options->plugin_options,
+                          err))
+            return true;
+        if (err->kind != ERROR_RETRY || clock_monotonic_ms() >= deadline_ms)
+            return error_prefix(err, "starting the slot \"%s\"", options->slot_name);
+        if (!is_told)
+            log_warning("waiting for the slot", log_text("slot", options->slot_name),
+                        log_text("reason", err->message));
+        is_told = true;
+        if (wait_for(-1, 0, SLOT_RETRY_MS) == WAIT_STOP)
+            return error_set(err, ERROR_RETRY, "told to stop while waiting for the slot \"%s\"",
+                             options->slot_name);
+    }
+}
+
+static bool connect_and_start(struct stream *stream, lsn_t resume, struct error *err)
+{
+    const struct stream_options *options = stream->options;
+
+    stream->replica = replica_open(options->url, options->application_name, err);
+    if (stream->replica == NULL)
+        return false;
+    if (options->with_temporary_slot &&
+        !replica_create_temporary_slot(stream->replica, options->slot_name, &resume, err))
+        return error_prefix(err, "making the temporary slot \"%s\"", options->slot_name);
+    stream->reached = resume;
+    stream->durable = resume;
+    stream->settled_at_ms = clock_monotonic_ms();
+    stream->confirmed_at_ms = stream->settled_at_ms;
+    return start(stream, resume, err);
+}
+
+static bool run_until_stopped(struct stream *stream, struct error *err)
+{
+    bool is_over = false;
+
+    while (!is_over)
+        if (!step(stream, &is_over, err))
+            return false;
+    return settle(stream, err);
+}
+
+bool stream_run(const struct stream_options *options, struct sink *sink, struct error *err)
+{
+    struct stream stream = {.options = options, .sink = sink, .reader = change_reader_new()};
+    lsn_t resume = 0;
+
+    bool is_ok = sink->open(sink, &resume, err) && connect_and_start(&stream, resume, err);
+    if (is_ok) {
+        log_info("streaming", log_text("slot", options->slot_name), log_text("sink", sink->name),
+                 log_text("from", lsn_format(stream.reached).text));
+        is_ok = run_until_stopped(&stream, err);
+    }
+    sink->close(sink);
+    replica_close(stream.replica);
+    change_reader_free(stream.reader);
+    return is_ok;
+}
