@@ -17,7 +17,7 @@ enum {
 static bool run_in_schema(struct pg *pg, const char *schema_name, const char *sql,
                           struct error *err)
 {
-    struct buf script BUF_AUTO;
+    struct buf script BUF_AUTO = {0};
 
     buf_init(&script, 1 << 20);
     buf_text(&script, "set local search_path = ");
@@ -30,7 +30,7 @@ static bool create_schema(struct pg *pg, const char *schema_name, struct error *
 {
     PGresult *found PG_RESULT_AUTO =
         pg_query(pg, "select 1 from pg_namespace where nspname = $1", PG_PARAMS(schema_name), err);
-    struct buf sql BUF_AUTO;
+    struct buf sql BUF_AUTO = {0};
 
     if (found == NULL)
         return false;
@@ -127,7 +127,7 @@ bool install_grants(struct pg *pg, const char *schema_name, const char *app_role
     };
 
     for (size_t i = 0; i < sizeof(statements) / sizeof(statements[0]); i++) {
-        struct buf sql BUF_AUTO;
+        struct buf sql BUF_AUTO = {0};
 
         buf_init(&sql, 4096);
         for (const char *at = statements[i]; *at != '\0'; at++) {

@@ -14,7 +14,7 @@ static void append_log(struct buf *sql, const char *schema_name)
 /* Puts the log in place of each @. */
 static void format_sql(struct buf *sql, const char *schema_name, const char *format)
 {
-    struct buf log BUF_AUTO;
+    struct buf log BUF_AUTO = {0};
 
     buf_init(&log, 1024);
     append_log(&log, schema_name);
@@ -50,12 +50,12 @@ static void fill_entry(const PGresult *result, int row, struct arena *arena,
     entry->external_id = copy_field_text(result, row, 10, arena);
     entry->body = copy_field_text(result, row, 11, arena);
     entry->sent_at_us = pg_field_int64(result, row, 12);
+    entry->was_in_doubt = pg_field_bool(result, row, 13);
 }
 
-bool queue_take(struct pg *pg, const char *schema_name, int limit, struct arena *arena,
-                struct queue *queue, struct error *err)
+bool queue_take(struct pg *pg, const char *schema_name, struct queue *queue, struct error *err)
 {
-    struct buf sql BUF_AUTO;
+    struct buf sql BUF_AUTO = {0};
 
     format_sql(&sql, schema_name,
                "with taken as ("
@@ -81,31 +81,33 @@ bool queue_take(struct pg *pg, const char *schema_name, int limit, struct arena 
                " order by i.id desc limit 1) end),"
                " r.\"values\", coalesce(d.state, ''), coalesce(d.attempt, 0),"
                " coalesce(d.retry_at > clock_timestamp(), false), d.external_id, d.body,"
-               " (extract(epoch from d.sent_at) * 1000000)::bigint"
+               " (extract(epoch from d.sent_at) * 1000000)::bigint,"
+               " coalesce(d.was_in_doubt, false)"
                " from relevant r"
                " left join pgforce.delivery d on d.schema_name = $1 and d.log_id = r.id"
                " order by r.id");
     PGresult *result PG_RESULT_AUTO =
-        pg_query(pg, sql.data, PG_PARAMS(schema_name, pg_number(limit).text), err);
+        pg_query(pg, sql.data, PG_PARAMS(schema_name, pg_number(queue->limit).text), err);
     if (result == NULL)
         return error_prefix(err, "reading the log");
 
     queue->count = (size_t)PQntuples(result);
-    queue->entries = arena_array(arena, struct queue_entry, queue->count);
+    queue->entries = arena_array(queue->arena, struct queue_entry, queue->count);
     for (size_t i = 0; i < queue->count; i++)
-        fill_entry(result, (int)i, arena, &queue->entries[i]);
+        fill_entry(result, (int)i, queue->arena, &queue->entries[i]);
     return true;
 }
 
 bool queue_doubt_unfinished(struct pg *pg, const char *schema_name, int64_t *count,
                             struct error *err)
 {
-    PGresult *result PG_RESULT_AUTO = pg_query(pg,
-                                               "update pgforce.delivery"
-                                               " set state = 'IN_DOUBT', retry_at = null"
-                                               " where schema_name = $1"
-                                               " and state = 'SENDING'",
-                                               PG_PARAMS(schema_name), err);
+    PGresult *result PG_RESULT_AUTO =
+        pg_query(pg,
+                 "update pgforce.delivery"
+                 " set state = 'IN_DOUBT', was_in_doubt = true, retry_at = null"
+                 " where schema_name = $1"
+                 " and state = 'SENDING'",
+                 PG_PARAMS(schema_name), err);
 
     if (result == NULL)
         return false;
@@ -116,7 +118,7 @@ bool queue_doubt_unfinished(struct pg *pg, const char *schema_name, int64_t *cou
 bool queue_store_intents(struct pg *pg, const char *schema_name, const char *intents,
                          struct error *err)
 {
-    struct buf sql BUF_AUTO;
+    struct buf sql BUF_AUTO = {0};
 
     if (!pg_run(pg,
                 "insert into pgforce.delivery as d"
@@ -153,6 +155,7 @@ static bool store_deliveries(struct pg *pg, const char *schema_name, const char 
            pg_run(pg,
                   "update pgforce.delivery d"
                   " set state = o.phase, message = o.message,"
+                  " was_in_doubt = d.was_in_doubt or o.phase = 'IN_DOUBT',"
                   " retry_at = clock_timestamp() + make_interval(secs => o.wait_ms / 1000.0)"
                   " from jsonb_to_recordset($2::jsonb)"
                   " as o(log_id integer, phase text, wait_ms bigint, message text)"
@@ -165,7 +168,7 @@ static bool store_deliveries(struct pg *pg, const char *schema_name, const char 
 bool queue_store_outcomes(struct pg *pg, const char *schema_name, const char *outcomes,
                           struct error *err)
 {
-    struct buf sql BUF_AUTO;
+    struct buf sql BUF_AUTO = {0};
 
     format_sql(&sql, schema_name,
                "update @ l"

@@ -28,6 +28,7 @@ struct queue_entry {
     /* From pgforce.delivery; phase is "" where the entry has none. */
     const char *phase;
     int attempt;
+    bool was_in_doubt;       /* an earlier attempt may have been executed */
     bool is_held;            /* RETRY or IN_DOUBT, and its time has not come */
     const char *external_id; /* the unique identifier it was sent with; NULL if none */
     const char *body;        /* the record as it was sent, JSON; NULL for DELETE */
@@ -35,16 +36,14 @@ struct queue_entry {
 };
 
 struct queue {
+    struct arena *arena;         /* given: where the entries and their texts live */
+    int limit;                   /* given: how many unsettled entries at most */
     struct queue_entry *entries; /* by ascending log_id */
     size_t count;
 };
 
-/*
- * Up to limit entries that are NEW or PENDING, and the FAILED INSERTs of their records. The texts
- * live in the arena.
- */
-bool queue_take(struct pg *pg, const char *schema_name, int limit, struct arena *arena,
-                struct queue *queue, struct error *err);
+/* Reads the entries that are NEW or PENDING, and the FAILED INSERTs of their records. */
+bool queue_take(struct pg *pg, const char *schema_name, struct queue *queue, struct error *err);
 
 /* A crash while SENDING is doubt. For the start of the one process that sends. */
 bool queue_doubt_unfinished(struct pg *pg, const char *schema_name, int64_t *count,

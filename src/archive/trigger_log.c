@@ -130,7 +130,7 @@ static uint64_t widen_xid(const struct trigger_log *log, uint32_t xid)
 
 bool trigger_log_begin(struct trigger_log *log, struct error *err)
 {
-    struct buf sql BUF_AUTO;
+    struct buf sql BUF_AUTO = {0};
 
     if (!read_current_xid(log, err))
         return false;
@@ -360,8 +360,8 @@ bool trigger_log_append(struct trigger_log *log, const struct event *event, stru
  */
 static bool ignore_deletes_of_unsent_rows(struct trigger_log *log, struct error *err)
 {
-    struct buf sql BUF_AUTO;
-    struct buf table BUF_AUTO;
+    struct buf sql BUF_AUTO = {0};
+    struct buf table BUF_AUTO = {0};
 
     buf_init(&table, 4096);
     pg_append_identifier(&table, log->schema_name);

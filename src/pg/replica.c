@@ -60,7 +60,7 @@ bool replica_identify(struct replica *replica, struct replica_system *system, st
 bool replica_create_temporary_slot(struct replica *replica, const char *slot_name,
                                    lsn_t *consistent_lsn, struct error *err)
 {
-    struct buf sql BUF_AUTO;
+    struct buf sql BUF_AUTO = {0};
 
     buf_init(&sql, 4096);
     buf_text(&sql, "CREATE_REPLICATION_SLOT ");
@@ -88,7 +88,7 @@ static void append_literal(struct buf *sql, const char *text)
 bool replica_start(struct replica *replica, const char *slot_name, lsn_t from_lsn,
                    const struct replica_option *options, struct error *err)
 {
-    struct buf sql BUF_AUTO;
+    struct buf sql BUF_AUTO = {0};
 
     buf_init(&sql, 1 << 20);
     buf_text(&sql, "START_REPLICATION SLOT ");

@@ -17,13 +17,12 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/wait.h"
+#include "pg/origin.h"
 #include "pg/pg.h"
 
 /* An idle position is stored when it is this much further on: enough to let the server recycle WAL,
  * rare enough not to make WAL itself. */
 enum { IDLE_STORE_BYTES = 1024 * 1024, IDLE_STORE_MS = 60 * 1000 };
-enum { ORIGIN_RETRY_MS = 200, ORIGIN_WAIT_MS = 30 * 1000 };
 
 struct sink_archive {
     struct sink sink;
@@ -46,23 +45,6 @@ static struct sink_archive *self(struct sink *sink)
     return (struct sink_archive *)sink;
 }
 
-/* The origin of a killed archive is held until its back end notices: wait for a while. */
-static bool take_origin(struct sink_archive *archive, struct error *err)
-{
-    int64_t deadline_ms = clock_monotonic_ms() + ORIGIN_WAIT_MS;
-
-    while (!pg_run(archive->pg,
-                   "select pg_replication_origin_session_setup('pgforce_archive_' || $1)",
-                   PG_PARAMS(archive->schema_name), err)) {
-        if (err->kind != ERROR_RETRY || clock_monotonic_ms() >= deadline_ms)
-            return error_prefix(err, "taking the archive's replication origin (does another"
-                                     " `pgforce archive` run for this schema?)");
-        if (wait_for(-1, 0, ORIGIN_RETRY_MS) == WAIT_STOP)
-            return error_set(err, ERROR_RETRY, "told to stop");
-    }
-    return true;
-}
-
 static bool open_archive(struct sink *sink, lsn_t *resume, struct error *err)
 {
     struct sink_archive *archive = self(sink);
@@ -70,7 +52,7 @@ static bool open_archive(struct sink *sink, lsn_t *resume, struct error *err)
 
     archive->pg = pg_open(archive->url, "pgforce archive", err);
     if (archive->pg == NULL || !progress_load(archive->pg, archive->schema_name, &progress, err) ||
-        !take_origin(archive, err))
+        !origin_take(archive->pg, "archive", archive->schema_name, err))
         return false;
     archive->log = trigger_log_new(archive->pg, archive->schema_name, err);
     if (archive->log == NULL)

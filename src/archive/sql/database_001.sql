@@ -90,6 +90,8 @@ create table delivery (
     action text not null,
     state text not null check (state in ('SENDING', 'IN_DOUBT', 'RETRY')),
     attempt integer not null default 1,
+    -- An earlier attempt may have been executed.
+    was_in_doubt boolean not null default false,
     -- The unique identifier's value, by which a create whose answer is lost can be found again.
     external_id text,
     sfid text,

@@ -1,0 +1,50 @@
+/*
+ * Salesforce's records into a mapped table: one page, one transaction, together with the watermark.
+ *
+ * A row equal to what is there is not written. A row whose record has local changes on their way is
+ * merged field by field (src/sync); one that somebody has locked, or whose own INSERT is under way,
+ * is held: the caller must read it again. Everything is written under the pull origin and so never
+ * captured. It asks Salesforce nothing.
+ */
+#ifndef PGFORCE_INBOUND_APPLY_H
+#define PGFORCE_INBOUND_APPLY_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "mapping/mapping.h"
+#include "pg/pg.h"
+
+struct apply_world {
+    struct pg *pg;      /* carries the pull origin */
+    struct pg *barrier; /* carries none; see progress_barrier */
+    const char *schema_name;
+    struct arena *arena; /* reset by the caller after each page */
+};
+
+struct apply_page {
+    const struct mapping *mapping;
+    const json_t *records; /* as a query answers them; IsDeleted true means deleted */
+    bool is_initial;       /* of the initial load: _hc_lastop stays null */
+    /* Inside the transaction, after the rows: stores the watermark. May be NULL. */
+    bool (*store)(void *context, struct pg *pg, struct error *err);
+    void *context;
+};
+
+struct apply_report {
+    int64_t inserted;
+    int64_t updated;
+    int64_t deleted;
+    int64_t merged;
+    int64_t held;    /* not applied: read them again */
+    int64_t refused; /* records with a value that no column takes; logged by id */
+};
+
+/* Adds to report. On false nothing of the page is applied. */
+bool apply_records(const struct apply_world *world, const struct apply_page *page,
+                   struct apply_report *report, struct error *err);
+
+#endif

@@ -1,0 +1,204 @@
+#include "inbound/pull.h"
+
+#include <poll.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/wait.h"
+#include "inbound/poll.h"
+#include "mapping/mapping.h"
+#include "pg/origin.h"
+#include "pg/pg.h"
+
+enum {
+    FAILED_RETRY_MS = 5 * 1000, /* a mapping whose poll failed for now */
+    HELD_RETRY_MS = 500,        /* rows that could not be applied yet */
+    IDLE_WAIT_MS = 60 * 1000,
+};
+
+/* When a mapping is due, kept from round to round by its id. */
+struct schedule {
+    int64_t mapping_id;
+    int64_t due_ms;
+};
+
+struct pull {
+    const struct pull_options *options;
+    struct pg *pg;
+    struct pg *barrier;
+    struct arena *mappings_arena;
+    struct arena *page_arena;
+    struct mapping_list mappings;
+    struct schedule *schedules; /* one per mapping */
+};
+
+/* Users' triggers fire on what we write and may count on the path Heroku Connect has. */
+static bool prepare_session(struct pull *pull, struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&sql, 4096);
+    buf_text(&sql, "set search_path = ");
+    pg_append_identifier(&sql, pull->options->schema_name);
+    buf_text(&sql, ", public; listen \"");
+    buf_printf(&sql, "%s.pgforce_mapping\"", pull->options->schema_name);
+    return pg_script(pull->pg, sql.data, err);
+}
+
+static bool open_pull(struct pull *pull, struct error *err)
+{
+    pull->pg = pg_open(pull->options->url, "pgforce pull", err);
+    if (pull->pg == NULL || !origin_take(pull->pg, "pull", pull->options->schema_name, err) ||
+        !prepare_session(pull, err))
+        return false;
+    pull->barrier = pg_open(pull->options->url, "pgforce pull barrier", err);
+    pull->mappings_arena = arena_new();
+    pull->page_arena = arena_new();
+    return pull->barrier != NULL;
+}
+
+static int64_t find_due_ms(const struct schedule *schedules, size_t count, int64_t mapping_id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (schedules[i].mapping_id == mapping_id)
+            return schedules[i].due_ms;
+    return 0;
+}
+
+/* Reads the mappings again; those known keep their time, new ones are due at once. */
+static bool load_mappings(struct pull *pull, struct error *err)
+{
+    struct arena *arena = arena_new();
+    struct mapping_list list;
+
+    if (!mapping_load_all(pull->pg, pull->options->schema_name, arena, &list, err)) {
+        arena_free(arena);
+        return false;
+    }
+    struct schedule *schedules = arena_array(arena, struct schedule, list.count);
+    for (size_t i = 0; i < list.count; i++) {
+        schedules[i].mapping_id = list.items[i].id;
+        schedules[i].due_ms = find_due_ms(pull->schedules, pull->mappings.count, list.items[i].id);
+    }
+    arena_free(pull->mappings_arena);
+    pull->mappings_arena = arena;
+    pull->mappings = list;
+    pull->schedules = schedules;
+    return true;
+}
+
+static bool read_mapping(struct pull *pull, const struct mapping *mapping,
+                         struct apply_report *report, struct error *err)
+{
+    struct poll poll = {
+        .world = {pull->pg, pull->barrier, pull->options->schema_name, pull->page_arena},
+        .session = pull->options->session,
+        .mapping = mapping,
+    };
+    bool is_loaded;
+
+    arena_reset(pull->page_arena);
+    if (!poll_is_loaded(&poll, &is_loaded, err))
+        return false;
+    return is_loaded ? poll_changes(&poll, report, err) : poll_load(&poll, report, err);
+}
+
+/* One mapping's trouble is its own, unless the database or the sign-in is what failed. */
+static bool note_failure(struct pull *pull, const struct mapping *mapping, struct error *err)
+{
+    struct error ignored;
+
+    if (PQstatus(pg_conn(pull->pg)) != CONNECTION_OK ||
+        PQstatus(pg_conn(pull->barrier)) != CONNECTION_OK)
+        return false;
+    log_warning("could not read", log_text("mapping", mapping->object_name),
+                log_text("kind", error_kind_name(err->kind)), log_text("reason", err->message));
+    if (err->kind != ERROR_RETRY)
+        mapping_set_state(pull->pg, mapping->id, "SYSTEM_ERROR", err->message, &ignored);
+    return err->kind != ERROR_BUG;
+}
+
+static bool run_due(struct pull *pull, size_t index, struct error *err)
+{
+    const struct mapping *mapping = &pull->mappings.items[index];
+    struct apply_report report = {0};
+    int64_t pause_ms = (int64_t)mapping->polling_seconds * 1000;
+
+    if (!read_mapping(pull, mapping, &report, err)) {
+        if (wait_is_stopping())
+            return true;
+        if (!note_failure(pull, mapping, err))
+            return false;
+        pause_ms = pause_ms < FAILED_RETRY_MS ? pause_ms : FAILED_RETRY_MS;
+    } else if (report.held > 0) {
+        pause_ms = HELD_RETRY_MS;
+    }
+    pull->schedules[index].due_ms = clock_monotonic_ms() + pause_ms;
+    return true;
+}
+
+static bool run_all_due(struct pull *pull, struct error *err)
+{
+    for (size_t i = 0; i < pull->mappings.count && !wait_is_stopping(); i++)
+        if (pull->schedules[i].due_ms <= clock_monotonic_ms() && !run_due(pull, i, err))
+            return false;
+    return true;
+}
+
+static int wait_ms(const struct pull *pull)
+{
+    int64_t soonest_ms = clock_monotonic_ms() + IDLE_WAIT_MS;
+
+    for (size_t i = 0; i < pull->mappings.count; i++)
+        if (pull->schedules[i].due_ms < soonest_ms)
+            soonest_ms = pull->schedules[i].due_ms;
+    int64_t left_ms = soonest_ms - clock_monotonic_ms();
+    return left_ms > 0 ? (int)left_ms : 0;
+}
+
+/* Whether the mappings have changed since they were read. */
+static bool drain_notifications(struct pull *pull)
+{
+    bool is_notified = false;
+    PGnotify *notify;
+
+    PQconsumeInput(pg_conn(pull->pg));
+    while ((notify = PQnotifies(pg_conn(pull->pg))) != NULL) {
+        is_notified = true;
+        PQfreemem(notify);
+    }
+    return is_notified;
+}
+
+static bool run_until_stopped(struct pull *pull, struct error *err)
+{
+    bool must_load = true;
+
+    while (!wait_is_stopping()) {
+        if (must_load && !load_mappings(pull, err))
+            return false;
+        if (!run_all_due(pull, err))
+            return false;
+        must_load = drain_notifications(pull);
+        if (!must_load &&
+            wait_for(PQsocket(pg_conn(pull->pg)), POLLIN, wait_ms(pull)) == WAIT_READY)
+            must_load = drain_notifications(pull);
+        if (PQstatus(pg_conn(pull->pg)) != CONNECTION_OK)
+            return pg_set_error(pull->pg, NULL, err);
+    }
+    return true;
+}
+
+bool pull_run(const struct pull_options *options, struct error *err)
+{
+    struct pull pull = {.options = options};
+    bool is_ok = open_pull(&pull, err) && run_until_stopped(&pull, err);
+
+    arena_free(pull.mappings_arena);
+    arena_free(pull.page_arena);
+    pg_close(pull.barrier);
+    pg_close(pull.pg);
+    return is_ok || wait_is_stopping();
+}

@@ -1,0 +1,220 @@
+/*
+ * pgforce: the command table.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/wait.h"
+#include "run/commands.h"
+#include "run/config.h"
+#include "run/exit_code.h"
+#include "run/roles.h"
+#include "run/setup.h"
+
+struct arguments {
+    int count;
+    char **texts;
+};
+
+struct command {
+    const char *name;
+    const char *usage; /* what comes after the name */
+    const char *help;
+    bool (*run)(const struct config *config, const struct arguments *arguments, struct error *err);
+    int least_arguments;
+    int most_arguments;
+    bool needs_database;
+    bool is_role; /* logs under its name, stops on SIGTERM */
+};
+
+static bool has_flag(const struct arguments *arguments, const char *flag)
+{
+    for (int i = 0; i < arguments->count; i++)
+        if (strcmp(arguments->texts[i], flag) == 0)
+            return true;
+    return false;
+}
+
+/* A flag that is not the one the command has is a mistake, not a file. */
+static bool refuse_other_flags(const struct arguments *arguments, const char *flag,
+                               struct error *err)
+{
+    for (int i = 0; i < arguments->count; i++)
+        if (strncmp(arguments->texts[i], "--", 2) == 0 && strcmp(arguments->texts[i], flag) != 0)
+            return error_set(err, ERROR_CONFIG, "unknown option %s (there is %s)",
+                             arguments->texts[i], flag);
+    return true;
+}
+
+static bool run_setup(const struct config *config, const struct arguments *arguments,
+                      struct error *err)
+{
+    struct setup_options options = {.accepts_gap = has_flag(arguments, "--accept-gap")};
+
+    if (has_flag(arguments, "--print-superuser-sql"))
+        return setup_print_superuser_sql(config, stdout, err);
+    if (!refuse_other_flags(arguments, "--accept-gap", err) || !setup_run(config, &options, err))
+        return false;
+    printf("schema %s is set up; next: pgforce import FILE, then pgforce run\n",
+           config->schema_name);
+    return true;
+}
+
+static bool run_import(const struct config *config, const struct arguments *arguments,
+                       struct error *err)
+{
+    return commands_import(config, arguments->texts[0], err);
+}
+
+static bool run_status(const struct config *config, const struct arguments *arguments,
+                       struct error *err)
+{
+    (void)arguments;
+    return commands_status(config, err);
+}
+
+static bool run_tail(const struct config *config, const struct arguments *arguments,
+                     struct error *err)
+{
+    (void)arguments;
+    return commands_tail(config, err);
+}
+
+static bool run_decode(const struct config *config, const struct arguments *arguments,
+                       struct error *err)
+{
+    (void)config;
+    return refuse_other_flags(arguments, "--mask", err) &&
+           commands_decode(arguments->texts[0], has_flag(arguments, "--mask"), err);
+}
+
+static bool run_all(const struct config *config, const struct arguments *arguments,
+                    struct error *err)
+{
+    (void)arguments;
+    return roles_run(config, err);
+}
+
+static bool run_archive(const struct config *config, const struct arguments *arguments,
+                        struct error *err)
+{
+    (void)arguments;
+    return roles_archive(config, err);
+}
+
+static bool run_push(const struct config *config, const struct arguments *arguments,
+                     struct error *err)
+{
+    (void)arguments;
+    return roles_push(config, err);
+}
+
+static bool run_pull(const struct config *config, const struct arguments *arguments,
+                     struct error *err)
+{
+    (void)arguments;
+    return roles_pull(config, err);
+}
+
+static bool run_help_config(const struct config *config, const struct arguments *arguments,
+                            struct error *err)
+{
+    (void)config;
+    (void)arguments;
+    (void)err;
+    config_print_markdown(stdout);
+    return true;
+}
+
+static const struct command commands[] = {
+    {"setup", "[--accept-gap | --print-superuser-sql]", "make the database ready", run_setup, 0, 1,
+     true, false},
+    {"import", "FILE", "map what a Heroku Connect export maps", run_import, 1, 1, true, false},
+    {"run", "", "run all roles under a supervisor", run_all, 0, 0, true, false},
+    {"archive", "", "the role that writes _trigger_log", run_archive, 0, 0, true, true},
+    {"push", "", "the role that sends _trigger_log to Salesforce", run_push, 0, 0, true, true},
+    {"pull", "", "the role that reads Salesforce", run_pull, 0, 0, true, true},
+    {"status", "", "what is mapped, what waits, how far it has come", run_status, 0, 0, true,
+     false},
+    {"tail", "", "print changes as they are committed", run_tail, 0, 0, true, true},
+    {"decode", "FILE [--mask]", "print a file of changes as JSON", run_decode, 1, 2, false, false},
+    {"config-table", "", "print the variables as a Markdown table", run_help_config, 0, 0, false,
+     false},
+};
+
+enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
+
+static void print_help(FILE *out)
+{
+    fputs("usage: pgforce COMMAND [ARGUMENTS]\n\ncommands:\n", out);
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        fprintf(out, "  %-8s %-38s %s\n", commands[i].name, commands[i].usage, commands[i].help);
+    fputs("\nvariables (any NAME can be NAME_FILE, the path of a file with the value):\n", out);
+    config_print_help(out);
+    fputs("\nexit codes: 0 done, 64 usage, 65 bad data, 70 bug, 75 failed for now, 78"
+          " configuration\n",
+          out);
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int fail(const struct command *command, const struct error *err)
+{
+    if (command->is_role)
+        log_error("stopped", log_text("kind", error_kind_name(err->kind)),
+                  log_text("reason", err->message));
+    else
+        fprintf(stderr, "pgforce: %s\n", err->message);
+    return (int)exit_code_of(err->kind);
+}
+
+static int run_command(const struct command *command, const struct arguments *arguments)
+{
+    struct config config;
+    struct error err = {0};
+
+    if (!config_load(&config, &err))
+        return fail(command, &err);
+    log_init(command->name, config.log_level, config.log_format);
+    if ((command->needs_database && !config_require_database(&config, &err)) ||
+        (command->is_role && !wait_init(&err)) || !command->run(&config, arguments, &err))
+        return fail(command, &err);
+    return EXIT_CODE_DONE;
+}
+
+static bool asks_for(const char *argument, const char *short_form, const char *long_form)
+{
+    return strcmp(argument, short_form) == 0 || strcmp(argument, long_form) == 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    const struct command *command = find_command(name);
+    struct arguments arguments = {argc - 2, argv + 2};
+
+    if (asks_for(name, "-?", "--help") || strcmp(name, "help") == 0) {
+        print_help(stdout);
+        return EXIT_CODE_DONE;
+    }
+    if (asks_for(name, "-V", "--version")) {
+        puts("pgforce " PGFORCE_VERSION);
+        return EXIT_CODE_DONE;
+    }
+    if (command == NULL) {
+        fprintf(stderr, "pgforce: unknown command \"%s\" (`pgforce --help` lists them)\n", name);
+        return EXIT_CODE_USAGE;
+    }
+    if (arguments.count < command->least_arguments || arguments.count > command->most_arguments) {
+        fprintf(stderr, "usage: pgforce %s %s\n", command->name, command->usage);
+        return EXIT_CODE_USAGE;
+    }
+    return run_command(command, &arguments);
+}

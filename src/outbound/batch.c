@@ -1,0 +1,82 @@
+#include "outbound/batch.h"
+
+#include <string.h>
+
+#include "archive/hstore.h"
+#include "sf/collections.h"
+
+static bool is_writable(const struct mapping_field *field, bool is_insert)
+{
+    if (field == NULL || field->is_system)
+        return false;
+    return is_insert ? field->is_createable : field->is_updateable;
+}
+
+/* A new record has its nulls already, and a checkbox is never null in Salesforce. */
+static bool is_left_out(const struct mapping_field *field, const char *text, bool is_insert)
+{
+    return text == NULL && (is_insert || strcmp(fieldtype_name(field->type), "boolean") == 0);
+}
+
+/* {"Parent__r": {"Key__c": value}}, or the whole reference as null. */
+static bool set_reference(json_t *record, const struct mapping_field *field, json_t *value)
+{
+    if (json_is_null(value))
+        return json_object_set_new(record, field->relationship_name, value) == 0;
+    return json_object_set_new(record, field->relationship_name,
+                               json_pack("{s:o}", field->reference_field, value)) == 0;
+}
+
+static bool set_field(json_t *record, const struct mapping_field *field, const char *text,
+                      struct arena *arena, struct error *err)
+{
+    json_t *value;
+
+    if (!fieldtype_to_json(field->type, text, arena, &value, err))
+        return error_prefix(err, "pgforce: %s", field->column_name);
+    bool is_set = field->relationship_name != NULL
+                      ? set_reference(record, field, value)
+                      : json_object_set_new(record, field->field_name, value) == 0;
+    return is_set ||
+           error_set(err, ERROR_RECORD, "pgforce: %s is not valid UTF-8", field->column_name);
+}
+
+static bool set_fields(const struct mapping *mapping, const struct queue_entry *entry,
+                       struct arena *arena, struct batch_record *record, struct error *err)
+{
+    bool is_insert = strcmp(entry->action, "INSERT") == 0;
+    struct hstore_pair *pairs;
+    size_t count;
+
+    if (!hstore_parse(entry->values != NULL ? entry->values : "", arena, &pairs, &count, err))
+        return error_prefix(err, "pgforce: the entry's values");
+    for (size_t i = 0; i < count; i++) {
+        const struct mapping_field *field = mapping_field_by_column(mapping, pairs[i].key);
+        const char *text = pairs[i].value;
+
+        if (!is_writable(field, is_insert) || is_left_out(field, text, is_insert))
+            continue;
+        if (!set_field(record->json, field, text, arena, err))
+            return false;
+        if (field == mapping->upsert)
+            record->external_id = text;
+        record->field_count++;
+    }
+    return true;
+}
+
+bool batch_make_record(const struct mapping *mapping, const struct queue_entry *entry,
+                       struct arena *arena, struct batch_record *record, struct error *err)
+{
+    *record = (struct batch_record){0};
+    if (strcmp(entry->action, "DELETE") == 0)
+        return true;
+    record->json = sf_record_new(mapping->object_name);
+    if (strcmp(entry->action, "UPDATE") == 0)
+        json_object_set_new(record->json, "id", json_string(entry->sfid));
+    if (set_fields(mapping, entry, arena, record, err))
+        return true;
+    json_decref(record->json);
+    record->json = NULL;
+    return false;
+}

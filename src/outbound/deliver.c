@@ -1,0 +1,292 @@
+#include "outbound/deliver.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "outbound/batch.h"
+#include "sf/collections.h"
+
+/* One entry on its way. */
+struct parcel {
+    const struct queue_entry *entry;
+    struct batch_record record;
+};
+
+/* One request, in step with a struct sf_batch. */
+struct shipment {
+    struct parcel *parcels;
+    size_t count;
+    json_t *records;
+    const char **ids;
+};
+
+struct delivery {
+    const struct deliver_world *world;
+    const struct deliver_group *group;
+    struct settle *settle;
+    struct deliver_report *report;
+    struct shipment *shipments;
+    struct sf_batch *batches;
+    size_t count;
+};
+
+static const enum delivery_error errors_of_outcomes[] = {
+    [SF_OUTCOME_SUCCESS] = DELIVERY_ERROR_NONE,
+    [SF_OUTCOME_ALREADY_DONE] = DELIVERY_ERROR_ALREADY_DONE,
+    [SF_OUTCOME_TRANSIENT] = DELIVERY_ERROR_TRANSIENT,
+    [SF_OUTCOME_CONFLICT] = DELIVERY_ERROR_CONFLICT,
+    [SF_OUTCOME_GONE] = DELIVERY_ERROR_GONE,
+    [SF_OUTCOME_AMBIGUOUS] = DELIVERY_ERROR_AMBIGUOUS,
+    [SF_OUTCOME_DATA] = DELIVERY_ERROR_DATA,
+    [SF_OUTCOME_REFERENCE_MISSING] = DELIVERY_ERROR_REFERENCE_MISSING,
+    [SF_OUTCOME_PERMISSION] = DELIVERY_ERROR_PERMISSION,
+    [SF_OUTCOME_SCHEMA] = DELIVERY_ERROR_SCHEMA,
+    [SF_OUTCOME_ORG_STOPPED] = DELIVERY_ERROR_ORG_STOPPED,
+    [SF_OUTCOME_SESSION] = DELIVERY_ERROR_SESSION,
+    [SF_OUTCOME_LIMIT] = DELIVERY_ERROR_LIMIT,
+    [SF_OUTCOME_TOO_LARGE] = DELIVERY_ERROR_TRANSIENT,
+    [SF_OUTCOME_ROLLED_BACK] = DELIVERY_ERROR_TRANSIENT,
+    [SF_OUTCOME_CURSOR_LOST] = DELIVERY_ERROR_UNKNOWN,
+    [SF_OUTCOME_UNKNOWN] = DELIVERY_ERROR_UNKNOWN,
+};
+
+static const enum delivery_fate fates[] = {
+    [SF_NOT_DONE] = DELIVERY_REFUSED,
+    [SF_ANSWERED] = DELIVERY_ANSWERED,
+    [SF_IN_DOUBT] = DELIVERY_UNKNOWN,
+};
+
+static const enum sf_write writes[] = {
+    [DELIVERY_INSERT] = SF_CREATE,
+    [DELIVERY_UPDATE] = SF_UPDATE,
+    [DELIVERY_DELETE] = SF_DELETE,
+};
+
+static void settle_unsent(struct delivery *delivery, const struct queue_entry *entry,
+                          enum delivery_state state, const char *message)
+{
+    struct settle_outcome outcome = {.verdict = {.todo = DELIVERY_SETTLE, .state = state},
+                                     .message = message};
+
+    delivery->report->failed += state == DELIVERY_FAILED;
+    settle_add(delivery->settle, delivery->group->mapping, entry, &outcome);
+}
+
+/* Makes the record; false when the entry needs no call, and has been settled. */
+static bool make_parcel(struct delivery *delivery, const struct queue_entry *entry,
+                        struct parcel *parcel)
+{
+    bool is_insert = delivery->group->action == DELIVERY_INSERT;
+    bool is_delete = delivery->group->action == DELIVERY_DELETE;
+    struct arena *arena = delivery->world->arena;
+    struct error err = {0};
+
+    if (!is_insert && entry->sfid == NULL) {
+        settle_unsent(delivery, entry, is_delete ? DELIVERY_IGNORED : DELIVERY_FAILED,
+                      "pgforce: the row has no sfid: Salesforce never had this record");
+        return false;
+    }
+    parcel->entry = entry;
+    if (!batch_make_record(delivery->group->mapping, entry, arena, &parcel->record, &err)) {
+        settle_unsent(delivery, entry, DELIVERY_FAILED, err.message);
+        return false;
+    }
+    if (is_insert || is_delete || parcel->record.field_count > 0)
+        return true;
+    json_decref(parcel->record.json);
+    settle_unsent(delivery, entry, DELIVERY_IGNORED,
+                  "pgforce: none of the changed columns can be written to Salesforce");
+    return false;
+}
+
+static void fill_shipment(struct delivery *delivery, const struct order_batch *batch)
+{
+    struct shipment *shipment = &delivery->shipments[delivery->count];
+    struct arena *arena = delivery->world->arena;
+
+    shipment->parcels = arena_array(arena, struct parcel, batch->count);
+    shipment->ids = arena_array(arena, const char *, batch->count);
+    shipment->records = json_array();
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct queue_entry *entry = &delivery->group->queue->entries[batch->entries[i]];
+        struct parcel *parcel = &shipment->parcels[shipment->count];
+
+        if (!make_parcel(delivery, entry, parcel))
+            continue;
+        shipment->ids[shipment->count++] = entry->sfid;
+        if (parcel->record.json != NULL)
+            json_array_append_new(shipment->records, parcel->record.json);
+    }
+    if (shipment->count > 0)
+        delivery->count++;
+    else
+        json_decref(shipment->records);
+}
+
+static void fill_batch(const struct delivery *delivery, size_t index)
+{
+    const struct shipment *shipment = &delivery->shipments[index];
+    struct sf_batch *batch = &delivery->batches[index];
+
+    batch->write = writes[delivery->group->action];
+    batch->records = delivery->group->action == DELIVERY_DELETE ? NULL : shipment->records;
+    batch->ids = shipment->ids;
+    batch->id_count = shipment->count;
+}
+
+static json_t *make_intent(const struct delivery *delivery, const struct parcel *parcel)
+{
+    json_t *intent = json_object();
+
+    json_object_set_new(intent, "log_id", json_integer(parcel->entry->log_id));
+    json_object_set_new(intent, "mapping_id", json_integer(delivery->group->mapping->id));
+    json_object_set_new(intent, "record_id", json_integer(parcel->entry->record_id));
+    json_object_set_new(intent, "action", json_string(parcel->entry->action));
+    if (parcel->record.external_id != NULL)
+        json_object_set_new(intent, "external_id", json_string(parcel->record.external_id));
+    if (parcel->entry->sfid != NULL)
+        json_object_set_new(intent, "sfid", json_string(parcel->entry->sfid));
+    if (parcel->record.json != NULL)
+        json_object_set(intent, "body", parcel->record.json);
+    return intent;
+}
+
+static bool store_intents(const struct delivery *delivery, struct error *err)
+{
+    const struct deliver_world *world = delivery->world;
+    json_t *intents = json_array();
+
+    for (size_t i = 0; i < delivery->count; i++)
+        for (size_t j = 0; j < delivery->shipments[i].count; j++)
+            json_array_append_new(intents,
+                                  make_intent(delivery, &delivery->shipments[i].parcels[j]));
+    char *text = json_dumps(intents, JSON_COMPACT);
+    json_decref(intents);
+    bool is_ok = pg_script(world->pg, "begin", err) &&
+                 queue_store_intents(world->pg, world->schema_name, text, err) &&
+                 pg_script(world->pg, "commit", err);
+    free(text);
+    if (!is_ok)
+        pg_rollback(world->pg);
+    return is_ok;
+}
+
+static const char *join_message(struct arena *arena, const char *code, const char *message)
+{
+    if (code == NULL || code[0] == '\0')
+        return message != NULL && message[0] != '\0' ? message : NULL;
+    return arena_printf(arena, "%s: %s", code, message != NULL ? message : "");
+}
+
+static struct delivery_attempt make_attempt(const struct delivery *delivery,
+                                            const struct sf_batch *batch,
+                                            const struct parcel *parcel,
+                                            const struct sf_row_result *row)
+{
+    const struct queue_entry *entry = parcel->entry;
+
+    return (struct delivery_attempt){
+        .action = delivery->group->action,
+        .fate = fates[batch->fate],
+        .is_success = row != NULL && row->outcome == SF_OUTCOME_SUCCESS,
+        .error = errors_of_outcomes[row != NULL ? row->outcome : batch->outcome],
+        .attempt = (uint32_t)entry->attempt + 1,
+        .has_unique_key = parcel->record.external_id != NULL,
+        .has_answered_id = row != NULL && row->id[0] != '\0',
+        .was_sent_before = entry->was_in_doubt,
+    };
+}
+
+static int64_t choose_wait_ms(const struct sf_batch *batch, const struct delivery_verdict *verdict,
+                              uint32_t attempt)
+{
+    int64_t wait_ms = delivery_backoff_ms(verdict->wait, attempt, drand48());
+    int64_t asked_ms = (int64_t)batch->retry_after_s * 1000;
+
+    return wait_ms > asked_ms ? wait_ms : asked_ms;
+}
+
+/* DUPLICATE_VALUE names the record that has our key in its message only. */
+static const char *answered_id(struct arena *arena, const struct sf_row_result *row)
+{
+    char id[SF_ID_BYTES];
+
+    if (row == NULL)
+        return NULL;
+    if (row->id[0] != '\0')
+        return row->id;
+    return sf_duplicate_value_id(row->message, id) ? arena_strdup(arena, id) : NULL;
+}
+
+static void judge(struct delivery *delivery, const struct sf_batch *batch,
+                  const struct parcel *parcel, const struct sf_row_result *row)
+{
+    struct arena *arena = delivery->world->arena;
+    struct delivery_attempt attempt = make_attempt(delivery, batch, parcel, row);
+    const char *id = answered_id(arena, row);
+
+    attempt.has_answered_id = id != NULL;
+    struct delivery_verdict verdict = delivery_judge(&attempt);
+    const char *words = row != NULL ? join_message(arena, row->code, row->message)
+                                    : join_message(arena, batch->code, batch->message);
+    struct settle_outcome outcome = {
+        .verdict = verdict,
+        .sfid = verdict.binds_id ? id : NULL,
+        .message = verdict.state == DELIVERY_SUCCESS ? NULL
+                   : words != NULL                   ? words
+                                                     : verdict.reason,
+        .is_from_salesforce = words != NULL,
+        .wait_ms = choose_wait_ms(batch, &verdict, attempt.attempt),
+    };
+
+    settle_add(delivery->settle, delivery->group->mapping, parcel->entry, &outcome);
+    delivery->report->sent++;
+    delivery->report->failed += verdict.state == DELIVERY_FAILED;
+    if (verdict.todo == DELIVERY_STOP_WRITES) {
+        delivery->report->must_stop = true;
+        delivery->report->message = outcome.message;
+    }
+}
+
+static void judge_all(struct delivery *delivery)
+{
+    for (size_t i = 0; i < delivery->count; i++)
+        for (size_t j = 0; j < delivery->shipments[i].count; j++) {
+            const struct sf_batch *batch = &delivery->batches[i];
+            bool has_results = batch->results != NULL && j < batch->result_count;
+
+            judge(delivery, batch, &delivery->shipments[i].parcels[j],
+                  has_results ? &batch->results[j] : NULL);
+        }
+}
+
+bool deliver_send(const struct deliver_world *world, const struct deliver_group *group,
+                  struct settle *settle, struct deliver_report *report, struct error *err)
+{
+    struct delivery delivery = {
+        .world = world,
+        .group = group,
+        .settle = settle,
+        .report = report,
+        .shipments = arena_array(world->arena, struct shipment, group->batch_count),
+        .batches = arena_array(world->arena, struct sf_batch, group->batch_count),
+    };
+    struct error call_error = {0};
+
+    for (size_t i = 0; i < group->batch_count; i++)
+        fill_shipment(&delivery, &group->batches[i]);
+    for (size_t i = 0; i < delivery.count; i++)
+        fill_batch(&delivery, i);
+
+    bool is_ok = delivery.count == 0 || store_intents(&delivery, err);
+    if (is_ok && delivery.count > 0) {
+        /* Each batch has its fate even when the call as a whole failed. */
+        sf_collection_write(world->session, delivery.batches, delivery.count, world->arena,
+                            &call_error);
+        judge_all(&delivery);
+    }
+    for (size_t i = 0; i < delivery.count; i++)
+        json_decref(delivery.shipments[i].records);
+    return is_ok;
+}

@@ -1,0 +1,53 @@
+/*
+ * Sends one group of batches, all of one mapping and one action, and gathers what came of it.
+ *
+ * The intent is committed before the first byte leaves; what cannot be sent at all (a value that
+ * Salesforce has no form for, an update of a record that never came to be) is settled without a
+ * call.
+ */
+#ifndef PGFORCE_OUTBOUND_DELIVER_H
+#define PGFORCE_OUTBOUND_DELIVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "archive/queue.h"
+#include "base/arena.h"
+#include "base/error.h"
+#include "mapping/mapping.h"
+#include "outbound/settle.h"
+#include "pg/pg.h"
+#include "sf/session.h"
+#include "sync/order.h"
+
+struct deliver_world {
+    struct pg *pg;
+    struct sf_session *session;
+    const char *schema_name;
+    struct arena *arena;
+};
+
+struct deliver_group {
+    const struct mapping *mapping;
+    enum delivery_action action;
+    const struct queue *queue;
+    const struct order_batch *batches; /* indexes into the queue */
+    size_t batch_count;
+};
+
+/* What the organisation as a whole answered. */
+struct deliver_report {
+    size_t sent;
+    size_t failed;
+    bool must_stop; /* it takes no writes: the operator must act; message says why */
+    const char *message;
+};
+
+/*
+ * False only when nothing was sent because the intent could not be stored. All that was sent has
+ * its outcome in settle, even when the process was told to stop meanwhile.
+ */
+bool deliver_send(const struct deliver_world *world, const struct deliver_group *group,
+                  struct settle *settle, struct deliver_report *report, struct error *err);
+
+#endif

@@ -1,0 +1,284 @@
+#include "outbound/doubt.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/buf.h"
+#include "sf/rest.h"
+#include "sf/soql.h"
+#include "sync/delivery.h"
+
+/* Keys per query: URLs end at 16 KB. */
+enum { KEYS_PER_QUERY = 100, SOQL_MAX_BYTES = 64 * 1024 };
+
+/* Between our clock, by which sent_at is known, and Salesforce's CreatedDate. */
+static const int64_t CLOCK_SLACK_US = INT64_C(300) * 1000 * 1000;
+
+/* A record that was read back; it belongs to at most one entry. */
+struct found {
+    const char *sfid;
+    const char *key; /* the unique identifier's value; NULL if none */
+    json_t *json;    /* owned by the page */
+    bool is_taken;
+};
+
+struct search {
+    const struct doubt_world *world;
+    const struct doubt_entries *doubts;
+    json_t *records; /* all pages together */
+    struct found *found;
+    size_t found_count;
+};
+
+static bool is_insert(const struct queue_entry *entry)
+{
+    return strcmp(entry->action, "INSERT") == 0;
+}
+
+/* The value of a field in a record, sent or read: nested where it goes through a relationship. */
+static json_t *record_value(json_t *record, const struct mapping_field *field)
+{
+    if (field->relationship_name == NULL)
+        return json_object_get(record, field->field_name);
+    return json_object_get(json_object_get(record, field->relationship_name),
+                           field->reference_field);
+}
+
+static bool same_value(const struct search *search, const struct mapping_field *field,
+                       const json_t *sent, const json_t *read)
+{
+    const char *sent_text = NULL;
+    const char *read_text = NULL;
+    struct error ignored;
+
+    if (!fieldtype_from_json(field->type, sent, search->world->arena, &sent_text, &ignored) ||
+        !fieldtype_from_json(field->type, read, search->world->arena, &read_text, &ignored))
+        return false;
+    if (sent_text == NULL || read_text == NULL)
+        return sent_text == read_text;
+    return strcmp(sent_text, read_text) == 0;
+}
+
+/* Whether a record holds every value that the entry sent. */
+static bool equals_sent(const struct search *search, const struct queue_entry *entry,
+                        json_t *record)
+{
+    const struct mapping *mapping = search->doubts->mapping;
+    json_t *body = entry->body != NULL ? json_loads(entry->body, 0, NULL) : NULL;
+    bool is_equal = body != NULL;
+
+    for (size_t i = 0; is_equal && i < mapping->field_count; i++) {
+        json_t *sent = record_value(body, &mapping->fields[i]);
+
+        if (sent != NULL && !mapping->fields[i].is_system)
+            is_equal = same_value(search, &mapping->fields[i], sent,
+                                  record_value(record, &mapping->fields[i]));
+    }
+    json_decref(body);
+    return is_equal;
+}
+
+static void append_select(const struct search *search, struct buf *soql)
+{
+    const struct mapping *mapping = search->doubts->mapping;
+
+    buf_text(soql, "select ");
+    for (size_t i = 0; i < mapping->field_count; i++)
+        buf_printf(soql, "%s%s", i > 0 ? ", " : "", mapping->fields[i].soql_path);
+    buf_printf(soql, " from %s where ", mapping->object_name);
+}
+
+/* Appends all records of a query to search->records. */
+static bool read_all(struct search *search, const char *soql, struct error *err)
+{
+    struct sf_query *query;
+    json_t *page = NULL;
+    bool is_ok;
+
+    if (!sf_query_open(search->world->session, soql, NULL, &query, err))
+        return false;
+    while ((is_ok = sf_query_next(query, &page, err)) && page != NULL) {
+        json_array_extend(search->records, page);
+        json_decref(page);
+    }
+    sf_query_close(query);
+    return is_ok;
+}
+
+static bool read_by_keys(struct search *search, const char *field, const char **keys, size_t count,
+                         struct error *err)
+{
+    for (size_t from = 0; from < count; from += KEYS_PER_QUERY) {
+        size_t chunk = count - from < KEYS_PER_QUERY ? count - from : KEYS_PER_QUERY;
+        struct buf soql BUF_AUTO = {0};
+
+        buf_init(&soql, SOQL_MAX_BYTES);
+        append_select(search, &soql);
+        if (!soql_in(&soql, field, keys + from, chunk, err) || !read_all(search, soql.data, err))
+            return false;
+    }
+    return true;
+}
+
+/* What our user has created since the first of these entries was sent. */
+static bool read_created(struct search *search, int64_t since_us, struct error *err)
+{
+    const char *user_id = sf_session_user_id(search->world->session);
+    struct buf soql BUF_AUTO = {0};
+
+    buf_init(&soql, SOQL_MAX_BYTES);
+    append_select(search, &soql);
+    buf_text(&soql, "CreatedDate >= ");
+    soql_datetime(&soql, since_us - CLOCK_SLACK_US);
+    if (user_id[0] != '\0')
+        buf_printf(&soql, " and CreatedById = '%s'", user_id);
+    return read_all(search, soql.data, err);
+}
+
+/* Reads all that may answer a doubt: by identifier, by id, and by time where there is neither. */
+static bool read_back(struct search *search, struct error *err)
+{
+    const struct doubt_entries *doubts = search->doubts;
+    const char **external_ids = arena_array(search->world->arena, const char *, doubts->count);
+    const char **sfids = arena_array(search->world->arena, const char *, doubts->count);
+    size_t external_id_count = 0;
+    size_t sfid_count = 0;
+    int64_t since_us = INT64_MAX;
+
+    for (size_t i = 0; i < doubts->count; i++) {
+        const struct queue_entry *entry = doubts->items[i];
+
+        if (!is_insert(entry) && entry->sfid != NULL)
+            sfids[sfid_count++] = entry->sfid;
+        else if (is_insert(entry) && entry->external_id != NULL)
+            external_ids[external_id_count++] = entry->external_id;
+        else if (is_insert(entry) && entry->sent_at_us < since_us)
+            since_us = entry->sent_at_us;
+    }
+    if (external_id_count > 0 && !read_by_keys(search, doubts->mapping->upsert->soql_path,
+                                               external_ids, external_id_count, err))
+        return false;
+    if (sfid_count > 0 && !read_by_keys(search, "Id", sfids, sfid_count, err))
+        return false;
+    return since_us == INT64_MAX || read_created(search, since_us, err);
+}
+
+static void index_found(struct search *search)
+{
+    const struct mapping *mapping = search->doubts->mapping;
+    json_t *record;
+    size_t i;
+
+    search->found_count = json_array_size(search->records);
+    search->found = arena_array(search->world->arena, struct found, search->found_count);
+    json_array_foreach(search->records, i, record)
+    {
+        struct found *found = &search->found[i];
+
+        found->json = record;
+        found->sfid = json_string_value(json_object_get(record, "Id"));
+        if (mapping->upsert != NULL)
+            found->key = json_string_value(record_value(record, mapping->upsert));
+    }
+}
+
+/* A record that belongs to a row here is not the one we look for by content. */
+static bool mark_bound(struct search *search, struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+    json_t *ids = json_array();
+
+    for (size_t i = 0; i < search->found_count; i++)
+        json_array_append_new(ids, json_string(search->found[i].sfid));
+    char *text = json_dumps(ids, JSON_COMPACT);
+    json_decref(ids);
+
+    buf_init(&sql, SOQL_MAX_BYTES);
+    buf_text(&sql, "select f.ordinality - 1 from jsonb_array_elements_text($1::jsonb)"
+                   " with ordinality f join ");
+    pg_append_identifier(&sql, search->doubts->mapping->schema_name);
+    buf_char(&sql, '.');
+    pg_append_identifier(&sql, search->doubts->mapping->table_name);
+    buf_text(&sql, " t on t.sfid = f.value");
+    PGresult *result PG_RESULT_AUTO = pg_query(search->world->pg, sql.data, PG_PARAMS(text), err);
+    free(text);
+    if (result == NULL)
+        return false;
+    for (int row = 0; row < PQntuples(result); row++)
+        search->found[pg_field_int64(result, row, 0)].is_taken = true;
+    return true;
+}
+
+static bool matches(const struct search *search, const struct queue_entry *entry,
+                    const struct found *found)
+{
+    if (!is_insert(entry))
+        return entry->sfid != NULL && found->sfid != NULL && strcmp(entry->sfid, found->sfid) == 0;
+    if (entry->external_id != NULL)
+        return found->key != NULL && strcasecmp(entry->external_id, found->key) == 0;
+    return !found->is_taken && equals_sent(search, entry, found->json);
+}
+
+static struct found *find(struct search *search, const struct queue_entry *entry)
+{
+    for (size_t i = 0; i < search->found_count; i++)
+        if (matches(search, entry, &search->found[i]))
+            return &search->found[i];
+    return NULL;
+}
+
+static int64_t quarantine_ms(const struct search *search, const struct queue_entry *entry,
+                             enum delivery_action action)
+{
+    if (action == DELIVERY_INSERT && entry->external_id == NULL)
+        return search->world->quarantine_ms;
+    return delivery_quarantine_ms(action, entry->external_id != NULL);
+}
+
+static void judge(struct search *search, const struct queue_entry *entry, struct settle *settle)
+{
+    struct found *found = find(search, entry);
+    int64_t waited_ms = (search->world->now_us - entry->sent_at_us) / 1000;
+    struct delivery_doubt doubt = {
+        .has_unique_key = entry->external_id != NULL,
+        .found_count = found != NULL ? 1 : 0,
+        .equals_ours = found != NULL && strcmp(entry->action, "DELETE") != 0 &&
+                       equals_sent(search, entry, found->json),
+        .is_created_by_us = true,
+        .was_sent = true,
+    };
+
+    delivery_action_parse(entry->action, &doubt.action);
+    int64_t quarantine = quarantine_ms(search, entry, doubt.action);
+    doubt.is_quarantine_over = waited_ms >= quarantine;
+    if (found != NULL)
+        found->is_taken = true;
+
+    struct delivery_verdict verdict = delivery_resolve(&doubt);
+    struct settle_outcome outcome = {
+        .verdict = verdict,
+        .sfid = verdict.binds_id && found != NULL ? found->sfid : NULL,
+        .message = verdict.reason,
+        .wait_ms = verdict.state == DELIVERY_PENDING ? quarantine - waited_ms : 0,
+    };
+    settle_add(settle, search->doubts->mapping, entry, &outcome);
+}
+
+bool doubt_resolve(const struct doubt_world *world, const struct doubt_entries *doubts,
+                   struct settle *settle, struct error *err)
+{
+    json_t *records SF_JSON_AUTO = json_array();
+    struct search search = {.world = world, .doubts = doubts, .records = records};
+
+    if (!read_back(&search, err))
+        return error_prefix(err, "reading back writes in doubt of %s",
+                            doubts->mapping->object_name);
+    index_found(&search);
+    if (!mark_bound(&search, err))
+        return false;
+    for (size_t i = 0; i < doubts->count; i++)
+        judge(&search, doubts->items[i], settle);
+    return true;
+}

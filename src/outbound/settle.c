@@ -1,0 +1,195 @@
+#include "outbound/settle.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+
+enum { SQL_MAX_BYTES = 64 * 1024 };
+
+struct settle {
+    json_t *entries; /* for queue_store_outcomes */
+    json_t *tables;  /* table name -> rows to update */
+};
+
+struct settle *settle_new(void)
+{
+    struct settle *settle = memory_alloc(sizeof(*settle));
+
+    settle->entries = json_array();
+    settle->tables = json_object();
+    return settle;
+}
+
+void settle_free(struct settle *settle)
+{
+    if (settle == NULL)
+        return;
+    json_decref(settle->entries);
+    json_decref(settle->tables);
+    free(settle);
+}
+
+void settle_clear(struct settle *settle)
+{
+    json_array_clear(settle->entries);
+    json_object_clear(settle->tables);
+}
+
+bool settle_is_empty(const struct settle *settle)
+{
+    return json_array_size(settle->entries) == 0;
+}
+
+static void set_text(json_t *object, const char *key, const char *text)
+{
+    if (text != NULL)
+        json_object_set_new(object, key, json_stringn_nocheck(text, strlen(text)));
+}
+
+/* "RETRY" is no phase of src/sync: there the entry is simply NEW again, here its time is kept. */
+static const char *stored_phase(const struct settle_outcome *outcome)
+{
+    if (outcome->verdict.state == DELIVERY_PENDING)
+        return delivery_phase_name(outcome->verdict.phase);
+    return outcome->verdict.state == DELIVERY_NEW ? "RETRY" : NULL;
+}
+
+static void add_entry(struct settle *settle, const struct queue_entry *entry,
+                      const struct settle_outcome *outcome)
+{
+    json_t *row = json_object();
+
+    json_object_set_new(row, "log_id", json_integer(entry->log_id));
+    set_text(row, "state", delivery_state_name(outcome->verdict.state));
+    set_text(row, "sfid", outcome->sfid);
+    set_text(row, "message", outcome->message);
+    set_text(row, "phase", stored_phase(outcome));
+    json_object_set_new(row, "wait_ms", json_integer(outcome->wait_ms));
+    json_array_append_new(settle->entries, row);
+}
+
+/* Heroku Connect's form: {"op": "INSERT", "src": "SFDC", "msg": "..."}. */
+static json_t *make_hc_err(const struct queue_entry *entry, const struct settle_outcome *outcome)
+{
+    json_t *hc_err = json_object();
+    json_t *text = NULL;
+
+    set_text(hc_err, "op", entry->action);
+    set_text(hc_err, "src", outcome->is_from_salesforce ? "SFDC" : "pgforce");
+    set_text(hc_err, "msg", outcome->message != NULL ? outcome->message : "");
+    char *dumped = json_dumps(hc_err, JSON_COMPACT);
+    if (dumped != NULL)
+        text = json_string(dumped);
+    free(dumped);
+    json_decref(hc_err);
+    return text;
+}
+
+static void add_row(struct settle *settle, const struct mapping *mapping,
+                    const struct queue_entry *entry, const struct settle_outcome *outcome)
+{
+    json_t *rows = json_object_get(settle->tables, mapping->table_name);
+    json_t *row = json_object();
+    bool is_success = outcome->verdict.state == DELIVERY_SUCCESS;
+
+    if (rows == NULL) {
+        rows = json_array();
+        json_object_set_new(settle->tables, mapping->table_name, rows);
+    }
+    json_object_set_new(row, "id", json_integer(entry->record_id));
+    set_text(row, "sfid", outcome->sfid);
+    if (!is_success)
+        set_text(row, "lastop", "FAILED");
+    else
+        set_text(row, "lastop", strcmp(entry->action, "INSERT") == 0 ? "INSERTED" : "UPDATED");
+    if (!is_success)
+        json_object_set_new(row, "err", make_hc_err(entry, outcome));
+    json_array_append_new(rows, row);
+}
+
+void settle_add(struct settle *settle, const struct mapping *mapping,
+                const struct queue_entry *entry, const struct settle_outcome *outcome)
+{
+    enum delivery_state state = outcome->verdict.state;
+    bool has_row = strcmp(entry->action, "DELETE") != 0 || state == DELIVERY_FAILED;
+
+    add_entry(settle, entry, outcome);
+    if (has_row && (state == DELIVERY_SUCCESS || state == DELIVERY_FAILED))
+        add_row(settle, mapping, entry, outcome);
+}
+
+static void append_table(struct buf *sql, const char *schema_name, const char *table)
+{
+    pg_append_identifier(sql, schema_name);
+    buf_char(sql, '.');
+    pg_append_identifier(sql, table);
+}
+
+/*
+ * A poll may have read the new record before its sfid stood in the row, and made a row of its own:
+ * that twin goes, the application's row stays.
+ */
+static bool remove_twins(struct pg *pg, const char *schema_name, const char *table,
+                         const char *rows, struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&sql, SQL_MAX_BYTES);
+    buf_text(&sql, "delete from ");
+    append_table(&sql, schema_name, table);
+    buf_text(&sql, " t using jsonb_to_recordset($1::jsonb) as r(id integer, sfid text)"
+                   " where t.sfid = r.sfid"
+                   " and t.id <> r.id");
+    return pg_run(pg, sql.data, PG_PARAMS(rows), err);
+}
+
+static bool update_rows(struct pg *pg, const char *schema_name, const char *table, const char *rows,
+                        struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&sql, SQL_MAX_BYTES);
+    buf_text(&sql, "update ");
+    append_table(&sql, schema_name, table);
+    buf_text(&sql, " t set sfid = coalesce(r.sfid, t.sfid), _hc_lastop = r.lastop,"
+                   " _hc_err = r.err"
+                   " from jsonb_to_recordset($1::jsonb)"
+                   " as r(id integer, sfid text, lastop text, err text)"
+                   " where t.id = r.id");
+    return remove_twins(pg, schema_name, table, rows, err) &&
+           pg_run(pg, sql.data, PG_PARAMS(rows), err);
+}
+
+static bool store_tables(const struct settle *settle, struct pg *pg, const char *schema_name,
+                         struct error *err)
+{
+    const char *table;
+    json_t *rows;
+
+    json_object_foreach(settle->tables, table, rows)
+    {
+        char *text = json_dumps(rows, JSON_COMPACT);
+        bool is_ok = update_rows(pg, schema_name, table, text, err);
+
+        free(text);
+        if (!is_ok)
+            return error_prefix(err, "writing the answers to %s", table);
+    }
+    return true;
+}
+
+bool settle_store(struct settle *settle, struct pg *pg, const char *schema_name, struct error *err)
+{
+    char *entries = json_dumps(settle->entries, JSON_COMPACT);
+    bool is_ok = pg_script(pg, "begin", err) &&
+                 queue_store_outcomes(pg, schema_name, entries, err) &&
+                 store_tables(settle, pg, schema_name, err) && pg_script(pg, "commit", err);
+
+    free(entries);
+    if (!is_ok)
+        pg_rollback(pg);
+    return is_ok;
+}

@@ -1,0 +1,27 @@
+/*
+ * A replication origin as a session's mark and as a lock.
+ *
+ * All that the session writes afterwards carries the origin's name, and the server gives an origin
+ * to one session at a time: who has it is the only writer of its kind. The back end of a client
+ * that was killed keeps it for a moment, so taking it waits for a bounded time.
+ */
+#ifndef PGFORCE_PG_ORIGIN_H
+#define PGFORCE_PG_ORIGIN_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "pg/pg.h"
+
+/* "pgforce_<role>_<schema>". */
+struct origin_name {
+    char text[64];
+};
+
+struct origin_name origin_name(const char *role, const char *schema_name);
+
+/* For the rest of the session. ERROR_RETRY when another process keeps it; ERROR_CONFIG when it does
+ * not exist. */
+bool origin_take(struct pg *pg, const char *role, const char *schema_name, struct error *err);
+
+#endif

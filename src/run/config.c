@@ -1,0 +1,231 @@
+#include "run/config.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+
+enum { VALUE_MAX_BYTES = 64 * 1024 };
+
+extern char **environ;
+
+/* How a text becomes a field of struct config. */
+typedef bool (*option_parser)(const char *text, void *field);
+
+struct option {
+    const char *name;
+    size_t offset;
+    option_parser parse; /* NULL: the text itself */
+    const char *default_text;
+    const char *help;
+};
+
+static bool parse_log_level(const char *text, void *field)
+{
+    static const char *const names[] = {[LOG_DEBUG] = "debug",
+                                        [LOG_INFO] = "info",
+                                        [LOG_WARNING] = "warning",
+                                        [LOG_ERROR] = "error"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(text, names[i]) != 0)
+            continue;
+        *(enum log_level *)field = (enum log_level)i;
+        return true;
+    }
+    return false;
+}
+
+static bool parse_log_format(const char *text, void *field)
+{
+    bool is_json = strcmp(text, "json") == 0;
+
+    if (!is_json && strcmp(text, "text") != 0)
+        return false;
+    *(enum log_format *)field = is_json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT;
+    return true;
+}
+
+/* The server cuts longer names, and pgforce_<schema> must fit a slot's name of 63 bytes. */
+static bool parse_schema_name(const char *text, void *field)
+{
+    size_t length = strlen(text);
+
+    if (length == 0 || length > 40 ||
+        strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_") != length)
+        return false;
+    *(const char **)field = text;
+    return true;
+}
+
+static bool parse_seconds(const char *text, void *field)
+{
+    char *end;
+    long seconds = strtol(text, &end, 10);
+
+    if (end == text || *end != '\0' || seconds < 0 || seconds > 86400)
+        return false;
+    *(int *)field = (int)seconds;
+    return true;
+}
+
+#define FIELD(name) offsetof(struct config, name)
+
+static const struct option options[] = {
+    {"PGFORCE_DATABASE_URL", FIELD(database_url), NULL, NULL,
+     "PostgreSQL connection string of the role pgforce runs as"},
+    {"PGFORCE_SCHEMA", FIELD(schema_name), parse_schema_name, "salesforce",
+     "schema of the mapped tables; lower-case letters, digits and _, at most 40"},
+    {"PGFORCE_APP_ROLE", FIELD(app_role), NULL, NULL,
+     "role of the application; setup grants it the mapped tables"},
+    {"PGFORCE_SF_LOGIN_URL", FIELD(salesforce.login_url), NULL, NULL,
+     "where to sign in: https://MyDomain.my.salesforce.com"},
+    {"PGFORCE_SF_CLIENT_ID", FIELD(salesforce.client_id), NULL, NULL,
+     "consumer key of the connected app"},
+    {"PGFORCE_SF_CLIENT_SECRET", FIELD(salesforce.client_secret), NULL, NULL,
+     "consumer secret; alone with the key: the client-credentials flow"},
+    {"PGFORCE_SF_USERNAME", FIELD(salesforce.username), NULL, NULL,
+     "user name, for the username-password and JWT flows"},
+    {"PGFORCE_SF_PASSWORD", FIELD(salesforce.password), NULL, NULL,
+     "password, with the security token appended where the organisation asks for one"},
+    {"PGFORCE_SF_REFRESH_TOKEN", FIELD(salesforce.refresh_token), NULL, NULL,
+     "refresh token of an authorisation made before"},
+    {"PGFORCE_SF_JWT_KEY_FILE", FIELD(salesforce.jwt_key_file), NULL, NULL,
+     "file of the private key (PEM) for the JWT flow"},
+    {"PGFORCE_SF_ACCESS_TOKEN", FIELD(salesforce.access_token), NULL, NULL,
+     "access token, for tries: it expires"},
+    {"PGFORCE_SF_INSTANCE_URL", FIELD(salesforce.instance_url), NULL, NULL,
+     "the organisation's address, with an access token"},
+    {"PGFORCE_SF_API_VERSION", FIELD(api_version), NULL, NULL,
+     "API version, such as 60.0; from 45.0 on"},
+    {"PGFORCE_DOUBT_QUARANTINE_S", FIELD(doubt_quarantine_s), parse_seconds, "600",
+     "seconds in which a create whose answer was lost, and that has no unique identifier, may still"
+     " take effect; 0 to 86400"},
+    {"PGFORCE_LOG_LEVEL", FIELD(log_level), parse_log_level, "info",
+     "debug, info, warning or error"},
+    {"PGFORCE_LOG_FORMAT", FIELD(log_format), parse_log_format, "text", "text or json"},
+};
+
+enum { OPTION_COUNT = sizeof(options) / sizeof(options[0]) };
+
+/* Set by the supervisor for its children; no option. */
+static const char *const internal_names[] = {"PGFORCE_PARENT_FD"};
+
+static bool is_known_name(const char *name, size_t length)
+{
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        size_t known = strlen(options[i].name);
+        bool is_prefix = length >= known && strncmp(name, options[i].name, known) == 0;
+
+        if (is_prefix && (length == known || strncmp(name + known, "_FILE=", 6) == 0))
+            return true;
+    }
+    for (size_t i = 0; i < sizeof(internal_names) / sizeof(internal_names[0]); i++)
+        if (strlen(internal_names[i]) == length && strncmp(name, internal_names[i], length) == 0)
+            return true;
+    return false;
+}
+
+static bool refuse_unknown_names(struct error *err)
+{
+    for (char **variable = environ; *variable != NULL; variable++) {
+        size_t length = strcspn(*variable, "=");
+
+        if (strncmp(*variable, "PGFORCE_", 8) == 0 && !is_known_name(*variable, length))
+            return error_set(err, ERROR_CONFIG,
+                             "unknown variable %.*s (`pgforce --help` lists those there are)",
+                             (int)length, *variable);
+    }
+    return true;
+}
+
+/* The whole file but for one line break at its end. */
+static bool read_value_file(const char *name, const char *path, const char **text,
+                            struct error *err)
+{
+    char *value = memory_alloc(VALUE_MAX_BYTES + 1);
+    FILE *file = fopen(path, "re");
+
+    if (file == NULL) {
+        free(value);
+        return error_set(err, ERROR_CONFIG, "cannot read %s, named by %s_FILE: %s", path, name,
+                         strerror(errno));
+    }
+    size_t length = fread(value, 1, VALUE_MAX_BYTES, file);
+    fclose(file);
+    if (length > 0 && value[length - 1] == '\n')
+        length--;
+    value[length] = '\0';
+    *text = value;
+    return true;
+}
+
+static bool find_text(const struct option *option, const char **text, struct error *err)
+{
+    struct buf file_name BUF_AUTO = {0};
+
+    buf_init(&file_name, 256);
+    buf_printf(&file_name, "%s_FILE", option->name);
+    const char *path = getenv(file_name.data);
+    *text = getenv(option->name);
+    if (*text != NULL && **text == '\0')
+        *text = NULL;
+    if (*text != NULL && path != NULL)
+        return error_set(err, ERROR_CONFIG, "both %s and %s_FILE are given: drop one", option->name,
+                         option->name);
+    if (path != NULL && strcmp(option->name, "PGFORCE_SF_JWT_KEY_FILE") != 0)
+        return read_value_file(option->name, path, text, err);
+    if (*text == NULL)
+        *text = option->default_text;
+    return true;
+}
+
+bool config_load(struct config *config, struct error *err)
+{
+    *config = (struct config){0};
+    if (!refuse_unknown_names(err))
+        return false;
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        const struct option *option = &options[i];
+        void *field = (char *)config + option->offset;
+        const char *text;
+
+        if (!find_text(option, &text, err))
+            return false;
+        if (option->parse == NULL)
+            *(const char **)field = text;
+        else if (!option->parse(text, field))
+            return error_set(err, ERROR_CONFIG, "%s is \"%s\"; it should be: %s", option->name,
+                             text, option->help);
+    }
+    return true;
+}
+
+bool config_require_database(const struct config *config, struct error *err)
+{
+    if (config->database_url != NULL)
+        return true;
+    return error_set(err, ERROR_CONFIG,
+                     "PGFORCE_DATABASE_URL is not set: give it a connection string such as"
+                     " postgresql://pgforce@localhost/app");
+}
+
+void config_print_help(FILE *out)
+{
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        fprintf(out, "  %-26s %s", options[i].name, options[i].help);
+        if (options[i].default_text != NULL)
+            fprintf(out, " (default %s)", options[i].default_text);
+        fputc('\n', out);
+    }
+}
+
+void config_print_markdown(FILE *out)
+{
+    fputs("| variable | default | meaning |\n|---|---|---|\n", out);
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        fprintf(out, "| `%s` | %s | %s |\n", options[i].name,
+                options[i].default_text != NULL ? options[i].default_text : "", options[i].help);
+}

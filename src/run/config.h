@@ -1,0 +1,39 @@
+/*
+ * The configuration: environment variables, one row each in a table from which --help is printed.
+ *
+ * A variable NAME may be given as NAME_FILE instead, the path of a file that holds the value: that
+ * is how secrets come from systemd credentials and container secrets. A variable that begins with
+ * PGFORCE_ and is not in the table is refused, because a misspelt option is worse than none.
+ */
+#ifndef PGFORCE_RUN_CONFIG_H
+#define PGFORCE_RUN_CONFIG_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "sf/session.h"
+
+struct config {
+    const char *database_url;
+    const char *schema_name;
+    const char *app_role; /* NULL when no role is to be granted anything */
+    enum log_level log_level;
+    enum log_format log_format;
+    const char *api_version; /* NULL for the default */
+    struct sf_credentials salesforce;
+    int doubt_quarantine_s;
+};
+
+/* Reads the environment. The texts live as long as the process. ERROR_CONFIG names the variable. */
+bool config_load(struct config *config, struct error *err);
+
+/* For commands that talk to the database, or to Salesforce: what is missing is ERROR_CONFIG. */
+bool config_require_database(const struct config *config, struct error *err);
+
+/* The table, as `pgforce --help` shows it; or as a Markdown table for docs/configuration.md. */
+void config_print_help(FILE *out);
+void config_print_markdown(FILE *out);
+
+#endif

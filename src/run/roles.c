@@ -1,0 +1,118 @@
+#include "run/roles.h"
+
+#include "archive/progress.h"
+#include "inbound/pull.h"
+#include "outbound/push.h"
+#include "pg/origin.h"
+#include "pg/replica.h"
+#include "run/salesforce.h"
+#include "run/setup.h"
+#include "run/supervisor.h"
+#include "stream/sink_archive.h"
+#include "stream/slot.h"
+#include "stream/stream.h"
+
+static bool identify(const struct config *config, struct replica_system *system, struct error *err)
+{
+    struct replica *replica = replica_open(config->database_url, "pgforce archive", err);
+    bool is_ok = replica != NULL && replica_identify(replica, system, err);
+
+    replica_close(replica);
+    return is_ok;
+}
+
+/* The slot is compared with the progress before anything is read from it: a gap is never silent. */
+static bool verify(struct pg *pg, const struct config *config, struct error *err)
+{
+    struct replica_system system;
+    struct progress progress;
+    struct slot slot;
+
+    return progress_load(pg, config->schema_name, &progress, err) &&
+           slot_refuse_synchronous(pg, progress.slot_name, err) &&
+           slot_read(pg, progress.slot_name, &slot, err) && identify(config, &system, err) &&
+           slot_verify(&slot, system.identifier, &progress, err);
+}
+
+static bool stream_to_log(const struct config *config, struct error *err)
+{
+    struct stream_options options = stream_default_options();
+    struct setup_name slot_name = setup_slot_name(config->schema_name);
+    struct sink *sink = sink_archive_new(config->database_url, config->schema_name);
+    struct buf origins BUF_AUTO = {0};
+    struct buf tables BUF_AUTO = {0};
+    struct buf excluded BUF_AUTO = {0};
+
+    buf_init(&origins, 1024);
+    buf_init(&tables, 1024);
+    buf_init(&excluded, 1024);
+    buf_printf(&origins, "%s,%s,%s,%s", origin_name("archive", config->schema_name).text,
+               origin_name("push", config->schema_name).text,
+               origin_name("pull", config->schema_name).text,
+               origin_name("load", config->schema_name).text);
+    buf_printf(&tables, "pgforce.mapping,%s.*", config->schema_name);
+    buf_printf(&excluded, "%s._*", config->schema_name);
+    const struct replica_option plugin_options[] = {{"exclude_origins", origins.data},
+                                                    {"tables", tables.data},
+                                                    {"exclude_tables", excluded.data},
+                                                    {NULL, NULL}};
+
+    options.url = config->database_url;
+    options.application_name = slot_name.text;
+    options.slot_name = slot_name.text;
+    options.plugin_options = plugin_options;
+    bool is_ok = stream_run(&options, sink, err);
+    sink_archive_free(sink);
+    return is_ok || slot_explain_error(err);
+}
+
+bool roles_archive(const struct config *config, struct error *err)
+{
+    struct pg *pg = pg_open(config->database_url, "pgforce archive", err);
+    bool is_ok = pg != NULL && verify(pg, config, err);
+
+    pg_close(pg);
+    return is_ok && stream_to_log(config, err);
+}
+
+/* The connection is for the check at signing in; the role opens its own. */
+static struct sf_session *sign_in(const struct config *config, struct error *err)
+{
+    struct pg *pg = pg_open(config->database_url, "pgforce", err);
+    struct sf_session *session = pg != NULL ? salesforce_open(config, pg, err) : NULL;
+
+    pg_close(pg);
+    return session;
+}
+
+bool roles_push(const struct config *config, struct error *err)
+{
+    struct sf_session *session = sign_in(config, err);
+    struct push_options options = {.url = config->database_url,
+                                   .schema_name = config->schema_name,
+                                   .session = session,
+                                   .quarantine_ms = (int64_t)config->doubt_quarantine_s * 1000};
+    bool is_ok = session != NULL && push_run(&options, err);
+
+    sf_session_close(session);
+    return is_ok;
+}
+
+bool roles_pull(const struct config *config, struct error *err)
+{
+    struct sf_session *session = sign_in(config, err);
+    struct pull_options options = {
+        .url = config->database_url, .schema_name = config->schema_name, .session = session};
+    bool is_ok = session != NULL && pull_run(&options, err);
+
+    sf_session_close(session);
+    return is_ok;
+}
+
+bool roles_run(const struct config *config, struct error *err)
+{
+    static const char *const roles[] = {"archive", "push", "pull"};
+
+    (void)config;
+    return supervisor_run(roles, sizeof(roles) / sizeof(roles[0]), err);
+}

@@ -1,0 +1,21 @@
+/*
+ * The roles, each from its configuration to its main loop. They run until told to stop.
+ */
+#ifndef PGFORCE_RUN_ROLES_H
+#define PGFORCE_RUN_ROLES_H
+
+#include "run/config.h"
+
+/* The slot's changes into _trigger_log. */
+bool roles_archive(const struct config *config, struct error *err);
+
+/* _trigger_log to Salesforce. */
+bool roles_push(const struct config *config, struct error *err);
+
+/* Salesforce to the mapped tables. */
+bool roles_pull(const struct config *config, struct error *err);
+
+/* All of them, under a supervisor. */
+bool roles_run(const struct config *config, struct error *err);
+
+#endif

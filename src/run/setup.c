@@ -1,0 +1,251 @@
+#include "run/setup.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "archive/install.h"
+#include "archive/progress.h"
+#include "base/log.h"
+#include "pg/origin.h"
+#include "pg/replica.h"
+#include "stream/slot.h"
+
+/* Every role that writes has an origin of its own, so that its writes are told from the users'. */
+static const char *const origin_roles[] = {"archive", "push", "pull", "load"};
+
+static const char *const origin_functions[] = {
+    "pg_replication_origin_create(text)",    "pg_replication_origin_drop(text)",
+    "pg_replication_origin_oid(text)",       "pg_replication_origin_session_setup(text)",
+    "pg_replication_origin_session_reset()", "pg_replication_origin_session_is_setup()",
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+struct setup_name setup_slot_name(const char *schema_name)
+{
+    struct setup_name name;
+
+    snprintf(name.text, sizeof(name.text), "pgforce_%s", schema_name);
+    return name;
+}
+
+static void append_superuser_sql(struct buf *sql, const char *role, const char *database)
+{
+    buf_text(sql, "alter role ");
+    pg_append_identifier(sql, role);
+    buf_text(sql, " replication;\n"
+                  "grant connect, create on database ");
+    pg_append_identifier(sql, database);
+    buf_text(sql, " to ");
+    pg_append_identifier(sql, role);
+    buf_text(sql, ";\n");
+    for (size_t i = 0; i < COUNT(origin_functions); i++) {
+        buf_printf(sql, "grant execute on function pg_catalog.%s to ", origin_functions[i]);
+        pg_append_identifier(sql, role);
+        buf_text(sql, ";\n");
+    }
+    buf_text(sql,
+             "create extension if not exists hstore with schema public;\n"
+             "-- Servers from 14.24, 15.19, 16.15, 17.11 and 18.6 on load only listed plugins.\n"
+             "do $$ begin\n"
+             "  if exists (select from pg_settings where name = 'output_plugin_libraries') then\n"
+             "    alter role ");
+    pg_append_identifier(sql, role);
+    buf_text(sql, " set output_plugin_libraries = pgforce;\n"
+                  "  end if;\n"
+                  "end $$;\n");
+}
+
+/* The value that libpq would use for a keyword of the connection string. */
+static const char *conninfo_value(const PQconninfoOption *options, const char *keyword)
+{
+    for (; options->keyword != NULL; options++)
+        if (strcmp(options->keyword, keyword) == 0)
+            return options->val;
+    return NULL;
+}
+
+bool setup_print_superuser_sql(const struct config *config, FILE *out, struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+    PQconninfoOption *options = PQconninfoParse(config->database_url, NULL);
+
+    if (options == NULL)
+        return error_set(err, ERROR_CONFIG, "PGFORCE_DATABASE_URL is not a connection string");
+    const char *role = conninfo_value(options, "user");
+    const char *database = conninfo_value(options, "dbname");
+    bool is_complete = role != NULL && database != NULL;
+    if (is_complete) {
+        buf_init(&sql, 64 * 1024);
+        append_superuser_sql(&sql, role, database);
+        fprintf(out, "-- To be run by a superuser, connected to the database %s.\n%s", database,
+                sql.data);
+    }
+    PQconninfoFree(options);
+    return is_complete ||
+           error_set(err, ERROR_CONFIG, "PGFORCE_DATABASE_URL must name the user and the database");
+}
+
+static bool check_wal_level(struct pg *pg, struct error *err)
+{
+    PGresult *result PG_RESULT_AUTO =
+        pg_query(pg, "select current_setting('wal_level')", PG_PARAMS(), err);
+
+    if (result == NULL)
+        return false;
+    const char *wal_level = pg_field(result, 0, 0);
+    if (strcmp(wal_level, "logical") == 0)
+        return true;
+    return error_set(
+        err, ERROR_CONFIG,
+        "wal_level is %s and must be logical: as a superuser, ALTER SYSTEM SET wal_level"
+        " = logical; and restart the server",
+        wal_level);
+}
+
+static bool check_rights(struct pg *pg, struct error *err)
+{
+    struct buf missing BUF_AUTO = {0};
+    PGresult *result PG_RESULT_AUTO =
+        pg_query(pg,
+                 "select rolreplication or rolsuper,"
+                 " has_database_privilege(current_database(), 'create'),"
+                 " exists (select from pg_extension where extname = 'hstore')"
+                 " from pg_roles"
+                 " where rolname = current_user",
+                 PG_PARAMS(), err);
+
+    if (result == NULL)
+        return false;
+    buf_init(&missing, 4096);
+    if (!pg_field_bool(result, 0, 0))
+        buf_text(&missing, " the REPLICATION attribute,");
+    if (!pg_field_bool(result, 0, 1))
+        buf_text(&missing, " CREATE on the database,");
+    if (!pg_field_bool(result, 0, 2))
+        buf_text(&missing, " the extension hstore,");
+    for (size_t i = 0; i < COUNT(origin_functions); i++) {
+        PGresult *granted PG_RESULT_AUTO =
+            pg_query(pg, "select has_function_privilege('pg_catalog.' || $1, 'execute')",
+                     PG_PARAMS(origin_functions[i]), err);
+
+        if (granted == NULL)
+            return false;
+        if (!pg_field_bool(granted, 0, 0))
+            buf_printf(&missing, " EXECUTE on %s,", origin_functions[i]);
+    }
+    if (missing.size_bytes == 0)
+        return true;
+    missing.data[missing.size_bytes - 1] = '\0';
+    return error_set(err, ERROR_CONFIG,
+                     "missing:%s. Have a superuser run what `pgforce setup --print-superuser-sql`"
+                     " prints, then run setup again",
+                     missing.data);
+}
+
+static bool install(struct pg *pg, const struct config *config, struct error *err)
+{
+    bool is_ok = pg_script(pg, "begin", err) && install_tables(pg, config->schema_name, err);
+
+    if (is_ok && config->app_role != NULL)
+        is_ok = install_grants(pg, config->schema_name, config->app_role, err);
+    is_ok = is_ok && pg_script(pg, "commit", err);
+    if (!is_ok)
+        pg_rollback(pg);
+    return is_ok;
+}
+
+static bool make_origins(struct pg *pg, const char *schema_name, struct error *err)
+{
+    for (size_t i = 0; i < COUNT(origin_roles); i++)
+        if (!pg_run(pg,
+                    "select pg_replication_origin_create($1)"
+                    " where not exists (select from pg_replication_origin where roname = $1)",
+                    PG_PARAMS(origin_name(origin_roles[i], schema_name).text), err))
+            return error_prefix(err, "making the replication origins");
+    return true;
+}
+
+static bool identify_system(const char *url, struct replica_system *system, struct error *err)
+{
+    struct replica *replica = replica_open(url, "pgforce setup", err);
+    bool is_ok = replica != NULL && replica_identify(replica, system, err);
+
+    replica_close(replica);
+    return is_ok;
+}
+
+/* A slot without progress was made by a setup that was cut short: nothing has read it yet. */
+static bool make_slot(struct pg *pg, const struct config *config, struct slot *slot,
+                      struct error *err)
+{
+    struct replica_system system;
+    struct progress progress = {.commit_end_lsn = slot->confirmed_lsn};
+
+    if (!identify_system(config->database_url, &system, err))
+        return false;
+    if (!slot->exists && !slot_create(pg, slot->name, &progress.commit_end_lsn, err))
+        return false;
+    snprintf(progress.slot_name, sizeof(progress.slot_name), "%s", slot->name);
+    snprintf(progress.system_identifier, sizeof(progress.system_identifier), "%s",
+             system.identifier);
+    progress.timeline = system.timeline;
+    return progress_start(pg, config->schema_name, &progress, err);
+}
+
+static bool has_progress(struct pg *pg, const char *schema_name, bool *has, struct error *err)
+{
+    PGresult *result PG_RESULT_AUTO = pg_query(
+        pg, "select from pgforce.progress where schema_name = $1", PG_PARAMS(schema_name), err);
+
+    *has = result != NULL && PQntuples(result) > 0;
+    return result != NULL;
+}
+
+/* The slot is verified, or made where there is none, or replaced where the operator accepts the
+ * gap. */
+static bool settle_slot(struct pg *pg, const struct config *config,
+                        const struct setup_options *options, struct error *err)
+{
+    struct progress progress;
+    struct replica_system system;
+    struct slot slot;
+    bool has;
+
+    if (!slot_read(pg, setup_slot_name(config->schema_name).text, &slot, err) ||
+        !has_progress(pg, config->schema_name, &has, err))
+        return false;
+    if (!has)
+        return make_slot(pg, config, &slot, err);
+    if (!progress_load(pg, config->schema_name, &progress, err) ||
+        !identify_system(config->database_url, &system, err))
+        return false;
+    if (slot_verify(&slot, system.identifier, &progress, err))
+        return true;
+    if (!options->accepts_gap)
+        return false;
+    log_warning("accepted a gap", log_text("reason", err->message));
+    if (slot.exists &&
+        !pg_run(pg, "select pg_drop_replication_slot($1)", PG_PARAMS(slot.name), err))
+        return error_prefix(err, "dropping the old slot");
+    slot.exists = false;
+    return make_slot(pg, config, &slot, err);
+}
+
+static bool prepare(struct pg *pg, const struct config *config, const struct setup_options *options,
+                    struct error *err)
+{
+    return check_wal_level(pg, err) &&
+           slot_refuse_synchronous(pg, setup_slot_name(config->schema_name).text, err) &&
+           check_rights(pg, err) && install(pg, config, err) &&
+           make_origins(pg, config->schema_name, err) && settle_slot(pg, config, options, err);
+}
+
+bool setup_run(const struct config *config, const struct setup_options *options, struct error *err)
+{
+    struct pg *pg = pg_open(config->database_url, "pgforce setup", err);
+    bool is_ok = pg != NULL && prepare(pg, config, options, err);
+
+    pg_close(pg);
+    return is_ok;
+}

@@ -1,0 +1,64 @@
+/*
+ * Writing to Salesforce by REST: up to 200 records a request, several requests at once, and for
+ * each record and each request what is known of its fate.
+ *
+ * Promises: nothing is sent twice (but a request refused for its token); records of a request
+ * succeed and fail by themselves; an answer with a number of results other than the number of
+ * records makes the whole request in doubt. Decides nothing: what to do about an outcome is
+ * src/sync's.
+ * Source: REST API Developer Guide, "Use sObject Collections".
+ */
+#ifndef PGFORCE_SF_COLLECTIONS_H
+#define PGFORCE_SF_COLLECTIONS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "sf/outcome.h"
+#include "sf/session.h"
+
+enum sf_write { SF_CREATE, SF_UPDATE, SF_UPSERT, SF_DELETE };
+
+/* The most records in one request, and the most changes from one object to another in it. */
+enum { SF_BATCH_RECORDS = 200, SF_BATCH_CHUNKS = 10 };
+
+struct sf_row_result {
+    enum sf_outcome outcome;
+    bool is_created;           /* by an upsert, or by a create */
+    const char *id;            /* 18 characters, or "" when none was answered */
+    const char *code;          /* "" on success */
+    const char *message;       /* "" on success */
+    const char *const *fields; /* those the error names, ended by NULL */
+};
+
+struct sf_batch {
+    /* Asked; owned by the caller. */
+    enum sf_write write;
+    const json_t *records;         /* an array made of sf_record_new's; NULL for SF_DELETE */
+    const char *const *ids;        /* for SF_DELETE */
+    size_t id_count;               /* for SF_DELETE */
+    const char *object;            /* for SF_UPSERT */
+    const char *external_id_field; /* for SF_UPSERT */
+
+    /* Answered; in the arena. */
+    enum sf_fate fate;
+    enum sf_outcome outcome;       /* of the request as a whole; SUCCESS: see results */
+    const char *code;              /* of the request; "" when none */
+    const char *message;           /* of the request; "" when none */
+    int retry_after_s;             /* what the answer asked to wait, or 0 */
+    struct sf_row_result *results; /* one per record, NULL unless fate is SF_ANSWERED */
+    size_t result_count;
+};
+
+/* {"attributes": {"type": object}}: set the fields in it, and "id" for an update. */
+json_t *sf_record_new(const char *object);
+
+/* Sends all batches. False only for what concerns them all (told to stop, signing in failed,
+ * a batch not fit to send): each batch's fate holds even then. */
+bool sf_collection_write(struct sf_session *session, struct sf_batch *batches, size_t count,
+                         struct arena *arena, struct error *err);
+
+#endif

@@ -1,0 +1,497 @@
+#include "sf/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "sf/answer.h"
+#include "sf/grant.h"
+
+#define BEARER "Authorization: Bearer "
+
+enum {
+    GZIP_OVER_BYTES = 2048,
+    FORM_BYTES = 128 * 1024,
+    URL_BYTES = 128 * 1024,
+    HEADER_BYTES = 1024,
+    SCRUB_FROM_LENGTH = 4,
+};
+
+struct sf_session {
+    struct http_client *http;
+    struct sf_credentials credentials; /* copies, wiped at close */
+    enum sf_grant grant;
+    char *authorization; /* the whole header; NULL before signing in */
+    char *call_options;  /* the whole header */
+    char *api_version;
+    const char *instance_url;
+    char organisation_id[SF_ID_BYTES];
+    char user_id[SF_ID_BYTES];
+    bool is_local;
+    struct sf_limits limits;
+    int64_t requests;
+};
+
+/* A field of struct sf_credentials, by its place: they are copied, scrubbed and wiped alike. */
+struct credential {
+    size_t place;
+    bool is_secret;
+};
+
+static const struct credential credential_fields[] = {
+    {offsetof(struct sf_credentials, login_url), false},
+    {offsetof(struct sf_credentials, client_id), false},
+    {offsetof(struct sf_credentials, client_secret), true},
+    {offsetof(struct sf_credentials, username), false},
+    {offsetof(struct sf_credentials, password), true},
+    {offsetof(struct sf_credentials, refresh_token), true},
+    {offsetof(struct sf_credentials, access_token), true},
+    {offsetof(struct sf_credentials, instance_url), false},
+    {offsetof(struct sf_credentials, jwt_key_file), false},
+};
+
+enum { CREDENTIAL_COUNT = sizeof(credential_fields) / sizeof(credential_fields[0]) };
+
+static const char **credential_at(const struct sf_credentials *credentials, size_t index)
+{
+    return (const char **)((char *)(uintptr_t)credentials + credential_fields[index].place);
+}
+
+static void wipe_text(const char *text)
+{
+    if (text == NULL)
+        return;
+    explicit_bzero((char *)(uintptr_t)text, strlen(text));
+    free((char *)(uintptr_t)text);
+}
+
+static void wipe_buf(struct buf *buf)
+{
+    if (buf->data != NULL)
+        explicit_bzero(buf->data, buf->size_bytes);
+    buf_done(buf);
+}
+
+static void replace_text(const char **place, const char *text)
+{
+    const char *old = *place;
+
+    *place = text != NULL && text[0] != '\0' ? memory_strdup(text) : NULL;
+    wipe_text(old);
+}
+
+static void trim_slashes(const char *text)
+{
+    char *end = (char *)(uintptr_t)text + strlen(text);
+
+    while (end > text && end[-1] == '/')
+        *--end = '\0';
+}
+
+/* Whatever a server puts into its error description, a secret of ours stays out of the message. */
+static void scrub(const struct sf_session *session, struct error *err)
+{
+    for (size_t i = 0; i < CREDENTIAL_COUNT; i++) {
+        const char *secret = *credential_at(&session->credentials, i);
+        char *found;
+
+        if (!credential_fields[i].is_secret || secret == NULL || strlen(secret) < SCRUB_FROM_LENGTH)
+            continue;
+        while ((found = strstr(err->message, secret)) != NULL)
+            memset(found, '*', strlen(secret));
+    }
+}
+
+static bool check_version(const char *version, struct error *err)
+{
+    char *end;
+    long number = strtol(version, &end, 10);
+
+    if (number < 45 || number > 999 || strcmp(end, ".0") != 0)
+        return error_set(err, ERROR_CONFIG,
+                         "\"%s\" is no usable API version: give one like 60.0, at least 45.0",
+                         version);
+    return true;
+}
+
+static bool check_client_name(const char *name, struct error *err)
+{
+    if (name[0] == '\0' || name[strspn(name, SF_ID_CHARACTERS "-_.")] != '\0')
+        return error_set(err, ERROR_CONFIG,
+                         "\"%s\" is no usable client name: use letters, digits, \"-\" and \"_\"",
+                         name);
+    return true;
+}
+
+static bool check_address(const struct sf_session *session, const char *setting, const char *url,
+                          struct error *err)
+{
+    if (sf_grant_url_is_fit(url, session->is_local))
+        return true;
+    return error_set(err, ERROR_CONFIG,
+                     "%s must be https:// and a host, without a path (http:// only for this "
+                     "machine)",
+                     setting);
+}
+
+static void set_authorization(struct sf_session *session, const char *token)
+{
+    size_t room_bytes = sizeof(BEARER) + strlen(token);
+    char *header = memory_alloc(room_bytes);
+
+    snprintf(header, room_bytes, "%s%s", BEARER, token);
+    wipe_text(session->authorization);
+    session->authorization = header;
+}
+
+/* One session is one organisation: a sandbox that was refreshed has another id and other records,
+ * and must not be written to before the operator has said so. */
+static bool take_identity(struct sf_session *session, const struct sf_token *token,
+                          struct error *err)
+{
+    if (token->organisation_id[0] == '\0')
+        return true;
+    if (session->organisation_id[0] != '\0' &&
+        strcmp(session->organisation_id, token->organisation_id) != 0)
+        return error_set(err, ERROR_CONFIG,
+                         "the organisation has changed from %s to %s: is this another one?",
+                         session->organisation_id, token->organisation_id);
+    memcpy(session->organisation_id, token->organisation_id, SF_ID_BYTES);
+    memcpy(session->user_id, token->user_id, SF_ID_BYTES);
+    return true;
+}
+
+/* Nothing of a token is taken before all of it is found fit. */
+static bool take_token(struct sf_session *session, const struct sf_token *token, struct error *err)
+{
+    const char *instance_url = memory_strdup(token->instance_url);
+
+    trim_slashes(instance_url);
+    bool is_fit = sf_grant_url_is_fit(instance_url, session->is_local);
+    if (!is_fit)
+        error_set(err, ERROR_CONFIG,
+                  "the token address names an instance that is not an https host: is "
+                  "PGFORCE_SF_LOGIN_URL right?");
+    else if (strpbrk(token->access_token, "\r\n") != NULL)
+        is_fit = error_set(err, ERROR_CONFIG, "the access token is none: it holds a line end");
+    if (!is_fit || !take_identity(session, token, err)) {
+        wipe_text(instance_url);
+        return false;
+    }
+    replace_text(&session->instance_url, instance_url);
+    wipe_text(instance_url);
+    set_authorization(session, token->access_token);
+    if (token->refresh_token != NULL)
+        replace_text(&session->credentials.refresh_token, token->refresh_token);
+    return true;
+}
+
+static void wipe_json(json_t *json)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(json, key, value)
+    {
+        if (json_is_string(value))
+            explicit_bzero((char *)(uintptr_t)json_string_value(value), json_string_length(value));
+    }
+    json_decref(json);
+}
+
+static bool post_form(struct sf_session *session, const char *url, const struct buf *form,
+                      struct error *err)
+{
+    static const char *const headers[] = {"Content-Type: application/x-www-form-urlencoded",
+                                          "Accept: application/json", NULL};
+    struct http_exchange exchange = {
+        .method = "POST",
+        .url = url,
+        .headers = headers,
+        .body = form->data,
+        .body_bytes = form->size_bytes,
+    };
+    struct sf_token token = {0};
+
+    session->requests++;
+    bool is_ok = http_send(session->http, &exchange, 1, err) &&
+                 sf_grant_read(session->grant, &exchange, &token, err) &&
+                 take_token(session, &token, err);
+    wipe_json(token.json);
+    wipe_buf(&exchange.received);
+    http_exchange_done(&exchange);
+    return is_ok;
+}
+
+bool sf_session_renew(struct sf_session *session, struct error *err)
+{
+    struct buf form;
+    struct buf url BUF_AUTO = {0};
+
+    if (session->grant == SF_GRANT_TOKEN)
+        return error_set(err, ERROR_CONFIG,
+                         "the access token is no longer accepted: give a new "
+                         "PGFORCE_SF_ACCESS_TOKEN, or other credentials, which can be renewed");
+    buf_init(&url, URL_BYTES);
+    buf_printf(&url, "%s/services/oauth2/token", session->credentials.login_url);
+    buf_init(&form, FORM_BYTES);
+    bool is_ok =
+        sf_grant_form(session->grant, &session->credentials, clock_wall_us() / 1000000, &form, err);
+    if (is_ok && buf_is_full(&form))
+        is_ok = error_set(err, ERROR_CONFIG, "the credentials are too long");
+    is_ok = is_ok && post_form(session, url.data, &form, err);
+    wipe_buf(&form);
+    if (!is_ok)
+        scrub(session, err);
+    return is_ok;
+}
+
+/* A token given as such brings no identity: ask, which also tells whether it is accepted. */
+static bool adopt_token(struct sf_session *session, struct error *err)
+{
+    struct sf_call call SF_CALL_AUTO = {.method = "GET", .path = ""};
+    struct sf_token token = {
+        .access_token = session->credentials.access_token,
+        .instance_url = session->credentials.instance_url,
+    };
+
+    if (!check_address(session, "PGFORCE_SF_INSTANCE_URL", token.instance_url, err) ||
+        !take_token(session, &token, err) || !sf_request_one(session, &call, err))
+        return false;
+    const char *identity = json_string_value(json_object_get(call.json, "identity"));
+    if (identity != NULL)
+        sf_grant_identity(identity, &token);
+    return take_identity(session, &token, err);
+}
+
+static void copy_credentials(struct sf_session *session, const struct sf_credentials *credentials)
+{
+    for (size_t i = 0; i < CREDENTIAL_COUNT; i++)
+        replace_text(credential_at(&session->credentials, i), *credential_at(credentials, i));
+    if (session->credentials.login_url == NULL)
+        session->credentials.login_url = memory_strdup("https://login.salesforce.com");
+    trim_slashes(session->credentials.login_url);
+    if (session->credentials.instance_url != NULL)
+        trim_slashes(session->credentials.instance_url);
+}
+
+static bool set_up(struct sf_session *session, const struct sf_session_options *options,
+                   struct error *err)
+{
+    struct http_client_options http = options->http;
+    const char *version = options->api_version != NULL ? options->api_version : "60.0";
+    const char *name = options->client_name != NULL ? options->client_name : "pgforce";
+    struct buf header BUF_AUTO = {0};
+
+    buf_init(&header, HEADER_BYTES);
+    if (!check_version(version, err) || !check_client_name(name, err) ||
+        !sf_grant_choose(&session->credentials, &session->grant, err))
+        return false;
+    session->is_local =
+        http_url_is_loopback(session->grant == SF_GRANT_TOKEN ? session->credentials.instance_url
+                                                              : session->credentials.login_url);
+    session->api_version = memory_strdup(version);
+    buf_printf(&header, "Sforce-Call-Options: client=%s", name);
+    session->call_options = memory_strdup(header.data);
+    http.is_plain_http_allowed = session->is_local;
+    session->http = http_client_new(&http, err);
+    return session->http != NULL;
+}
+
+static bool sign_in(struct sf_session *session, struct error *err)
+{
+    if (session->grant == SF_GRANT_TOKEN)
+        return adopt_token(session, err);
+    return check_address(session, "PGFORCE_SF_LOGIN_URL", session->credentials.login_url, err) &&
+           sf_session_renew(session, err);
+}
+
+bool sf_session_open(const struct sf_credentials *credentials,
+                     const struct sf_session_options *options, struct sf_session **out,
+                     struct error *err)
+{
+    static const struct sf_session_options defaults;
+    struct sf_session *session = memory_alloc(sizeof(*session));
+
+    *out = NULL;
+    copy_credentials(session, credentials);
+    if (!set_up(session, options != NULL ? options : &defaults, err) || !sign_in(session, err)) {
+        sf_session_close(session);
+        return false;
+    }
+    *out = session;
+    return true;
+}
+
+void sf_session_close(struct sf_session *session)
+{
+    if (session == NULL)
+        return;
+    for (size_t i = 0; i < CREDENTIAL_COUNT; i++)
+        wipe_text(*credential_at(&session->credentials, i));
+    wipe_text(session->authorization);
+    free(session->call_options);
+    free(session->api_version);
+    wipe_text(session->instance_url);
+    http_client_free(session->http);
+    free(session);
+}
+
+const char *sf_session_organisation_id(const struct sf_session *session)
+{
+    return session->organisation_id;
+}
+
+const char *sf_session_user_id(const struct sf_session *session)
+{
+    return session->user_id;
+}
+
+const char *sf_session_instance_url(const struct sf_session *session)
+{
+    return session->instance_url;
+}
+
+const char *sf_session_api_version(const struct sf_session *session)
+{
+    return session->api_version;
+}
+
+const char *sf_session_refresh_token(const struct sf_session *session)
+{
+    return session->credentials.refresh_token;
+}
+
+const char *sf_session_access_token(const struct sf_session *session)
+{
+    return session->authorization + sizeof(BEARER) - 1;
+}
+
+struct sf_limits sf_session_limits(const struct sf_session *session)
+{
+    return session->limits;
+}
+
+int64_t sf_session_requests(const struct sf_session *session)
+{
+    return session->requests;
+}
+
+static const char *make_url(const struct sf_session *session, const char *path, struct arena *arena)
+{
+    if (strncmp(path, "/services/", 10) == 0)
+        return arena_printf(arena, "%s%s", session->instance_url, path);
+    return arena_printf(arena, "%s/services/data/v%s%s", session->instance_url,
+                        session->api_version, path);
+}
+
+static const char *const *make_headers(const struct sf_session *session, const struct sf_call *call,
+                                       struct arena *arena)
+{
+    const char *type = call->content_type != NULL ? call->content_type : "application/json";
+    size_t extra = 0;
+
+    while (call->headers != NULL && call->headers[extra] != NULL)
+        extra++;
+    const char **headers = arena_array(arena, const char *, extra + 4);
+    size_t used = 0;
+    headers[used++] = session->authorization;
+    headers[used++] = session->call_options;
+    if (call->body_bytes > 0)
+        headers[used++] = arena_printf(arena, "Content-Type: %s", type);
+    for (size_t i = 0; i < extra; i++)
+        headers[used++] = call->headers[i];
+    return headers;
+}
+
+static void note_limits(struct sf_session *session, const struct http_exchange *exchange)
+{
+    struct buf value BUF_AUTO = {0};
+
+    buf_init(&value, HEADER_BYTES);
+    const char *text = http_header(exchange, "Sforce-Limit-Info", &value);
+    if (text != NULL)
+        sf_answer_limits(text, &session->limits);
+}
+
+/* The exchanges must lie side by side for http_send; url and headers live as long as the arena. */
+static bool send_calls(struct sf_session *session, struct sf_call **calls, size_t count,
+                       struct error *err)
+{
+    struct arena *arena = arena_new();
+    struct http_exchange *exchanges = arena_array(arena, struct http_exchange, count);
+
+    for (size_t i = 0; i < count; i++) {
+        sf_call_done(calls[i]);
+        exchanges[i] = (struct http_exchange){
+            .method = calls[i]->method,
+            .url = make_url(session, calls[i]->path, arena),
+            .headers = make_headers(session, calls[i], arena),
+            .body = calls[i]->body,
+            .body_bytes = calls[i]->body_bytes,
+            .gzip_over_bytes = GZIP_OVER_BYTES,
+            .total_timeout_ms = calls[i]->timeout_ms,
+        };
+    }
+    session->requests += (int64_t)count;
+    bool is_ok = http_send(session->http, exchanges, count, err);
+    for (size_t i = 0; i < count; i++) {
+        calls[i]->exchange = exchanges[i];
+        sf_answer_read(calls[i]);
+        note_limits(session, &calls[i]->exchange);
+        calls[i]->exchange.url = NULL;
+        calls[i]->exchange.headers = NULL;
+    }
+    arena_free(arena);
+    return is_ok;
+}
+
+bool sf_request(struct sf_session *session, struct sf_call *calls, size_t count, struct error *err)
+{
+    struct sf_call **chosen = memory_alloc(count * sizeof(struct sf_call *));
+    size_t refused = 0;
+
+    for (size_t i = 0; i < count; i++)
+        chosen[i] = &calls[i];
+    bool is_ok = send_calls(session, chosen, count, err);
+    for (size_t i = 0; i < count; i++) {
+        if (sf_answer_wants_sign_in(&calls[i]))
+            chosen[refused++] = &calls[i];
+    }
+    if (is_ok && refused > 0)
+        is_ok = sf_session_renew(session, err) && send_calls(session, chosen, refused, err);
+    free(chosen);
+    return is_ok;
+}
+
+bool sf_request_one(struct sf_session *session, struct sf_call *call, struct error *err)
+{
+    if (!sf_request(session, call, 1, err))
+        return false;
+    return call->outcome == SF_OUTCOME_SUCCESS || sf_call_error(call, err);
+}
+
+bool sf_call_error(const struct sf_call *call, struct error *err)
+{
+    enum error_kind kind = sf_outcome_error_kind(call->outcome);
+
+    if (call->is_wrong_address)
+        kind = ERROR_CONFIG;
+    return error_set(err, kind, "%s", call->message != NULL ? call->message : "no answer");
+}
+
+void sf_call_done(struct sf_call *call)
+{
+    http_exchange_done(&call->exchange);
+    json_decref(call->json);
+    free(call->message);
+    call->json = NULL;
+    call->message = NULL;
+    call->code = "";
+    call->retry_after_s = 0;
+    call->is_wrong_address = false;
+    call->fate = SF_NOT_DONE;
+    call->outcome = SF_OUTCOME_UNKNOWN;
+}

@@ -1,0 +1,135 @@
+/*
+ * A session with one Salesforce organisation: signs in, sends REST calls, signs in again when the
+ * token is no longer accepted, and keeps what the organisation says of itself.
+ *
+ * Promises: an access token is sent to no host but the one it was issued for; a call that was
+ * refused for its token is sent once more with a new one, never in a loop; secrets appear in no
+ * message and are wiped at close. It does not know what the calls are for, and it does not wait and
+ * try again: that is the caller's decision, made from fate and outcome.
+ *
+ * Source: REST API Developer Guide; Salesforce Help, "OAuth Authorization Flows".
+ */
+#ifndef PGFORCE_SF_SESSION_H
+#define PGFORCE_SF_SESSION_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "net/http_client.h"
+#include "sf/outcome.h"
+
+struct sf_session;
+
+/*
+ * Which grant is used follows from what is given, in this order: jwt_key_file (with client_id and
+ * username), refresh_token (with client_id), username and password (with client_id and
+ * client_secret), client_id and client_secret alone, access_token (with instance_url).
+ * NULL and "" mean not given.
+ */
+struct sf_credentials {
+    const char *login_url; /* "https://login.salesforce.com" when not given */
+    const char *client_id;
+    const char *client_secret;
+    const char *username;
+    const char *password; /* the security token appended, where the organisation asks for one */
+    const char *refresh_token;
+    const char *access_token;
+    const char *instance_url;
+    const char *jwt_key_file; /* RSA private key, PEM */
+};
+
+/* Zero or NULL means the default. Plain http is accepted only when login_url is on this machine. */
+struct sf_session_options {
+    const char *api_version; /* "60.0"; at least 45.0 */
+    const char *client_name; /* "pgforce": lands in change events as their origin */
+    struct http_client_options http;
+};
+
+/* Signs in. ERROR_CONFIG names the setting at fault; ERROR_RETRY when nobody answers. */
+bool sf_session_open(const struct sf_credentials *credentials,
+                     const struct sf_session_options *options, struct sf_session **out,
+                     struct error *err);
+void sf_session_close(struct sf_session *session);
+
+/* Valid until close, the instance's address until the next sf_request. The organisation and user
+ * are "" when Salesforce did not name them; ids have 18 characters. */
+const char *sf_session_organisation_id(const struct sf_session *session);
+const char *sf_session_user_id(const struct sf_session *session);
+const char *sf_session_instance_url(const struct sf_session *session);
+const char *sf_session_api_version(const struct sf_session *session);
+
+/* The refresh token to use next time: Salesforce may have given a new one in place of the one it
+ * was opened with, which then is dead: store it before anything else. NULL when there is none. A
+ * secret. */
+const char *sf_session_refresh_token(const struct sf_session *session);
+
+/* For a client of another protocol on the same session (change events). A secret; valid until the
+ * next sf_request. */
+const char *sf_session_access_token(const struct sf_session *session);
+
+/* Gets a new access token now. */
+bool sf_session_renew(struct sf_session *session, struct error *err);
+
+/* Requests of the last 24 hours, from the latest answer that said so; 0 and 0 before. */
+struct sf_limits {
+    int64_t used;
+    int64_t max;
+};
+
+struct sf_limits sf_session_limits(const struct sf_session *session);
+
+/* How many HTTP requests this session has sent, signing in included. */
+int64_t sf_session_requests(const struct sf_session *session);
+
+struct sf_call {
+    /* Asked; owned by the caller. */
+    const char *method;
+    const char *path; /* after /services/data/vNN.0 ("/limits"), or from "/services/" on */
+    const char *const *headers; /* more of them, "Name: value", ended by NULL; or NULL */
+    const void *body;
+    size_t body_bytes;
+    const char *content_type; /* of the body; "application/json" when NULL */
+    int timeout_ms;           /* 0: the session's */
+
+    /* Answered; owned by the call, freed by sf_call_done. */
+    enum sf_fate fate;
+    enum sf_outcome outcome; /* of the request as a whole; SUCCESS is any 2xx of the kind due */
+    const char *code;        /* Salesforce's error code, or "" */
+    char *message;           /* what went wrong, complete; NULL on success */
+    int retry_after_s;       /* what the answer asked to wait, or 0 */
+    json_t *json;            /* the body when it is JSON; else NULL, see exchange.received. Texts
+                              * of rows may hold zero bytes: json_string_length */
+    bool is_wrong_address;   /* a page for people was answered, not the API */
+    struct http_exchange exchange;
+};
+
+/*
+ * Sends all calls in parallel. False only for what concerns them all: told to stop, or signing in
+ * again failed; each call's fate holds even then.
+ */
+bool sf_request(struct sf_session *session, struct sf_call *calls, size_t count, struct error *err);
+
+/* One call that must succeed: false also when its outcome is not success. */
+bool sf_request_one(struct sf_session *session, struct sf_call *call, struct error *err);
+
+/* Turns a call that did not succeed into an error of the right kind; answers false. */
+bool sf_call_error(const struct sf_call *call, struct error *err);
+
+/* Frees the answer; accepts a zeroed call, and leaves it ready to be sent again. */
+void sf_call_done(struct sf_call *call);
+
+#define SF_CALL_AUTO __attribute__((cleanup(sf_call_done)))
+
+/* json_decref as a cleanup attribute. */
+static inline void sf_json_done(json_t **json)
+{
+    json_decref(*json);
+    *json = NULL;
+}
+
+#define SF_JSON_AUTO __attribute__((cleanup(sf_json_done)))
+
+#endif

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Every mutant of the simulated engine must be caught within its bound, from a fixed seed: else the
+# oracles have lost their teeth. usage: mutants.sh path/to/model_sim
+sim=$1
+missed=0
+
+while read -r mutant profile histories; do
+    "$sim" --seed 1 --histories "$histories" --profile "$profile" --mutant "$mutant" || missed=1
+done <<'END'
+no-archive-dedupe uniform 200
+confirm-before-commit uniform 200
+no-echo-filter uniform 200
+create-by-upsert uniform 2000
+duplicate-as-failure uniform 500
+doubt-as-success uniform 200
+no-precondition uniform 2000
+cursor-max-strict uniform 200
+mark-before-rows uniform 500
+no-in-flight uniform 1000
+no-barrier uniform 200
+no-tombstones uniform 1000
+no-stale-check uniform 500
+no-conflict-check hot 200
+no-key-match uniform 200
+END
+exit $missed
