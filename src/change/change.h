@@ -113,7 +113,7 @@ struct event {
     enum event_kind kind;
     /* Of the open transaction; NULL outside one, and inside a streamed block (no commit yet). */
     const struct transaction *transaction;
-    uint32_t seq;    /* rows, truncates and messages of the transaction, from 1 */
+    uint32_t seq;    /* rows, truncates and messages of the transaction, from 1; 0 in a block */
     uint32_t subxid; /* inside streamed blocks */
     union {
         const struct relation *relation;
@@ -132,7 +132,8 @@ void change_reader_free(struct change_reader *reader);
 
 /*
  * Gives the reader more bytes of the stream. It copies them, so they may end anywhere. What is left
- * of earlier bytes comes first. An event over 1 GB is refused (ERROR_RECORD).
+ * of earlier bytes comes first. More than 1 GB at once is refused (ERROR_RECORD), so a file is fed
+ * in pieces.
  */
 bool change_reader_feed(struct change_reader *reader, const void *data, size_t size_bytes,
                         struct error *err);

@@ -1,0 +1,19 @@
+-- Each is refused, and the message names the option.
+-- read nonsense=1
+-- read native=perhaps
+-- read native=on native=on
+-- read actions=
+-- read actions=insert,upsert
+-- read actions=insert,,update
+-- read tables=nodot
+-- read tables=a.b.c
+-- read tables=.b
+-- read tables=a.
+-- read schemas=
+-- read max_value_bytes=0
+-- read max_value_bytes=-1
+-- read max_value_bytes=1e3
+-- read max_value_bytes=99999999999999999999
+-- read max_value_bytes=
+-- read exclude_origins=,
+create table t (id integer primary key);
