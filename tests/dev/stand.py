@@ -50,7 +50,9 @@ class Stand:
             self._started = json.loads(self._state_file.read_text())
         self.cluster = Cluster(self.folder, PLUGIN)
 
-    def up(self):
+    def up(self, seed=None):
+        """Starts everything and answers the environment. seed(env) fills the organisation before the
+        first load."""
         for program in (PGFORCE, SANDBOX, PLUGIN):
             if not program.exists():
                 raise StandError(f"{program} is missing: run ./dev build")
@@ -67,8 +69,11 @@ class Stand:
             env.update(self._start_sandbox())
             env.update(_daemon_env(env))
             self._write_env(env)
+            if seed is not None:
+                seed(env)
             self._set_up(env)
             self._start_daemon(env)
+            return env
         except BaseException:
             self.down()
             raise
@@ -214,8 +219,8 @@ def _daemon_env(env):
         "PGFORCE_SF_LOGIN_URL": env["ORG_URL"],
         "PGFORCE_SF_CLIENT_ID": env["ORG_CLIENT_ID"],
         "PGFORCE_SF_CLIENT_SECRET": env["ORG_CLIENT_SECRET"],
-        "PGFORCE_SF_USERNAME": env["ORG_USERNAME"],
-        "PGFORCE_SF_PASSWORD": env["ORG_PASSWORD"],
+        # On loopback no lost request takes effect minutes later.
+        "PGFORCE_DOUBT_QUARANTINE_S": "2",
     }
 
 

@@ -96,8 +96,7 @@ def pgforce(database, sandbox, logs):
         "PGFORCE_SF_LOGIN_URL": sandbox.url,
         "PGFORCE_SF_CLIENT_ID": sandbox.client_id,
         "PGFORCE_SF_CLIENT_SECRET": sandbox.client_secret,
-        "PGFORCE_SF_USERNAME": sandbox.username,
-        "PGFORCE_SF_PASSWORD": sandbox.password,
+        "PGFORCE_DOUBT_QUARANTINE_S": "2",
     }
     pgforce = Pgforce(database, env, logs)
     yield pgforce

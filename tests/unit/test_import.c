@@ -185,7 +185,7 @@ static void the_demo_export_becomes_three_mappings(void **state)
     assert_string_equal(contact->object_name, "Contact");
     assert_string_equal(contact->table_name, "contact");
     assert_int_equal(contact->access, MAPPING_READ_WRITE);
-    assert_int_equal(contact->polling_seconds, 600);
+    assert_int_equal(contact->polling_seconds, 2);
     assert_true(contact->is_notified);
     assert_true(contact->has_isdeleted);
     assert_string_equal(contact->upsert->column_name, "external_id__c");
