@@ -76,17 +76,16 @@ static void append_key_match(struct buf *sql, const struct mapping *mapping)
     pg_append_identifier(sql, mapping->upsert->column_name);
 }
 
-static void append_deleted(struct buf *sql, const struct mapping *mapping)
-{
-    buf_text(sql, mapping->has_isdeleted ? "coalesce(s.isdeleted, false)" : "false");
-}
-
 static const struct mark marks[] = {
-    {"@tcols", append_target_columns}, {"@scols", append_stage_columns},
-    {"@cols", append_bare_columns},    {"@set", append_assignments},
-    {"@key", append_key_match},        {"@log", append_log},
-    {"@deleted", append_deleted},      {"@t", stage_append_target},
-    {"@s", stage_append_stage},        {"@n", append_name},
+    {"@tcols", append_target_columns},
+    {"@scols", append_stage_columns},
+    {"@cols", append_bare_columns},
+    {"@set", append_assignments},
+    {"@key", append_key_match},
+    {"@log", append_log},
+    {"@t", stage_append_target},
+    {"@s", stage_append_stage},
+    {"@n", append_name},
 };
 
 static const struct mark *find_mark(const char *at)
@@ -138,12 +137,12 @@ static bool drop_equal_rows(struct pg *pg, const struct mapping *mapping, struct
                        "delete from @s s"
                        " using @t t"
                        " where t.sfid = s.sfid"
-                       " and not @deleted"
+                       " and not s._pgforce_deleted"
                        " and (@tcols) is not distinct from (@scols)",
                        &ignored, err) &&
            run_counted(pg, mapping,
                        "delete from @s s"
-                       " where @deleted"
+                       " where s._pgforce_deleted"
                        " and not exists (select from @t t where t.sfid = s.sfid)",
                        &ignored, err);
 }
@@ -228,9 +227,10 @@ static bool write_rows(const struct apply_world *world, const struct apply_page 
     struct pg *pg = world->pg;
 
     return run_counted(pg, mapping,
-                       "delete from @t t using @s s where t.sfid = s.sfid and @deleted",
+                       "delete from @t t using @s s where t.sfid = s.sfid and s._pgforce_deleted",
                        &report->deleted, err) &&
-           run_counted(pg, mapping, "delete from @s s where @deleted", &(int64_t){0}, err) &&
+           run_counted(pg, mapping, "delete from @s s where s._pgforce_deleted", &(int64_t){0},
+                       err) &&
            run_counted(pg, mapping,
                        "update @t t"
                        " set @set, _hc_lastop = 'SYNCED', _hc_err = null"
@@ -281,18 +281,19 @@ static bool apply_staged(const struct apply_world *world, const struct apply_pag
 bool apply_records(const struct apply_world *world, const struct apply_page *page,
                    struct apply_report *report, struct error *err)
 {
+    struct changes changes = changes_from_records(page->mapping, page->records, world->arena);
     struct apply_report sum = *report;
-    bool is_ok =
-        pg_script(world->pg, "begin", err) &&
-        stage_records(world->pg, page->mapping, page->records, world->arena, &sum.refused, err) &&
-        apply_staged(world, page, &sum, err) &&
-        (page->store == NULL || page->store(page->context, world->pg, err)) &&
-        pg_script(world->pg, "commit", err);
+    bool is_ok = pg_script(world->pg, "begin", err) &&
+                 stage_changes(world->pg, page->mapping, &changes, err) &&
+                 apply_staged(world, page, &sum, err) &&
+                 (page->store == NULL || page->store(page->context, world->pg, err)) &&
+                 pg_script(world->pg, "commit", err);
 
     if (!is_ok) {
         pg_rollback(world->pg);
         return error_prefix(err, "applying %s", page->mapping->object_name);
     }
+    sum.refused += changes.refused;
     *report = sum;
     return true;
 }

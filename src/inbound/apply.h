@@ -27,7 +27,7 @@ struct apply_world {
 
 struct apply_page {
     const struct mapping *mapping;
-    const json_t *records; /* as a query answers them; IsDeleted true means deleted */
+    const json_t *records; /* as a query answers them */
     bool is_initial;       /* of the initial load: _hc_lastop stays null */
     /* Inside the transaction, after the rows: stores the watermark. May be NULL. */
     bool (*store)(void *context, struct pg *pg, struct error *err);

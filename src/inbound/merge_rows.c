@@ -235,8 +235,7 @@ static void append_contenders_sql(struct buf *sql, const struct mapping *mapping
     buf_text(sql, " s join ");
     stage_append_target(sql, mapping);
     buf_text(sql, " t on t.sfid = s.sfid where ");
-    buf_text(sql, mapping->has_isdeleted ? "not coalesce(s.isdeleted, false) and " : "");
-    buf_text(sql, "exists (select from ");
+    buf_text(sql, "not s._pgforce_deleted and exists (select from ");
     append_log(sql, mapping);
     buf_text(sql, " l where l.table_name = $1"
                   " and l.record_id = t.id"

@@ -1,9 +1,7 @@
 #include "inbound/stage.h"
 
 #include <inttypes.h>
-#include <string.h>
 
-#include "base/log.h"
 #include "pg/copy.h"
 
 enum { SQL_MAX_BYTES = 1 << 20 };
@@ -39,7 +37,7 @@ static bool create_table(struct pg *pg, const struct mapping *mapping, struct er
                " on commit delete rows as select ",
                mapping->id);
     stage_append_columns(&sql, mapping, "");
-    buf_text(&sql, " from ");
+    buf_text(&sql, ", false as _pgforce_deleted from ");
     stage_append_target(&sql, mapping);
     buf_text(&sql, " with no data");
     return pg_script(pg, sql.data, err);
@@ -55,69 +53,32 @@ bool stage_drop(struct pg *pg, const struct mapping *mapping, struct error *err)
     return pg_script(pg, sql.data, err);
 }
 
-/* "Parent.Key__c" stands in the answer as {"Parent": {"Key__c": ...}}; a missing parent is null. */
-static const json_t *find_value(const json_t *record, const struct mapping_field *field)
+static void copy_values(struct copy *copy, const struct row *row)
 {
-    if (field->relationship_name == NULL)
-        return json_object_get(record, field->field_name);
-    return json_object_get(json_object_get(record, field->relationship_name),
-                           field->reference_field);
-}
+    const struct value *values = row->op == ROW_DELETE ? row->old_values : row->new_values;
 
-/* All texts of a record, before any of them is copied: half a row cannot be taken back. */
-static bool read_record(const struct mapping *mapping, const json_t *record, struct arena *arena,
-                        const char **texts, struct error *err)
-{
-    for (size_t i = 0; i < mapping->field_count; i++) {
-        const struct mapping_field *field = &mapping->fields[i];
-        const json_t *value = find_value(record, field);
+    for (size_t i = 0; i < row->relation->column_count; i++) {
+        bool has_text = values[i].kind == VALUE_TEXT;
 
-        texts[i] = NULL;
-        if (value != NULL && !fieldtype_from_json(field->type, value, arena, &texts[i], err))
-            return error_prefix(err, "%s", field->field_name);
+        copy_field(copy, has_text ? values[i].text : NULL, has_text ? values[i].size_bytes : 0);
     }
-    return true;
+    copy_field(copy, row->op == ROW_DELETE ? "t" : "f", 1);
 }
 
-static bool copy_record(struct copy *copy, const struct mapping *mapping, const char **texts,
-                        struct error *err)
+/* A failed COPY says why at its end. */
+static void copy_changes(struct copy *copy, const struct changes *changes)
 {
-    for (size_t i = 0; i < mapping->field_count; i++)
-        copy_field(copy, texts[i], texts[i] != NULL ? strlen(texts[i]) : 0);
-    return copy_end_row(copy, err);
-}
+    struct error said_at_the_end;
 
-static void report_refused(const struct mapping *mapping, const json_t *record,
-                           const struct error *err)
-{
-    const char *id = json_string_value(json_object_get(record, "Id"));
-
-    log_error("skipped a record", log_text("mapping", mapping->object_name), log_text("id", id),
-              log_text("reason", err->message));
-}
-
-static bool copy_records(struct copy *copy, const struct mapping *mapping, const json_t *records,
-                         struct arena *arena, int64_t *refused)
-{
-    const char **texts = arena_array(arena, const char *, mapping->field_count);
-    struct error err = {0};
-    json_t *record;
-    size_t i;
-
-    json_array_foreach(records, i, record)
-    {
-        if (!read_record(mapping, record, arena, texts, &err)) {
-            report_refused(mapping, record, &err);
-            (*refused)++;
-        } else if (!copy_record(copy, mapping, texts, &err)) {
-            return false;
-        }
+    for (size_t i = 0; i < changes->count; i++) {
+        copy_values(copy, &changes->events[i].row);
+        if (!copy_end_row(copy, &said_at_the_end))
+            return;
     }
-    return true;
 }
 
-bool stage_records(struct pg *pg, const struct mapping *mapping, const json_t *records,
-                   struct arena *arena, int64_t *refused, struct error *err)
+bool stage_changes(struct pg *pg, const struct mapping *mapping, const struct changes *changes,
+                   struct error *err)
 {
     struct buf sql BUF_AUTO = {0};
     struct copy copy;
@@ -129,9 +90,9 @@ bool stage_records(struct pg *pg, const struct mapping *mapping, const json_t *r
     stage_append_stage(&sql, mapping);
     buf_text(&sql, " (");
     stage_append_columns(&sql, mapping, "");
-    buf_text(&sql, ") from stdin");
+    buf_text(&sql, ", _pgforce_deleted) from stdin");
     if (!copy_begin(&copy, pg, sql.data, err))
         return false;
-    copy_records(&copy, mapping, records, arena, refused);
+    copy_changes(&copy, changes);
     return copy_end(&copy, err);
 }

@@ -1,25 +1,25 @@
 /*
- * The staging table of one mapping, temporary and of our session: a page of records by COPY, in the
- * mapped table's own types, emptied by itself at COMMIT.
+ * The staging table of one mapping, temporary and of our session: changes by COPY, in the mapped
+ * table's own types, emptied by itself at COMMIT. A deletion is a row with its sfid alone and
+ * _pgforce_deleted.
  *
  * Also the pieces of SQL that name both tables' columns, so that they are spelt in one place.
  */
 #ifndef PGFORCE_INBOUND_STAGE_H
 #define PGFORCE_INBOUND_STAGE_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/arena.h"
 #include "base/buf.h"
 #include "base/error.h"
+#include "inbound/changes.h"
 #include "mapping/mapping.h"
 #include "pg/pg.h"
 
-/* Inside a transaction: makes the table if the session has none yet, and copies the records in. */
-bool stage_records(struct pg *pg, const struct mapping *mapping, const json_t *records,
-                   struct arena *arena, int64_t *refused, struct error *err);
+/* Inside a transaction: makes the table if the session has none yet, and copies the changes in. */
+bool stage_changes(struct pg *pg, const struct mapping *mapping, const struct changes *changes,
+                   struct error *err);
 
 /* Forgets the table after the mapping's columns changed. */
 bool stage_drop(struct pg *pg, const struct mapping *mapping, struct error *err);

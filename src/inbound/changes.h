@@ -1,0 +1,31 @@
+/*
+ * Salesforce's records as changes: the same events that the plugin's stream becomes, with the
+ * origin "salesforce" and the record's object, stamp and id as position.
+ *
+ * A record says what is, not what happened: one that is there becomes an UPDATE without old values,
+ * a deleted one a DELETE with its id alone. It knows nothing of tables' contents.
+ */
+#ifndef PGFORCE_INBOUND_CHANGES_H
+#define PGFORCE_INBOUND_CHANGES_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "change/change.h"
+#include "mapping/mapping.h"
+
+#define CHANGES_ORIGIN "salesforce"
+
+struct changes {
+    struct event *events; /* EVENT_ROW; all in the arena, texts perhaps in the records */
+    size_t count;
+    int64_t refused; /* records with a value that its column cannot hold; logged by id */
+};
+
+/* records must outlive the changes. The relation's columns are the mapping's fields, in order. */
+struct changes changes_from_records(const struct mapping *mapping, const json_t *records,
+                                    struct arena *arena);
+
+#endif
