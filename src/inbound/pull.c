@@ -32,6 +32,7 @@ struct pull {
     struct arena *page_arena;
     struct mapping_list mappings;
     struct schedule *schedules; /* one per mapping */
+    bool must_load;             /* the mappings have changed since they were read */
 };
 
 /* Users' triggers fire on what we write and may count on the path Heroku Connect has. */
@@ -73,7 +74,9 @@ static bool load_mappings(struct pull *pull, struct error *err)
     struct arena *arena = arena_new();
     struct mapping_list list;
 
-    if (!mapping_load_all(pull->pg, pull->options->schema_name, arena, &list, err)) {
+    /* The staging tables have the columns of before. */
+    if (!pg_script(pull->pg, "discard temp", err) ||
+        !mapping_load_all(pull->pg, pull->options->schema_name, arena, &list, err)) {
         arena_free(arena);
         return false;
     }
@@ -102,7 +105,11 @@ static bool read_mapping(struct pull *pull, const struct mapping *mapping,
     arena_reset(pull->page_arena);
     if (!poll_is_loaded(&poll, &is_loaded, err))
         return false;
-    return is_loaded ? poll_changes(&poll, report, err) : poll_load(&poll, report, err);
+    /* New columns are filled by reading all records again, into the rows that are there. */
+    if (is_loaded && strcmp(mapping->state, "RESYNC") != 0)
+        return poll_changes(&poll, report, err);
+    pull->must_load = true;
+    return poll_load(&poll, report, err);
 }
 
 /* One mapping's trouble is its own, unless the database or the sign-in is what failed. */
@@ -174,17 +181,17 @@ static bool drain_notifications(struct pull *pull)
 
 static bool run_until_stopped(struct pull *pull, struct error *err)
 {
-    bool must_load = true;
-
+    pull->must_load = true;
     while (!wait_is_stopping()) {
-        if (must_load && !load_mappings(pull, err))
+        if (pull->must_load && !load_mappings(pull, err))
             return false;
+        pull->must_load = false;
         if (!run_all_due(pull, err))
             return false;
-        must_load = drain_notifications(pull);
-        if (!must_load &&
+        pull->must_load = drain_notifications(pull) || pull->must_load;
+        if (!pull->must_load &&
             wait_for(PQsocket(pg_conn(pull->pg)), POLLIN, wait_ms(pull)) == WAIT_READY)
-            must_load = drain_notifications(pull);
+            pull->must_load = drain_notifications(pull);
         if (PQstatus(pg_conn(pull->pg)) != CONNECTION_OK)
             return pg_set_error(pull->pg, NULL, err);
     }

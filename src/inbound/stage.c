@@ -43,16 +43,6 @@ static bool create_table(struct pg *pg, const struct mapping *mapping, struct er
     return pg_script(pg, sql.data, err);
 }
 
-bool stage_drop(struct pg *pg, const struct mapping *mapping, struct error *err)
-{
-    struct buf sql BUF_AUTO = {0};
-
-    buf_init(&sql, SQL_MAX_BYTES);
-    buf_text(&sql, "drop table if exists ");
-    stage_append_stage(&sql, mapping);
-    return pg_script(pg, sql.data, err);
-}
-
 static void copy_values(struct copy *copy, const struct row *row)
 {
     const struct value *values = row->op == ROW_DELETE ? row->old_values : row->new_values;

@@ -21,9 +21,6 @@
 bool stage_changes(struct pg *pg, const struct mapping *mapping, const struct changes *changes,
                    struct error *err);
 
-/* Forgets the table after the mapping's columns changed. */
-bool stage_drop(struct pg *pg, const struct mapping *mapping, struct error *err);
-
 /* "schema"."table" and pg_temp."pgforce_stage_7". */
 void stage_append_target(struct buf *sql, const struct mapping *mapping);
 void stage_append_stage(struct buf *sql, const struct mapping *mapping);

@@ -261,6 +261,15 @@ static void judge_all(struct delivery *delivery)
         }
 }
 
+/* Signing in again failed: what only an operator can mend stops the role, after the bookkeeping. */
+static void note_call_error(struct delivery *delivery, const struct error *call_error)
+{
+    if (call_error->kind != ERROR_CONFIG)
+        return;
+    delivery->report->must_stop = true;
+    delivery->report->message = arena_strdup(delivery->world->arena, call_error->message);
+}
+
 bool deliver_send(const struct deliver_world *world, const struct deliver_group *group,
                   struct settle *settle, struct deliver_report *report, struct error *err)
 {
@@ -282,8 +291,9 @@ bool deliver_send(const struct deliver_world *world, const struct deliver_group 
     bool is_ok = delivery.count == 0 || store_intents(&delivery, err);
     if (is_ok && delivery.count > 0) {
         /* Each batch has its fate even when the call as a whole failed. */
-        sf_collection_write(world->session, delivery.batches, delivery.count, world->arena,
-                            &call_error);
+        if (!sf_collection_write(world->session, delivery.batches, delivery.count, world->arena,
+                                 &call_error))
+            note_call_error(&delivery, &call_error);
         judge_all(&delivery);
     }
     for (size_t i = 0; i < delivery.count; i++)

@@ -213,12 +213,11 @@ static size_t group_size(const struct order_plan *plan, size_t from)
     return to - from;
 }
 
-static bool send_group(struct push *push, const struct order_plan *plan, size_t from, size_t count,
+static bool send_group(struct push *push, const struct order_batch *first, size_t count,
                        struct round *round, struct error *err)
 {
     struct deliver_world world = {push->pg, push->options->session, push->options->schema_name,
                                   push->arena};
-    const struct order_batch *first = &plan->batches[from];
     struct deliver_group group = {.mapping = &push->mappings.items[first->mapping],
                                   .action = first->action,
                                   .queue = &push->queue,
@@ -253,7 +252,7 @@ static bool send_plan(struct push *push, struct round *round, struct error *err)
     for (size_t i = 0; i < plan.batch_count && !wait_is_stopping();) {
         size_t count = group_size(&plan, i);
 
-        if (!send_group(push, &plan, i, count, round, err))
+        if (!send_group(push, &plan.batches[i], count, round, err))
             return false;
         i += count;
     }

@@ -107,43 +107,49 @@ static void print_lines(const char *kind, const struct import_problems *problems
         fprintf(stderr, "pgforce: %s: %s\n", kind, problems->lines[i]);
 }
 
-static bool import_into(struct pg *pg, const struct config *config, struct sf_session *session,
-                        const struct import *import, struct arena *arena, struct error *err)
+/* What an import works with; opened and closed by commands_import. */
+struct importing {
+    const struct config *config;
+    struct pg *pg;
+    struct sf_session *session;
+    struct arena *arena;
+};
+
+static bool import_into(const struct importing *importing, const struct import *import,
+                        struct error *err)
 {
-    struct describes describes = {.session = session, .arena = arena};
+    const char *schema_name = importing->config->schema_name;
+    struct describes describes = {.session = importing->session, .arena = importing->arena};
     struct resolve_org org = {.describe = describe, .context = &describes};
     struct resolve_result resolved = {0};
     struct lifecycle_counts counts = {0};
 
-    if (!resolve_import(import, &org, arena, &resolved, err))
+    if (!resolve_import(import, &org, importing->arena, &resolved, err))
         return false;
-    if (!salesforce_bind(config, session, pg, err) ||
-        !lifecycle_import(pg, config->schema_name, &resolved.list, &counts, err))
+    if (!salesforce_bind(importing->config, importing->session, importing->pg, err) ||
+        !lifecycle_import(importing->pg, schema_name, &resolved.list, &counts, err))
         return false;
     print_lines("warning", &resolved.warnings);
     printf("imported %zu mappings into schema %s: %d created, %d changed, %d unchanged\n",
-           resolved.list.count, config->schema_name, counts.created, counts.changed,
-           counts.unchanged);
+           resolved.list.count, schema_name, counts.created, counts.changed, counts.unchanged);
     return true;
 }
 
 bool commands_import(const struct config *config, const char *path, struct error *err)
 {
+    struct importing importing = {.config = config, .arena = arena_new()};
     struct buf text BUF_AUTO = {0};
-    struct arena *arena = arena_new();
-    struct sf_session *session = NULL;
     struct import import;
 
     buf_init(&text, IMPORT_MAX_BYTES);
-    struct pg *pg = NULL;
     bool is_ok = read_file(path, &text, err) &&
-                 import_parse(text.data, text.size_bytes, arena, &import, err) &&
-                 (pg = pg_open(config->database_url, "pgforce import", err)) != NULL &&
-                 (session = salesforce_open(config, pg, err)) != NULL &&
-                 import_into(pg, config, session, &import, arena, err);
-    sf_session_close(session);
-    pg_close(pg);
-    arena_free(arena);
+                 import_parse(text.data, text.size_bytes, importing.arena, &import, err) &&
+                 (importing.pg = pg_open(config->database_url, "pgforce import", err)) != NULL &&
+                 (importing.session = salesforce_open(config, importing.pg, err)) != NULL &&
+                 import_into(&importing, &import, err);
+    sf_session_close(importing.session);
+    pg_close(importing.pg);
+    arena_free(importing.arena);
     return is_ok;
 }
 

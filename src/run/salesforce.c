@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+/* What is in flight when we are told to stop may end: an answer heard is a doubt less. */
+enum { STOP_GRACE_MS = 5000 };
+
 static bool refuse_other(const struct config *config, struct sf_session *session, struct pg *pg,
                          struct error *err)
 {
@@ -23,7 +26,8 @@ static bool refuse_other(const struct config *config, struct sf_session *session
 
 struct sf_session *salesforce_open(const struct config *config, struct pg *pg, struct error *err)
 {
-    struct sf_session_options options = {.api_version = config->api_version};
+    struct sf_session_options options = {.api_version = config->api_version,
+                                         .http = {.stop_grace_ms = STOP_GRACE_MS}};
     struct sf_session *session = NULL;
 
     if (!sf_session_open(&config->salesforce, &options, &session, err))
