@@ -149,7 +149,7 @@ static void print_help(FILE *out)
 {
     fputs("usage: pgforce COMMAND [ARGUMENTS]\n\ncommands:\n", out);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        fprintf(out, "  %-8s %-38s %s\n", commands[i].name, commands[i].usage, commands[i].help);
+        fprintf(out, "  %-12s %-38s %s\n", commands[i].name, commands[i].usage, commands[i].help);
     fputs("\nvariables (any NAME can be NAME_FILE, the path of a file with the value):\n", out);
     config_print_help(out);
     fputs("\nexit codes: 0 done, 64 usage, 65 bad data, 70 bug, 75 failed for now, 78"

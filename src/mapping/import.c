@@ -39,7 +39,7 @@ void import_problem(struct import_problems *problems, const char *format, ...)
 static bool list_problems(const struct import_problems *problems, const char *what,
                           struct error *err)
 {
-    struct buf text BUF_AUTO;
+    struct buf text BUF_AUTO = {0};
     size_t shown = 0;
 
     buf_init(&text, sizeof(err->message) - 1 - strlen("\n... and 18446744073709551615 more"));

@@ -66,7 +66,7 @@ static void append_index_name(struct buf *sql, const char *name)
 static void append_index(struct buf *sql, const struct mapping *mapping, const char *column_name,
                          bool is_unique)
 {
-    struct buf name BUF_AUTO;
+    struct buf name BUF_AUTO = {0};
 
     buf_init(&name, 1024);
     buf_printf(&name, "%s_idx_%s_%s", is_unique ? "hcu" : "hc", mapping->table_name, column_name);
@@ -110,7 +110,7 @@ static bool run_sql(struct pg *pg, const struct buf *sql, struct error *err)
 
 bool schema_create_table(struct pg *pg, const struct mapping *mapping, struct error *err)
 {
-    struct buf sql BUF_AUTO;
+    struct buf sql BUF_AUTO = {0};
 
     buf_init(&sql, SQL_BYTES_MAX);
     schema_table_sql(mapping, &sql);
@@ -120,7 +120,7 @@ bool schema_create_table(struct pg *pg, const struct mapping *mapping, struct er
 
 bool schema_create_indexes(struct pg *pg, const struct mapping *mapping, struct error *err)
 {
-    struct buf sql BUF_AUTO;
+    struct buf sql BUF_AUTO = {0};
 
     buf_init(&sql, SQL_BYTES_MAX);
     schema_index_sql(mapping, &sql);
@@ -131,7 +131,7 @@ bool schema_create_indexes(struct pg *pg, const struct mapping *mapping, struct 
 bool schema_add_column(struct pg *pg, const struct mapping *mapping,
                        const struct mapping_field *field, struct error *err)
 {
-    struct buf sql BUF_AUTO;
+    struct buf sql BUF_AUTO = {0};
 
     buf_init(&sql, SQL_BYTES_MAX);
     buf_text(&sql, "alter table ");
@@ -146,7 +146,7 @@ bool schema_add_column(struct pg *pg, const struct mapping *mapping,
 bool schema_widen_column(struct pg *pg, const struct mapping *mapping,
                          const struct mapping_field *field, struct error *err)
 {
-    struct buf sql BUF_AUTO;
+    struct buf sql BUF_AUTO = {0};
 
     buf_init(&sql, SQL_BYTES_MAX);
     buf_text(&sql, "alter table ");

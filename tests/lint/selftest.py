@@ -78,6 +78,8 @@ CASES = [
     ("headers", {}, None),
     ("headers", {"src/base/a.h": "size_t a_one(void);\n"}, "a.h:1: does not compile alone"),
     ("headers", {"src/base/a.h": "int a_one();\n"}, "a.h:1: does not compile alone"),
+    ("cleanup", {"src/base/a.c": "    struct buf text BUF_AUTO = {0};\n"}, None),
+    ("cleanup", {"src/base/a.c": "\n    struct buf text BUF_AUTO;\n"}, "a.c:2: declared without"),
     ("names", {}, None),
     ("names", {"src/base/a.c": GOOD_C + "int b_two;\n"}, "a.c:1: exports b_two"),
     ("names", {"src/base/a.c": GOOD_C.replace("a_one", "aone")}, "a.c:1: exports aone"),

@@ -35,7 +35,7 @@ static void arena_memory_is_zeroed_and_reused_after_a_reset(void **state)
 
 static void buf_grows_up_to_its_limit_and_remembers_that_it_was_passed(void **state)
 {
-    struct buf buf BUF_AUTO;
+    struct buf buf BUF_AUTO = {0};
 
     (void)state;
     buf_init(&buf, 1000);

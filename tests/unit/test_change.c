@@ -156,8 +156,8 @@ static void an_event_is_read_as_it_was_packed(void **state)
         "\"commit_time\":\"2026-11-21T10:30:30.123456Z\",\"origin\":\"salesforce\","
         "\"source_position\":\"Account 001\","
         "\"after\":{\"id\":\"1\",\"body\":\"caf\xc3\xa9\"}}\n\n";
-    struct buf stream BUF_AUTO;
-    struct buf printed BUF_AUTO;
+    struct buf stream BUF_AUTO = {0};
+    struct buf printed BUF_AUTO = {0};
 
     (void)state;
     buf_init(&stream, MAX_STREAM_BYTES);
@@ -174,9 +174,9 @@ static void an_event_is_read_as_it_was_packed(void **state)
 
 static void bytes_may_end_anywhere(void **state)
 {
-    struct buf stream BUF_AUTO;
-    struct buf whole BUF_AUTO;
-    struct buf pieces BUF_AUTO;
+    struct buf stream BUF_AUTO = {0};
+    struct buf whole BUF_AUTO = {0};
+    struct buf pieces BUF_AUTO = {0};
 
     (void)state;
     buf_init(&stream, MAX_STREAM_BYTES);
@@ -193,8 +193,8 @@ static void bytes_may_end_anywhere(void **state)
 
 static void a_torn_event_is_told_from_the_end_of_the_stream(void **state)
 {
-    struct buf stream BUF_AUTO;
-    struct buf printed BUF_AUTO;
+    struct buf stream BUF_AUTO = {0};
+    struct buf printed BUF_AUTO = {0};
 
     (void)state;
     buf_init(&stream, MAX_STREAM_BYTES);
@@ -225,8 +225,8 @@ static void repack(const struct buf *stream, struct buf *packed)
 
 static void what_was_read_is_packed_to_the_same_bytes(void **state)
 {
-    struct buf stream BUF_AUTO;
-    struct buf packed BUF_AUTO;
+    struct buf stream BUF_AUTO = {0};
+    struct buf packed BUF_AUTO = {0};
 
     (void)state;
     buf_init(&stream, MAX_STREAM_BYTES);
@@ -275,7 +275,7 @@ static const char *read_back(struct buf *out, Pgforce__V1__Value *value)
 static void native_values_read_as_the_servers_text(void **state)
 {
     Pgforce__V1__Value value;
-    struct buf out BUF_AUTO;
+    struct buf out BUF_AUTO = {0};
 
     (void)state;
     buf_init(&out, MAX_STREAM_BYTES);
@@ -341,7 +341,7 @@ static void assert_refused(struct buf *stream, const char *why)
 static void what_is_no_batch_is_refused_and_says_why(void **state)
 {
     struct value values[] = {text_value("1"), text_value("x")};
-    struct buf stream BUF_AUTO;
+    struct buf stream BUF_AUTO = {0};
 
     (void)state;
     buf_init(&stream, MAX_STREAM_BYTES);
@@ -372,8 +372,8 @@ static void a_new_relation_replaces_the_old_one(void **state)
 {
     struct relation renamed = relation;
     struct value values[] = {text_value("1"), text_value("x")};
-    struct buf stream BUF_AUTO;
-    struct buf printed BUF_AUTO;
+    struct buf stream BUF_AUTO = {0};
+    struct buf printed BUF_AUTO = {0};
 
     (void)state;
     buf_init(&stream, MAX_STREAM_BYTES);
@@ -411,9 +411,9 @@ static uint64_t next_random(uint64_t *seed)
 
 static void hostile_bytes_are_read_or_refused(void **state)
 {
-    struct buf stream BUF_AUTO;
-    struct buf hostile BUF_AUTO;
-    struct buf printed BUF_AUTO;
+    struct buf stream BUF_AUTO = {0};
+    struct buf hostile BUF_AUTO = {0};
+    struct buf printed BUF_AUTO = {0};
     uint64_t seed = 20261121;
     int refused = 0;
 

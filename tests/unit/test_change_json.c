@@ -55,7 +55,7 @@ static void assert_text(struct buf *line, const char *text, const char *expected
 
 static void text_survives_as_it_is(void **state)
 {
-    struct buf line BUF_AUTO;
+    struct buf line BUF_AUTO = {0};
     char control[32];
 
     (void)state;
@@ -74,7 +74,7 @@ static void text_survives_as_it_is(void **state)
 
 static void what_is_not_utf8_becomes_the_replacement_character(void **state)
 {
-    struct buf line BUF_AUTO;
+    struct buf line BUF_AUTO = {0};
 
     (void)state;
     buf_init(&line, MAX_LINE_BYTES);
@@ -88,7 +88,7 @@ static void what_is_not_utf8_becomes_the_replacement_character(void **state)
 
 static void any_bytes_make_a_valid_line(void **state)
 {
-    struct buf line BUF_AUTO;
+    struct buf line BUF_AUTO = {0};
     unsigned char bytes[12];
     uint32_t seed = 1;
 
@@ -106,7 +106,7 @@ static void any_bytes_make_a_valid_line(void **state)
 static void a_mask_hides_what_differs_from_run_to_run(void **state)
 {
     struct event event = {.kind = EVENT_COMMIT, .transaction = &transaction};
-    struct buf line BUF_AUTO;
+    struct buf line BUF_AUTO = {0};
 
     (void)state;
     buf_init(&line, MAX_LINE_BYTES);
@@ -123,7 +123,7 @@ static void a_file_that_was_cut_is_decoded_up_to_the_cut(void **state)
     struct event event = {.kind = EVENT_GAP, .gap = {.from_lsn = 1, .to_lsn = 2, .reason = "r"}};
     struct change_json_options options = {0};
     struct error err = {0};
-    struct buf stream BUF_AUTO;
+    struct buf stream BUF_AUTO = {0};
     char line[200] = "";
 
     (void)state;

@@ -37,7 +37,7 @@ static void a_whole_answer_is_read_over_a_kept_connection(void **state)
     struct scripted_server *server = SCRIPT(script);
     struct http_client *client = plain_client();
     struct http_exchange exchange = {.method = "GET", .url = server->url};
-    struct buf value BUF_AUTO;
+    struct buf value BUF_AUTO = {0};
 
     (void)state;
     buf_init(&value, 100);
@@ -345,7 +345,7 @@ static void only_this_machine_is_loopback(void **state)
 
 static void a_url_carries_any_text(void **state)
 {
-    struct buf out BUF_AUTO;
+    struct buf out BUF_AUTO = {0};
 
     (void)state;
     buf_init(&out, 100);

@@ -135,7 +135,7 @@ static int free_arena(void **state)
 
 static const char *read_whole(struct arena *arena, const char *path)
 {
-    struct buf text BUF_AUTO;
+    struct buf text BUF_AUTO = {0};
     char piece[4096];
     size_t got = 0;
     FILE *file = fopen(path, "rb");
@@ -375,7 +375,7 @@ static void a_table_is_defined_as_heroku_connect_defines_it(void **state)
     struct resolve_result result;
     struct mapping_list list = resolve_fixture(*state, "mappings/oldest.json", &result);
     struct mapping user = *mapping_find_by_object(&list, "User");
-    struct buf sql BUF_AUTO;
+    struct buf sql BUF_AUTO = {0};
 
     buf_init(&sql, 1 << 20);
     user.schema_name = "sales\"force";
@@ -393,7 +393,7 @@ static void indexes_have_heroku_connects_names_once_each(void **state)
     struct resolve_result result;
     struct mapping_list list = resolve_fixture(*state, "demo.json", &result);
     struct mapping contact = *mapping_find_by_object(&list, "Contact");
-    struct buf sql BUF_AUTO;
+    struct buf sql BUF_AUTO = {0};
 
     buf_init(&sql, 1 << 20);
     contact.schema_name = "salesforce";
@@ -426,7 +426,7 @@ static void long_names_are_cut_as_the_server_cuts_them_and_indexes_stay_apart(vo
                               .indexes = indexes,
                               .index_count = 2};
     struct error err = {0};
-    struct buf sql BUF_AUTO;
+    struct buf sql BUF_AUTO = {0};
 
     memset(name, 'X', 70);
     assert_int_equal(strlen(mapping_identifier(name, *state)), 63);

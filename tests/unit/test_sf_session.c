@@ -392,7 +392,7 @@ static void an_assertion_is_signed_with_the_key(void **state)
     char path[] = "/tmp/pgforce-key-XXXXXX";
     EVP_PKEY *key = EVP_RSA_gen(2048);
     FILE *file = fdopen(mkstemp(path), "w");
-    struct buf out BUF_AUTO;
+    struct buf out BUF_AUTO = {0};
     struct error err = {0};
     unsigned char bytes[1024] = {0};
 

@@ -146,7 +146,7 @@ static void the_date_header_is_read(void **state)
 
 static void a_literal_cannot_be_left(void **state)
 {
-    struct buf out BUF_AUTO;
+    struct buf out BUF_AUTO = {0};
     struct error err = {0};
 
     (void)state;
@@ -165,7 +165,7 @@ static void what_no_literal_can_hold_is_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        struct buf out BUF_AUTO;
+        struct buf out BUF_AUTO = {0};
         struct error err = {0};
         buf_init(&out, 100);
         assert_false(soql_quote(&out, texts[i], &err));
@@ -193,7 +193,7 @@ static void any_text_is_one_literal_or_refused(void **state)
 
     (void)state;
     for (int round = 0; round < 20000; round++) {
-        struct buf out BUF_AUTO;
+        struct buf out BUF_AUTO = {0};
         struct error err = {0};
         char text[16];
         size_t length = next_random(&seed) % sizeof(text);
@@ -211,7 +211,7 @@ static void queries_are_built_from_names_only(void **state)
     static const char *const fields[] = {"Id", "Owner.Name"};
     static const char *const bad[] = {"Id", "Id from User"};
     static const char *const values[] = {"a", "b'"};
-    struct buf out BUF_AUTO;
+    struct buf out BUF_AUTO = {0};
     struct error err = {0};
 
     (void)state;
@@ -236,7 +236,7 @@ static void queries_are_built_from_names_only(void **state)
 static void a_query_that_does_not_fit_is_said(void **state)
 {
     static const char *const fields[] = {"Id"};
-    struct buf out BUF_AUTO;
+    struct buf out BUF_AUTO = {0};
     struct error err = {0};
 
     (void)state;
@@ -324,7 +324,7 @@ static void the_record_that_owns_a_value_is_found_in_the_message(void **state)
 {
     static const char message[] =
         "duplicate value found: Ext__c duplicates value on record with id: 001D000000INjVe.";
-    struct buf field BUF_AUTO;
+    struct buf field BUF_AUTO = {0};
     char id[SF_ID_BYTES];
 
     (void)state;
