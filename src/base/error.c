@@ -33,7 +33,7 @@ const char *error_kind_name(enum error_kind kind)
 {
     static const char *const names[] = {
         [ERROR_NONE] = "none",     [ERROR_RETRY] = "retry", [ERROR_RECORD] = "record",
-        [ERROR_CONFIG] = "config", [ERROR_BUG] = "bug",
+        [ERROR_CONFIG] = "config", [ERROR_BUG] = "bug",     [ERROR_USAGE] = "usage",
     };
 
     return names[kind];

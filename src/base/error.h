@@ -18,6 +18,7 @@ enum error_kind {
     ERROR_RECORD, /* this record is at fault: go on with the others */
     ERROR_CONFIG, /* the operator must act: repeating is useless */
     ERROR_BUG,    /* we are at fault: stop loudly */
+    ERROR_USAGE,  /* the command line is wrong: only commands say this */
 };
 
 /* A message is cut, never overrun, at this many bytes, its end included. */

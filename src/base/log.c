@@ -88,7 +88,7 @@ static void append_json_line(struct buf *line, enum log_level level, const char 
 
 void log_write(enum log_level level, const char *verb, const struct log_fact *facts)
 {
-    struct buf line BUF_AUTO;
+    struct buf line BUF_AUTO = {0};
 
     if (level < lowest_level)
         return;

@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/wait.h"
+
+enum { PATIENCE_MS = 1000 };
 
 struct pg {
     PGconn *conn;
@@ -205,6 +208,50 @@ bool pg_run(struct pg *pg, const char *sql, struct pg_params params, struct erro
 PGresult *pg_simple(struct pg *pg, const char *sql, struct error *err)
 {
     return check_result(pg, PQexec(pg->conn, sql), err);
+}
+
+static void cancel(struct pg *pg)
+{
+    char ignored[256];
+    PGcancel *handle = PQgetCancel(pg->conn);
+
+    PQcancel(handle, ignored, sizeof(ignored));
+    PQfreeCancel(handle);
+}
+
+static PGresult *take_last_result(struct pg *pg)
+{
+    PGresult *last = NULL;
+
+    for (PGresult *next; (next = PQgetResult(pg->conn)) != NULL; last = next)
+        PQclear(last);
+    return last;
+}
+
+PGresult *pg_simple_patiently(struct pg *pg, const char *sql, const struct pg_patience *patience,
+                              struct error *err)
+{
+    if (!PQsendQuery(pg->conn, sql)) {
+        pg_set_error(pg, NULL, err);
+        return NULL;
+    }
+    while (PQisBusy(pg->conn)) {
+        switch (wait_for(PQsocket(pg->conn), POLLIN, PATIENCE_MS)) {
+        case WAIT_READY:
+            if (!PQconsumeInput(pg->conn)) {
+                pg_set_error(pg, NULL, err);
+                return NULL;
+            }
+            break;
+        case WAIT_TIMEOUT: patience->tell(patience->context); break;
+        case WAIT_STOP:
+            cancel(pg);
+            PQclear(take_last_result(pg));
+            error_set(err, ERROR_RETRY, "told to stop while the server was busy");
+            return NULL;
+        }
+    }
+    return check_result(pg, take_last_result(pg), err);
 }
 
 bool pg_script(struct pg *pg, const char *sql, struct error *err)

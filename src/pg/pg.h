@@ -63,6 +63,16 @@ bool pg_run(struct pg *pg, const char *sql, struct pg_params params, struct erro
  * result. */
 PGresult *pg_simple(struct pg *pg, const char *sql, struct error *err);
 
+/* What to do while the server takes its time: tell is called about once a second. */
+struct pg_patience {
+    void (*tell)(void *context);
+    void *context;
+};
+
+/* pg_simple for a statement that may take long: being told to stop cancels it (ERROR_RETRY). */
+PGresult *pg_simple_patiently(struct pg *pg, const char *sql, const struct pg_patience *patience,
+                              struct error *err);
+
 /* Several statements without parameters, as one implicit transaction unless they say otherwise. */
 bool pg_script(struct pg *pg, const char *sql, struct error *err);
 

@@ -57,8 +57,14 @@ bool replica_identify(struct replica *replica, struct replica_system *system, st
     return true;
 }
 
+int replica_server_pid(const struct replica *replica)
+{
+    return PQbackendPID(pg_conn(replica->pg));
+}
+
 bool replica_create_temporary_slot(struct replica *replica, const char *slot_name,
-                                   lsn_t *consistent_lsn, struct error *err)
+                                   const struct pg_patience *patience, lsn_t *consistent_lsn,
+                                   struct error *err)
 {
     struct buf sql BUF_AUTO = {0};
 
@@ -66,7 +72,7 @@ bool replica_create_temporary_slot(struct replica *replica, const char *slot_nam
     buf_text(&sql, "CREATE_REPLICATION_SLOT ");
     pg_append_identifier(&sql, slot_name);
     buf_text(&sql, " TEMPORARY LOGICAL pgforce NOEXPORT_SNAPSHOT");
-    PGresult *result PG_RESULT_AUTO = pg_simple(replica->pg, sql.data, err);
+    PGresult *result PG_RESULT_AUTO = pg_simple_patiently(replica->pg, sql.data, patience, err);
     if (result == NULL)
         return false;
     *consistent_lsn = pg_field_lsn(result, 0, 1);
@@ -192,12 +198,13 @@ enum replica_result replica_receive(struct replica *replica, int timeout_ms,
     }
 }
 
-bool replica_confirm(struct replica *replica, lsn_t durable_lsn, struct error *err)
+bool replica_confirm(struct replica *replica, lsn_t received_lsn, lsn_t durable_lsn,
+                     struct error *err)
 {
     char status[STATUS_BYTES] = {'r'};
     uint64_t now_us = (uint64_t)(clock_wall_us() - POSTGRES_EPOCH_S * 1000000);
 
-    write_int64(status + 1, durable_lsn);
+    write_int64(status + 1, received_lsn);
     write_int64(status + 9, durable_lsn);
     write_int64(status + 17, durable_lsn);
     write_int64(status + 25, now_us);

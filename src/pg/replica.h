@@ -24,6 +24,7 @@
 
 #include "base/error.h"
 #include "base/lsn.h"
+#include "pg/pg.h"
 
 struct replica;
 
@@ -40,10 +41,15 @@ struct replica_system {
 bool replica_identify(struct replica *replica, struct replica_system *system, struct error *err);
 
 /*
- * Creates a temporary slot that goes with the connection; consistent_lsn is where it begins.
+ * Creates a temporary slot that goes with the connection; consistent_lsn is where it begins. The
+ * server waits for the end of all transactions that are open, and meanwhile patience is told.
  */
 bool replica_create_temporary_slot(struct replica *replica, const char *slot_name,
-                                   lsn_t *consistent_lsn, struct error *err);
+                                   const struct pg_patience *patience, lsn_t *consistent_lsn,
+                                   struct error *err);
+
+/* The server's process for this connection. */
+int replica_server_pid(const struct replica *replica);
 
 struct replica_option {
     const char *name; /* NULL ends the list */
@@ -77,7 +83,12 @@ struct replica_message {
 enum replica_result replica_receive(struct replica *replica, int timeout_ms,
                                     struct replica_message *message, struct error *err);
 
-/* Reports that everything before durable_lsn is safe with us. */
-bool replica_confirm(struct replica *replica, lsn_t durable_lsn, struct error *err);
+/*
+ * Reports that everything before received_lsn has come, and everything before durable_lsn is safe
+ * with us. Without the first, an idle server that has sent more than is durable asks again at once,
+ * for ever.
+ */
+bool replica_confirm(struct replica *replica, lsn_t received_lsn, lsn_t durable_lsn,
+                     struct error *err);
 
 #endif

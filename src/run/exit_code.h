@@ -27,7 +27,7 @@ static inline enum exit_code exit_code_of(enum error_kind kind)
     static const enum exit_code codes[] = {
         [ERROR_NONE] = EXIT_CODE_DONE,   [ERROR_RETRY] = EXIT_CODE_RETRY,
         [ERROR_RECORD] = EXIT_CODE_DATA, [ERROR_CONFIG] = EXIT_CODE_CONFIG,
-        [ERROR_BUG] = EXIT_CODE_BUG,
+        [ERROR_BUG] = EXIT_CODE_BUG,     [ERROR_USAGE] = EXIT_CODE_USAGE,
     };
 
     return codes[kind];

@@ -1,6 +1,7 @@
 #include "run/roles.h"
 
 #include "archive/progress.h"
+#include "base/log.h"
 #include "inbound/pull.h"
 #include "outbound/push.h"
 #include "pg/origin.h"
@@ -21,6 +22,19 @@ static bool identify(const struct config *config, struct replica_system *system,
     return is_ok;
 }
 
+/* After a failover the same slot goes on in a new history: worth a line, and nothing else. */
+static bool follow_timeline(struct pg *pg, const struct config *config,
+                            const struct replica_system *system, struct progress *progress,
+                            struct error *err)
+{
+    if (system->timeline == progress->timeline)
+        return true;
+    log_warning("the server has a new timeline", log_number("was", progress->timeline),
+                log_number("is", system->timeline));
+    progress->timeline = system->timeline;
+    return progress_start(pg, config->schema_name, progress, err);
+}
+
 /* The slot is compared with the progress before anything is read from it: a gap is never silent. */
 static bool verify(struct pg *pg, const struct config *config, struct error *err)
 {
@@ -31,7 +45,8 @@ static bool verify(struct pg *pg, const struct config *config, struct error *err
     return progress_load(pg, config->schema_name, &progress, err) &&
            slot_refuse_synchronous(pg, progress.slot_name, err) &&
            slot_read(pg, progress.slot_name, &slot, err) && identify(config, &system, err) &&
-           slot_verify(&slot, system.identifier, &progress, err);
+           slot_verify(&slot, system.identifier, &progress, err) &&
+           follow_timeline(pg, config, &system, &progress, err);
 }
 
 static bool stream_to_log(const struct config *config, struct error *err)

@@ -1,7 +1,7 @@
 /*
  * Where a stream's changes go. A stream is one slot, one sink, one process.
  *
- * Calls come in order: open, (write | settle)*, close.
+ * Calls come in order: open, begin, (write | settle | is_done)*, close.
  *
  * settle makes durable whatever it can and answers up to where that is; the stream confirms exactly
  * that. reached is the position before which the stream has given everything: the end of the last
@@ -21,6 +21,11 @@ struct sink {
     bool (*write)(struct sink *sink, const struct event *event, struct error *err);
     bool (*settle)(struct sink *sink, lsn_t reached, lsn_t *durable, struct error *err);
     void (*close)(struct sink *sink);
+    /* These two may be NULL. begin comes once after open: the slot is there, and the first
+     * transaction written will be one that commits at or after from. is_done is asked between
+     * messages: true ends the stream as if the process had been told to stop. */
+    bool (*begin)(struct sink *sink, lsn_t from, struct error *err);
+    bool (*is_done)(struct sink *sink);
 };
 
 #endif

@@ -107,8 +107,7 @@ static bool write_row(struct sink_archive *archive, const struct event *event, s
 static bool refuse_withheld(const struct sink_archive *archive, const struct relation *relation,
                             struct error *err)
 {
-    if (!relation->is_withheld || strcmp(relation->schema, archive->schema_name) != 0 ||
-        relation->table[0] == '_')
+    if (!relation->is_withheld || !trigger_log_is_mapped(archive->log, relation))
         return true;
     return error_set(err, ERROR_CONFIG,
                      "changes of %s.%s are withheld: the archive's role may not read it (SELECT, or"

@@ -68,8 +68,13 @@ bool slot_explain_error(struct error *err)
 
 bool slot_create(struct pg *pg, const char *slot_name, lsn_t *consistent_lsn, struct error *err)
 {
+    /* From 17 on a slot can follow its database to a standby. */
+    bool has_failover = PQserverVersion(pg_conn(pg)) >= 170000;
     PGresult *result PG_RESULT_AUTO =
-        pg_query(pg, "select lsn from pg_create_logical_replication_slot($1, 'pgforce')",
+        pg_query(pg,
+                 has_failover ? "select lsn from pg_create_logical_replication_slot($1, 'pgforce',"
+                                " failover => true)"
+                              : "select lsn from pg_create_logical_replication_slot($1, 'pgforce')",
                  PG_PARAMS(slot_name), err);
 
     if (result == NULL) {

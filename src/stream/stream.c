@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/wait.h"
 #include "change/change.h"
+#include "stream/blockers.h"
 
 enum { STATUS_INTERVAL_MS = 10 * 1000, SLOT_RETRY_MS = 200, IDLE_WAIT_MS = 1000 };
 
@@ -26,6 +27,7 @@ struct stream {
     struct sink *sink;
     struct replica *replica;
     struct change_reader *reader;
+    lsn_t received; /* the server has sent everything before it */
     lsn_t reached; /* everything before it has been given to the sink */
     lsn_t durable; /* what the sink answered last */
     bool is_in_transaction;
@@ -80,7 +82,10 @@ static bool write_events(struct stream *stream, const struct replica_message *me
 static bool confirm_settled(struct stream *stream, struct error *err)
 {
     stream->confirmed_at_ms = clock_monotonic_ms();
-    return replica_confirm(stream->replica, stream->durable, err);
+    lsn_t received =
+        stream->received > stream->durable ? stream->received : stream->durable;
+
+    return replica_confirm(stream->replica, received, stream->durable, err);
 }
 
 static bool settle(struct stream *stream, struct error *err)
@@ -100,6 +105,7 @@ static bool is_due(int64_t since_ms, int interval_ms)
 static bool take_keepalive(struct stream *stream, const struct replica_message *message,
                            struct error *err)
 {
+    stream->received = message->wal_end;
     if (!stream->is_in_transaction && message->wal_end > stream->reached)
         stream->reached = message->wal_end;
     if (!stream->has_unsettled && !settle(stream, err))
@@ -158,6 +164,18 @@ static bool start(struct stream *stream, lsn_t resume, struct error *err)
     }
 }
 
+static bool make_temporary_slot(struct stream *stream, lsn_t *consistent_lsn, struct error *err)
+{
+    struct blockers blockers = {.url = stream->options->url,
+                                .pid = replica_server_pid(stream->replica)};
+    struct pg_patience patience = {blockers_tell, &blockers};
+    bool is_ok = replica_create_temporary_slot(stream->replica, stream->options->slot_name,
+                                               &patience, consistent_lsn, err);
+
+    blockers_done(&blockers);
+    return is_ok;
+}
+
 static bool connect_and_start(struct stream *stream, lsn_t resume, struct error *err)
 {
     const struct stream_options *options = stream->options;
@@ -165,13 +183,14 @@ static bool connect_and_start(struct stream *stream, lsn_t resume, struct error 
     stream->replica = replica_open(options->url, options->application_name, err);
     if (stream->replica == NULL)
         return false;
-    if (options->with_temporary_slot &&
-        !replica_create_temporary_slot(stream->replica, options->slot_name, &resume, err))
+    if (options->with_temporary_slot && !make_temporary_slot(stream, &resume, err))
         return error_prefix(err, "making the temporary slot \"%s\"", options->slot_name);
     stream->reached = resume;
     stream->durable = resume;
     stream->settled_at_ms = clock_monotonic_ms();
     stream->confirmed_at_ms = stream->settled_at_ms;
+    if (stream->sink->begin != NULL && !stream->sink->begin(stream->sink, resume, err))
+        return false;
     return start(stream, resume, err);
 }
 
@@ -179,9 +198,11 @@ static bool run_until_stopped(struct stream *stream, struct error *err)
 {
     bool is_over = false;
 
-    while (!is_over)
+    while (!is_over) {
         if (!step(stream, &is_over, err))
             return false;
+        is_over = is_over || (stream->sink->is_done != NULL && stream->sink->is_done(stream->sink));
+    }
     return settle(stream, err);
 }
 
