@@ -8,7 +8,6 @@
 import json
 import os
 import subprocess
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -51,7 +50,8 @@ class Sandbox:
         port_file.unlink(missing_ok=True)
         command = [BUILD / "bin" / "pgforce-sandbox", "--listen", "127.0.0.1:0"]
         command += ["--port-file", port_file, "--access-token", self.token, *self.options]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        with open(self.folder / "sandbox.log", "ab") as log:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
         # It says one line when it listens; an early end closes the pipe.
         self.first_line = self.process.stdout.readline().decode()
         if not self.first_line:
@@ -191,14 +191,3 @@ class Sandbox:
     def _expect(answer, status):
         assert answer.status == status, (answer.status, answer.body)
         return json.loads(answer.body) if answer.body else None
-
-
-def wait_until(condition, deadline_s=30, step_s=0.02):
-    """The first true value of condition(); fails when there is none before the deadline."""
-    end = time.monotonic() + deadline_s
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < end, "what the test waits for did not happen in time"
-        time.sleep(step_s)

@@ -1,0 +1,266 @@
+#include "sandbox/org.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "sandbox/faults.h"
+#include "sandbox/ids.h"
+#include "sandbox/journal.h"
+#include "sandbox/oauth.h"
+#include "sandbox/query.h"
+#include "sandbox/times.h"
+
+extern const char sandbox_objects_account[], sandbox_objects_contact[], sandbox_objects_user[],
+    sandbox_objects_organization[], sandbox_objects_opportunity[], sandbox_objects_lead[],
+    sandbox_objects_task[], sandbox_objects_case[], sandbox_objects_product2[],
+    sandbox_objects_recordtype[], sandbox_objects_invoice[];
+
+static const char *const shipped[] = {
+    sandbox_objects_organization, sandbox_objects_user,        sandbox_objects_account,
+    sandbox_objects_contact,      sandbox_objects_opportunity, sandbox_objects_lead,
+    sandbox_objects_task,         sandbox_objects_case,        sandbox_objects_product2,
+    sandbox_objects_recordtype,   sandbox_objects_invoice,
+};
+
+enum { SHIPPED_COUNT = sizeof(shipped) / sizeof(shipped[0]) };
+
+int64_t org_now(const struct org *org)
+{
+    return clock_wall_us() / 1000000 + org->clock_offset_s;
+}
+
+static bool make_tables(struct org *org, struct error *err)
+{
+    for (size_t i = 0; i < schema_count(org->schema); i++)
+        if (!store_make_table(org->store, schema_at(org->schema, i), err))
+            return false;
+    return true;
+}
+
+/* With the key prefix the object was given, so that its ids stay its own whatever comes before it
+ * the next time. */
+static bool keep_one(struct org *org, const json_t *definition, struct error *err)
+{
+    const char *name = json_string_value(json_object_get(definition, "name"));
+    json_t *copy = json_copy((json_t *)definition);
+
+    json_object_set_new(copy, "keyPrefix", json_string(schema_find(org->schema, name)->key_prefix));
+    char *text = json_dumps(copy, JSON_COMPACT);
+    struct value value = value_text(text);
+    bool is_kept = store_change(
+        org->store, "insert into sandbox_definition (definition) values (?)", &value, 1, err);
+
+    free(text);
+    json_decref(copy);
+    return is_kept;
+}
+
+static bool keep_definition(struct org *org, const json_t *definition, struct error *err)
+{
+    const json_t *list = json_object_get(definition, "objects");
+    size_t index;
+    const json_t *each;
+
+    if (list == NULL)
+        list = definition;
+    if (!json_is_array(list))
+        return keep_one(org, list, err);
+    json_array_foreach(list, index, each) if (!keep_one(org, each, err)) return false;
+    return true;
+}
+
+bool org_define(struct org *org, const json_t *definition, bool is_kept, struct error *err)
+{
+    struct error ignored = {0};
+
+    if (!schema_define(org->schema, definition, err)) {
+        /* What was taken before the mistake is there, so it needs its columns. */
+        make_tables(org, &ignored);
+        return false;
+    }
+    return make_tables(org, err) && (!is_kept || keep_definition(org, definition, err));
+}
+
+static bool define_text(struct org *org, const char *text, struct error *err)
+{
+    json_error_t problem;
+    json_t *json = json_loads(text, 0, &problem);
+
+    if (json == NULL)
+        return error_set(err, ERROR_CONFIG, "an object definition is not JSON: line %d: %s",
+                         problem.line, problem.text);
+    bool is_defined = schema_define(org->schema, json, err);
+    json_decref(json);
+    return is_defined;
+}
+
+static bool define_file(struct org *org, const char *path, struct error *err)
+{
+    json_error_t problem;
+    json_t *json = json_load_file(path, 0, &problem);
+
+    if (json == NULL)
+        return error_set(err, ERROR_CONFIG, "%s: line %d: %s", path, problem.line, problem.text);
+    bool is_defined = schema_define(org->schema, json, err);
+    json_decref(json);
+    return is_defined || error_prefix(err, "%s", path);
+}
+
+/* What the fault door defined while an earlier process had this data file. */
+static bool define_kept(struct org *org, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool has_row = true;
+
+    if (!store_prepare(org->store, "select definition from sandbox_definition order by seq",
+                       &statement, err))
+        return false;
+    for (;;) {
+        if (!store_step(org->store, statement, &has_row, err))
+            return false;
+        if (!has_row)
+            return true;
+        if (!define_text(org, (const char *)sqlite3_column_text(statement, 0), err))
+            return false;
+    }
+}
+
+/* What was kept comes before the files: its key prefixes are already taken. */
+static bool define_all(struct org *org, struct error *err)
+{
+    for (size_t i = 0; i < SHIPPED_COUNT; i++)
+        if (!define_text(org, shipped[i], err))
+            return false;
+    if (!define_kept(org, err))
+        return false;
+    for (size_t i = 0; i < org->options.object_file_count; i++)
+        if (!define_file(org, org->options.object_files[i], err))
+            return false;
+    return make_tables(org, err);
+}
+
+/* ---- the rows of birth ---- */
+
+struct birth_value {
+    const char *field;
+    const char *text;
+};
+
+static bool insert_birth_row(struct org *org, const struct object *object, const char *id,
+                             const struct birth_value *texts, struct error *err)
+{
+    struct value *values = memory_alloc(object->field_count * sizeof(*values));
+    struct store_row row = {.object = object, .id = id, .values = values};
+    struct times_text now = times_format_datetime(org_now(org));
+
+    for (size_t i = 0; i < object->field_count; i++) {
+        const struct field *field = object->fields[i];
+
+        if (field->type->kind == KIND_DATETIME && !field->is_nillable)
+            values[i] = value_text(now.text);
+        else if (field->type->kind == KIND_BOOLEAN)
+            values[i] = value_integer(field->default_text != NULL &&
+                                      strcmp(field->default_text, "true") == 0);
+        else if (field->type->kind == KIND_TEXT)
+            values[i] = value_text(field->default_text);
+        else if (field->reference_count > 0 && !field->is_nillable)
+            values[i] = value_text(org->user_id);
+    }
+    for (; texts->field != NULL; texts++)
+        values[schema_field(object, texts->field)->index] = value_text(texts->text);
+    bool is_inserted = store_insert(org->store, &row, err);
+    free(values);
+    return is_inserted;
+}
+
+static bool insert_birth_rows(struct org *org, struct error *err)
+{
+    const char *username = org->options.username;
+    const struct birth_value organization[] = {{"Id", org->org_id},
+                                               {"Name", "Sandbox"},
+                                               {"InstanceName", "SIM1"},
+                                               {"OrganizationType", "Developer Edition"},
+                                               {"Country", "US"},
+                                               {"LanguageLocaleKey", "en_US"},
+                                               {"TimeZoneSidKey", "GMT"},
+                                               {"DefaultLocaleSidKey", "en_US"},
+                                               {NULL, NULL}};
+    const struct birth_value user[] = {
+        {"Id", org->user_id},  {"Username", username}, {"FirstName", "Ada"}, {"LastName", "Admin"},
+        {"Name", "Ada Admin"}, {"Email", username},    {"Alias", "admin"},   {NULL, NULL}};
+
+    return insert_birth_row(org, schema_find(org->schema, "Organization"), org->org_id,
+                            organization, err) &&
+           insert_birth_row(org, schema_find(org->schema, "User"), org->user_id, user, err);
+}
+
+bool org_reset(struct org *org, struct error *err)
+{
+    char sql[200];
+
+    query_forget_cursors(org->cursors, org->store);
+    for (size_t i = 0; i < schema_count(org->schema); i++) {
+        snprintf(sql, sizeof(sql), "delete from \"%s\"", schema_at(org->schema, i)->name);
+        if (!store_run(org->store, sql, err))
+            return false;
+    }
+    return insert_birth_rows(org, err);
+}
+
+static bool is_newborn(struct org *org, bool *answer, struct error *err)
+{
+    struct store_row row = {.object = schema_find(org->schema, "User"), .id = org->user_id};
+    struct arena *arena = arena_new();
+    bool is_loaded = store_load(org->store, arena, &row, err);
+
+    *answer = row.values == NULL;
+    arena_free(arena);
+    return is_loaded;
+}
+
+static void set_identity(struct org *org)
+{
+    org->birth_ids[0] = ids_make("00D", 0);
+    org->birth_ids[1] = ids_make("005", 0);
+    org->org_id = org->birth_ids[0].text;
+    org->user_id = org->birth_ids[1].text;
+}
+
+bool org_open(const struct org_options *options, struct org **org, struct error *err)
+{
+    struct org *new_org = memory_alloc(sizeof(*new_org));
+    bool is_new = false;
+
+    *org = NULL;
+    new_org->options = *options;
+    new_org->api_max = ORG_API_MAX;
+    new_org->schema = schema_new();
+    new_org->sessions = oauth_new_sessions();
+    new_org->cursors = query_new_cursors();
+    new_org->faults = faults_new();
+    new_org->journal = journal_new();
+    set_identity(new_org);
+    if (!store_open(options->data, &new_org->store, err) || !define_all(new_org, err) ||
+        !is_newborn(new_org, &is_new, err) || (is_new && !insert_birth_rows(new_org, err))) {
+        org_close(new_org);
+        return false;
+    }
+    *org = new_org;
+    return true;
+}
+
+void org_close(struct org *org)
+{
+    if (org == NULL)
+        return;
+    query_free_cursors(org->cursors);
+    oauth_free_sessions(org->sessions);
+    faults_free(org->faults);
+    journal_free(org->journal);
+    store_close(org->store);
+    schema_free(org->schema);
+    free(org->base_url);
+    free(org);
+}

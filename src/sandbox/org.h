@@ -1,0 +1,68 @@
+/*
+ * The organisation: everything that outlives a request, and its clock.
+ *
+ * Plain data shared by the rooms of the sandbox; each room keeps its own part behind its own
+ * pointer. The clock is the machine's plus what the fault door added, in whole seconds.
+ */
+#ifndef PGFORCE_SANDBOX_ORG_H
+#define PGFORCE_SANDBOX_ORG_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "sandbox/ids.h"
+#include "sandbox/schema.h"
+#include "sandbox/store.h"
+
+enum { ORG_MAX_OBJECT_FILES = 100, ORG_API_MAX = 1000000 };
+
+struct org_options {
+    const char *listen;
+    const char *data; /* NULL: memory */
+    const char *object_files[ORG_MAX_OBJECT_FILES];
+    size_t object_file_count;
+    const char *client_id;
+    const char *client_secret;
+    const char *username;
+    const char *password;
+    const char *access_token; /* NULL: none is fixed */
+    const char *refresh_token;
+    const char *port_file;
+};
+
+struct sessions; /* oauth.c */
+struct cursors;  /* query.c */
+struct faults;   /* faults.c */
+struct journal;  /* journal.c */
+
+struct org {
+    struct org_options options;
+    struct schema *schema;
+    struct store *store;
+    struct sessions *sessions;
+    struct cursors *cursors;
+    struct faults *faults;
+    struct journal *journal;
+    char *base_url;      /* "http://127.0.0.1:8080" */
+    const char *org_id;  /* born rows: number 0 of their object, */
+    const char *user_id; /* which the counters never hand out */
+    struct ids_text birth_ids[2];
+    int64_t clock_offset_s;
+    int64_t api_used;
+    int64_t api_max;
+};
+
+bool org_open(const struct org_options *options, struct org **org, struct error *err);
+void org_close(struct org *org);
+
+int64_t org_now(const struct org *org);
+
+/* Takes a definition (schema.h), widens the tables, and with is_kept stores it in the data file. */
+bool org_define(struct org *org, const json_t *definition, bool is_kept, struct error *err);
+
+/* Empties every table and puts back the rows an organisation is born with. */
+bool org_reset(struct org *org, struct error *err);
+
+#endif

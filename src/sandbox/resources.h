@@ -1,0 +1,16 @@
+/*
+ * What the organisation offers: its API versions, its resources, its limits.
+ */
+#ifndef PGFORCE_SANDBOX_RESOURCES_H
+#define PGFORCE_SANDBOX_RESOURCES_H
+
+#include "sandbox/call.h"
+
+/* "60.0" and the like. */
+bool resources_is_version(const char *text);
+
+void resources_versions(struct call *call);
+void resources_list(struct call *call);
+void resources_limits(struct call *call);
+
+#endif

@@ -1,0 +1,203 @@
+#include "sandbox/routes.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "sandbox/collections.h"
+#include "sandbox/composite.h"
+#include "sandbox/describe.h"
+#include "sandbox/door.h"
+#include "sandbox/oauth.h"
+#include "sandbox/query.h"
+#include "sandbox/record.h"
+#include "sandbox/replication.h"
+#include "sandbox/resources.h"
+
+enum need { NO_SESSION, SESSION };
+
+/* {name} stands for one segment, whatever it is; V for a version like v60.0. Earlier rows win. */
+static const struct route {
+    const char *method;
+    const char *pattern;
+    void (*handle)(struct call *call);
+    enum need need;
+} routes[] = {
+    {"POST", "services/oauth2/token", oauth_token, NO_SESSION},
+    {"POST", "services/oauth2/revoke", oauth_revoke, NO_SESSION},
+    {"GET", "services/oauth2/userinfo", oauth_identity, NO_SESSION},
+    {"POST", "services/oauth2/userinfo", oauth_identity, NO_SESSION},
+    {"GET", "id/{org}/{user}", oauth_identity, NO_SESSION},
+
+    {"GET", "services/data", resources_versions, NO_SESSION},
+    {"GET", "services/data/V", resources_list, SESSION},
+    {"GET", "services/data/V/limits", resources_limits, SESSION},
+
+    {"GET", "services/data/V/query", query_get, SESSION},
+    {"GET", "services/data/V/queryAll", query_get_all, SESSION},
+    {"GET", "services/data/V/query/{locator}", query_more, SESSION},
+    {"GET", "services/data/V/queryAll/{locator}", query_more, SESSION},
+
+    {"GET", "services/data/V/sobjects", describe_global, SESSION},
+    {"GET", "services/data/V/sobjects/{object}", describe_basic, SESSION},
+    {"POST", "services/data/V/sobjects/{object}", record_create, SESSION},
+    {"GET", "services/data/V/sobjects/{object}/describe", describe_object, SESSION},
+    {"GET", "services/data/V/sobjects/{object}/updated", replication_updated, SESSION},
+    {"GET", "services/data/V/sobjects/{object}/deleted", replication_deleted, SESSION},
+    {"POST", "services/data/V/sobjects/{object}/Id", record_create, SESSION},
+    {"GET", "services/data/V/sobjects/{object}/{id}", record_get, SESSION},
+    {"PATCH", "services/data/V/sobjects/{object}/{id}", record_update, SESSION},
+    {"DELETE", "services/data/V/sobjects/{object}/{id}", record_delete, SESSION},
+    {"GET", "services/data/V/sobjects/{object}/{field}/{value}", record_get_by_key, SESSION},
+    {"PATCH", "services/data/V/sobjects/{object}/{field}/{value}", record_upsert, SESSION},
+    {"DELETE", "services/data/V/sobjects/{object}/{field}/{value}", record_delete_by_key, SESSION},
+
+    {"POST", "services/data/V/composite", composite_run, SESSION},
+    {"POST", "services/data/V/composite/batch", composite_batch, SESSION},
+    {"POST", "services/data/V/composite/sobjects", collections_create, SESSION},
+    {"PATCH", "services/data/V/composite/sobjects", collections_update, SESSION},
+    {"DELETE", "services/data/V/composite/sobjects", collections_delete, SESSION},
+    {"GET", "services/data/V/composite/sobjects/{object}", collections_retrieve, SESSION},
+    {"POST", "services/data/V/composite/sobjects/{object}", collections_retrieve, SESSION},
+    {"PATCH", "services/data/V/composite/sobjects/{object}/{field}", collections_upsert, SESSION},
+
+    {"GET", "_sandbox/journal", door_journal, NO_SESSION},
+    {"DELETE", "_sandbox/journal", door_journal_clear, NO_SESSION},
+    {"POST", "_sandbox/faults", door_fault, NO_SESSION},
+    {"GET", "_sandbox/faults", door_faults, NO_SESSION},
+    {"DELETE", "_sandbox/faults", door_faults_clear, NO_SESSION},
+    {"POST", "_sandbox/clock", door_clock, NO_SESSION},
+    {"GET", "_sandbox/clock", door_clock_read, NO_SESSION},
+    {"POST", "_sandbox/limits", door_limits, NO_SESSION},
+    {"POST", "_sandbox/sessions/expire", door_expire, NO_SESSION},
+    {"POST", "_sandbox/queries/expire", door_expire_queries, NO_SESSION},
+    {"POST", "_sandbox/objects", door_objects, NO_SESSION},
+    {"POST", "_sandbox/reset", door_reset, NO_SESSION},
+    {"POST", "_sandbox/load", door_rows_load, NO_SESSION},
+    {"POST", "_sandbox/records", door_rows_insert, NO_SESSION},
+    {"GET", "_sandbox/records/{object}", door_rows_records, NO_SESSION},
+    {"POST", "_sandbox/undelete", door_rows_undelete, NO_SESSION},
+    {"POST", "_sandbox/purge", door_rows_purge, NO_SESSION},
+};
+
+enum { ROUTE_COUNT = sizeof(routes) / sizeof(routes[0]) };
+
+static bool is_utf8(const char *text)
+{
+    json_t *json = json_string(text);
+
+    json_decref(json);
+    return json != NULL;
+}
+
+bool routes_split(struct call *call, const char *path)
+{
+    call->segment_count = 0;
+    call->version = NULL;
+    while (*path != '\0') {
+        size_t length = strcspn(path, "/?");
+
+        if (length > 0) {
+            if (call->segment_count == CALL_MAX_SEGMENTS)
+                return false;
+            char *segment = http_server_decode(call->arena, path, length, false);
+            if (!is_utf8(segment))
+                return false;
+            call->segments[call->segment_count++] = segment;
+        }
+        path += length;
+        if (*path == '?')
+            break;
+        path += *path == '/';
+    }
+    return true;
+}
+
+/* Takes one part off the pattern and says whether it is the segment. */
+static bool match_part(struct call *call, const char **pattern, const char *segment, size_t *used)
+{
+    const char *part = *pattern;
+    size_t length = strcspn(part, "/");
+
+    *pattern = part + length + (part[length] == '/');
+    if (*part == '{') {
+        if (*used < CALL_MAX_ARGUMENTS)
+            call->arguments[(*used)++] = segment;
+        return true;
+    }
+    if (length == 1 && *part == 'V') {
+        call->version = segment + 1;
+        return *segment == 'v' && resources_is_version(segment + 1);
+    }
+    return strlen(segment) == length && strncasecmp(part, segment, length) == 0;
+}
+
+static bool match_route(struct call *call, const struct route *route)
+{
+    const char *pattern = route->pattern;
+    size_t used = 0;
+
+    call->version = NULL;
+    for (size_t i = 0; i < call->segment_count; i++)
+        if (*pattern == '\0' || !match_part(call, &pattern, call->segments[i], &used))
+            return false;
+    return *pattern == '\0' && call->segment_count > 0;
+}
+
+static const struct route *find_route(struct call *call, const char **allowed)
+{
+    const char *method = strcmp(call->method, "HEAD") == 0 ? "GET" : call->method;
+
+    *allowed = NULL;
+    for (size_t i = 0; i < ROUTE_COUNT; i++) {
+        if (!match_route(call, &routes[i]))
+            continue;
+        if (strcmp(routes[i].method, method) == 0)
+            return &routes[i];
+        *allowed = *allowed == NULL
+                       ? routes[i].method
+                       : arena_printf(call->arena, "%s,%s", *allowed, routes[i].method);
+    }
+    return NULL;
+}
+
+static bool is_data_path(const struct call *call)
+{
+    return call->segment_count > 2 && strcmp(call->segments[0], "services") == 0 &&
+           strcmp(call->segments[1], "data") == 0;
+}
+
+static void count_usage(struct call *call)
+{
+    struct org *org = call->org;
+
+    if (!call->is_inner)
+        org->api_used++;
+    call_header(call, "Sforce-Limit-Info",
+                arena_printf(call->arena, "api-usage=%lld/%lld", (long long)org->api_used,
+                             (long long)org->api_max));
+}
+
+void routes_dispatch(struct call *call)
+{
+    const char *allowed = NULL;
+    const struct route *route = find_route(call, &allowed);
+    bool needs_session = route != NULL ? route->need == SESSION : is_data_path(call);
+
+    /* The session is looked at before anything else, even whether the path exists. */
+    if (needs_session && !call->is_inner && !oauth_check_session(call))
+        return;
+    if (needs_session && !call->is_inner && call->org->api_used >= call->org->api_max) {
+        call_error(call, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.");
+        return;
+    }
+    if (needs_session)
+        count_usage(call);
+    if (route != NULL)
+        route->handle(call);
+    else if (allowed != NULL)
+        call_error(call, "METHOD_NOT_ALLOWED", "HTTP Method '%s' not allowed. Allowed are %s",
+                   call->method, allowed);
+    else
+        call_error(call, "NOT_FOUND", "The requested resource does not exist");
+}

@@ -1,0 +1,136 @@
+/*
+ * What the organisation knows: objects and their fields, read from JSON definitions.
+ *
+ * Shipped definitions are in objects/; a user's come from files or through the fault door, in the
+ * same form, and may extend an object that exists. System fields (Id, IsDeleted, the audit fields,
+ * Name and OwnerId of custom objects) are added by themselves. Nothing is ever taken away or moved:
+ * a pointer to a field or an object stays valid as long as the schema.
+ */
+#ifndef PGFORCE_SANDBOX_SCHEMA_H
+#define PGFORCE_SANDBOX_SCHEMA_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+
+enum field_kind {
+    KIND_TEXT,
+    KIND_ID,
+    KIND_BOOLEAN,
+    KIND_INTEGER,
+    KIND_REAL,
+    KIND_DATE,
+    KIND_DATETIME,
+    KIND_TIME,
+    KIND_COMPOUND
+};
+
+/* One row per describe type. */
+struct field_type {
+    const char *name;
+    const char *soap_type;
+    const char *apex_type; /* of columns=true */
+    enum field_kind kind;
+    int length; /* when a definition names none */
+};
+
+struct picklist_value {
+    const char *value;
+    const char *label;
+    bool is_active;
+    bool is_default;
+};
+
+struct field {
+    const struct field_type *type;
+    size_t index; /* in its object */
+    const char *name;
+    const char *label;
+    const char *help;
+    const char *compound; /* the compound field this is a part of */
+    const char *relationship;
+    const char *child_relationship;
+    const char *formula;      /* as describe shows it */
+    const char *sql;          /* as SQLite computes it: a generated column */
+    const char *auto_format;  /* "INV-{0000}" */
+    const char *default_text; /* what an insert gets when it says nothing; NULL is null */
+    const char **reference_to;
+    size_t reference_count;
+    struct picklist_value *picklist;
+    size_t picklist_count;
+    int length;
+    int precision;
+    int scale;
+    int digits;
+    bool is_custom;
+    bool is_createable;
+    bool is_updateable;
+    bool is_nillable;
+    bool is_defaulted_on_create;
+    bool is_unique;
+    bool is_case_sensitive;
+    bool is_external_id;
+    bool is_id_lookup;
+    bool is_name;
+    bool is_filterable;
+    bool is_restricted_picklist;
+    bool is_rich_text;
+    bool cascades_delete;
+    bool restricts_delete;
+};
+
+/* A record that meets all of `when` is refused with `message`. */
+struct validation_rule {
+    json_t *when; /* {"field","op","value"}, or an array of them */
+    const char *message;
+    const char *field; /* the field the message is shown at, or NULL */
+};
+
+struct object {
+    const char *name;
+    const char *label;
+    const char *label_plural;
+    const char *key_prefix;
+    bool is_custom;
+    bool is_createable;
+    bool is_updateable;
+    bool is_deletable;
+    bool is_queryable;
+    bool is_replicateable;
+    const struct field **fields;
+    size_t field_count;
+    struct validation_rule *rules;
+    size_t rule_count;
+};
+
+struct schema;
+
+struct schema *schema_new(void);
+void schema_free(struct schema *schema);
+
+/* Adds or extends the objects of a definition: one object, an array, or {"objects":[...]}. The
+ * number of definitions taken is added to *count. */
+bool schema_define(struct schema *schema, const json_t *definition, struct error *err);
+
+size_t schema_count(const struct schema *schema);
+const struct object *schema_at(const struct schema *schema, size_t index);
+
+/* Names match whatever their case, as in Salesforce; NULL when there is none. */
+const struct object *schema_find(const struct schema *schema, const char *name);
+const struct object *schema_find_prefix(const struct schema *schema, const char *id);
+const struct field *schema_field(const struct object *object, const char *name);
+const struct field *schema_relationship(const struct object *object, const char *name);
+
+/* The child object and its reference field behind a name like Contacts. */
+const struct field *schema_children(const struct schema *schema, const struct object *parent,
+                                    const char *relationship, const struct object **child);
+
+bool schema_field_refers_to(const struct field *field, const struct object *parent);
+
+/* True when rows have a column of their own for it (compounds have none, formulas are computed). */
+bool schema_is_stored(const struct field *field);
+
+#endif

@@ -1,0 +1,57 @@
+#include "sandbox/server.h"
+
+#include <string.h>
+
+#include "sandbox/call.h"
+#include "sandbox/faults.h"
+#include "sandbox/journal.h"
+#include "sandbox/routes.h"
+#include "sandbox/times.h"
+
+/* POST ...?_HttpMethod=PATCH */
+static const char *find_method(const struct http_server_request *request)
+{
+    const char *override = http_server_param(request, "_HttpMethod");
+
+    return override != NULL && strcmp(request->method, "POST") == 0 ? override : request->method;
+}
+
+static void work(struct call *call, json_t *fault)
+{
+    if (fault != NULL && faults_apply_before(fault, call))
+        return;
+    routes_dispatch(call);
+}
+
+static void serve(struct call *call)
+{
+    json_t *fault = faults_take(call->org->faults, call);
+
+    work(call, fault);
+    journal_add(call->org->journal, call, fault != NULL ? faults_name(fault) : NULL);
+    json_decref(fault);
+}
+
+void server_handle(void *org, const struct http_server_request *request,
+                   struct http_server_response *response)
+{
+    struct call call = {
+        .org = org,
+        .arena = request->arena,
+        .request = request,
+        .response = response,
+        .method = find_method(request),
+    };
+
+    call_header(&call, "Date", arena_strdup(call.arena, times_format_http(org_now(org)).text));
+    if (strlen(request->target) > SERVER_MAX_TARGET_BYTES)
+        call_error(&call, "URI_TOO_LONG", "The URI is longer than %d bytes",
+                   SERVER_MAX_TARGET_BYTES);
+    else if (!routes_split(&call, request->path))
+        call_error(&call, "NOT_FOUND", "The requested resource does not exist");
+    else if (call.segment_count > 0 && strcmp(call.segments[0], "_sandbox") == 0)
+        routes_dispatch(&call);
+    else
+        serve(&call);
+    call_done(&call);
+}

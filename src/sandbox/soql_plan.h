@@ -1,0 +1,55 @@
+/*
+ * From a SOQL tree to SQL over the store's tables, and to the shape in which a row is answered.
+ *
+ * Every value goes in as a parameter. Parents become left joins, children a statement of their own
+ * whose first parameter is the parent's id. Names are looked up here, so this is where
+ * INVALID_FIELD and INVALID_TYPE come from.
+ */
+#ifndef PGFORCE_SANDBOX_SOQL_PLAN_H
+#define PGFORCE_SANDBOX_SOQL_PLAN_H
+
+#include "base/buf.h"
+#include "sandbox/schema.h"
+#include "sandbox/soql.h"
+#include "sandbox/store.h"
+
+/* How a row, or the part of it that is one record, becomes a JSON object. */
+struct soql_shape {
+    const struct object *object; /* NULL: AggregateResult */
+    int id_column;
+    struct soql_shape_item *items;
+};
+
+/* One member: a column, a compound, a parent, children, or an aggregate (field may be NULL). */
+struct soql_shape_item {
+    const char *name;
+    const struct field *field;
+    int column;
+    struct soql_shape *parent;
+    struct soql_plan *children;
+    struct soql_shape *parts; /* of a compound */
+    bool is_aggregate;
+    struct soql_shape_item *next;
+};
+
+struct soql_plan {
+    const struct object *object;
+    const char *sql;
+    struct value *values;
+    size_t value_count;
+    struct soql_shape *shape;
+    bool is_count;
+    bool is_aggregate;
+};
+
+struct soql_context {
+    const struct schema *schema;
+    struct record_errors *errors; /* and the arena everything lives in */
+    int64_t now_s;
+    bool includes_deleted;
+};
+
+/* NULL after adding to the context's errors. */
+struct soql_plan *soql_plan(const struct soql_context *context, const struct soql_query *query);
+
+#endif

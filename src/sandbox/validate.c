@@ -1,0 +1,180 @@
+#include "sandbox/validate.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "sandbox/ids.h"
+#include "sandbox/values.h"
+
+enum { ID_IN_MESSAGE = 15 };
+
+static void check_required(struct draft *draft)
+{
+    const struct object *object = draft->save->object;
+    struct buf missing BUF_AUTO = {0};
+    struct buf fields BUF_AUTO = {0};
+
+    buf_init(&missing, 64 * 1024);
+    buf_init(&fields, 64 * 1024);
+    for (size_t i = 0; i < object->field_count; i++) {
+        const struct field *field = object->fields[i];
+
+        if (field->is_nillable || !field->is_createable || field->type->kind == KIND_BOOLEAN ||
+            draft->values[i].kind != VALUE_NULL || (!draft->is_insert && !draft->is_given[i]))
+            continue;
+        buf_printf(&missing, "%s%s", missing.size_bytes > 0 ? ", " : "", field->name);
+        buf_printf(&fields, "%s%s", fields.size_bytes > 0 ? "," : "", field->name);
+    }
+    if (missing.size_bytes > 0)
+        errors_add(&draft->save->errors, "REQUIRED_FIELD_MISSING", fields.data,
+                   "Required fields are missing: [%s]", missing.data);
+}
+
+/* An id tells by its prefix which of the field's objects it is of. */
+static bool check_reference(struct draft *draft, const struct field *field, struct error *err)
+{
+    struct save *save = draft->save;
+    const char *id = draft->values[field->index].text;
+    const struct object *parent = schema_find_prefix(save->org->schema, id);
+    struct store_row row = {.object = parent, .id = id};
+
+    if (parent == NULL || !schema_field_refers_to(field, parent)) {
+        errors_add(&save->errors, "MALFORMED_ID", field->name, "%s: id value of incorrect type: %s",
+                   field->label, id);
+        return true;
+    }
+    if (!store_load(save->org->store, save->arena, &row, err))
+        return false;
+    if (row.values == NULL)
+        errors_add(&save->errors, "INVALID_CROSS_REFERENCE_KEY", "", "invalid cross reference id");
+    else if (row.values[schema_field(parent, "IsDeleted")->index].integer != 0)
+        errors_add(&save->errors, "ENTITY_IS_DELETED", field->name, "entity is deleted");
+    return true;
+}
+
+static bool check_unique(struct draft *draft, const struct field *field, struct error *err)
+{
+    struct save *save = draft->save;
+    struct store_search search = {
+        .object = save->object, .field = field, .value = draft->values[field->index]};
+
+    if (!store_find(save->org->store, save->arena, &search, err))
+        return false;
+    for (size_t i = 0; i < search.count; i++)
+        if (save->id == NULL || strcmp(search.ids[i], save->id) != 0) {
+            errors_add(&save->errors, "DUPLICATE_VALUE", field->name,
+                       "duplicate value found: %s duplicates value on record with id: %.*s",
+                       field->name, ID_IN_MESSAGE, search.ids[i]);
+            break;
+        }
+    return true;
+}
+
+static bool check_fields(struct draft *draft, struct error *err)
+{
+    const struct object *object = draft->save->object;
+
+    for (size_t i = 0; i < object->field_count; i++) {
+        const struct field *field = object->fields[i];
+
+        if (!draft->is_given[i] || draft->values[i].kind == VALUE_NULL)
+            continue;
+        if (field->reference_count > 0 && !check_reference(draft, field, err))
+            return false;
+        if (field->is_unique && !check_unique(draft, field, err))
+            return false;
+    }
+    return true;
+}
+
+/* ---- validation rules ---- */
+
+static int compare_values(const struct value *left, const struct value *right)
+{
+    if (left->kind == VALUE_TEXT && right->kind == VALUE_TEXT)
+        return strcasecmp(left->text, right->text);
+    double a = left->kind == VALUE_REAL ? left->real : (double)left->integer;
+    double b = right->kind == VALUE_REAL ? right->real : (double)right->integer;
+    return (a > b) - (a < b);
+}
+
+/* A comparison with null holds only for "=" against null and "!=" against a value. */
+static bool holds(const struct value *left, const char *op, const struct value *right)
+{
+    bool has_null = left->kind == VALUE_NULL || right->kind == VALUE_NULL;
+    bool is_equal = has_null ? left->kind == right->kind : compare_values(left, right) == 0;
+
+    if (strcmp(op, "=") == 0)
+        return is_equal;
+    if (strcmp(op, "!=") == 0)
+        return !is_equal;
+    if (has_null)
+        return false;
+    int order = compare_values(left, right);
+    if (strcmp(op, "<") == 0)
+        return order < 0;
+    if (strcmp(op, "<=") == 0)
+        return order <= 0;
+    if (strcmp(op, ">") == 0)
+        return order > 0;
+    if (strcmp(op, ">=") == 0)
+        return order >= 0;
+    if (strcmp(op, "contains") == 0)
+        return left->kind == VALUE_TEXT && right->kind == VALUE_TEXT &&
+               strcasestr(left->text, right->text) != NULL;
+    return false;
+}
+
+static bool meets(const struct draft *draft, const json_t *condition)
+{
+    const char *name = json_string_value(json_object_get(condition, "field"));
+    const char *op = json_string_value(json_object_get(condition, "op"));
+    const json_t *json = json_object_get(condition, "value");
+    const struct field *field = name != NULL ? schema_field(draft->save->object, name) : NULL;
+    struct record_errors ignored = {.arena = draft->save->arena};
+    struct value value = {.kind = VALUE_NULL};
+
+    if (field == NULL || op == NULL)
+        return false;
+    if (json != NULL && !values_read(field, json, &value, &ignored))
+        return false;
+    return holds(&draft->values[field->index], op, &value);
+}
+
+static bool meets_all(const struct draft *draft, const json_t *when)
+{
+    size_t index;
+    const json_t *condition;
+
+    if (json_is_object(when))
+        return meets(draft, when);
+    json_array_foreach(when, index, condition) if (!meets(draft, condition)) return false;
+    return json_array_size(when) > 0;
+}
+
+static void check_rules(struct draft *draft)
+{
+    const struct object *object = draft->save->object;
+
+    for (size_t i = 0; i < object->rule_count; i++) {
+        const struct validation_rule *rule = &object->rules[i];
+
+        if (meets_all(draft, rule->when))
+            errors_add(&draft->save->errors, "FIELD_CUSTOM_VALIDATION_EXCEPTION",
+                       rule->field != NULL ? rule->field : "", "%s", rule->message);
+    }
+}
+
+bool validate_draft(struct draft *draft, struct error *err)
+{
+    if (!errors_is_empty(&draft->save->errors))
+        return true;
+    check_required(draft);
+    if (!errors_is_empty(&draft->save->errors))
+        return true;
+    if (!check_fields(draft, err))
+        return false;
+    if (errors_is_empty(&draft->save->errors))
+        check_rules(draft);
+    return true;
+}
