@@ -23,6 +23,9 @@ enum event_field {
     FIELD_TRUNCATE = 5,
     FIELD_MESSAGE = 6,
     FIELD_GAP = 7,
+    FIELD_STREAM_START = 8,
+    FIELD_STREAM_STOP = 9,
+    FIELD_STREAM_ABORT = 10,
 };
 
 struct batch {

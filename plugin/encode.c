@@ -5,7 +5,9 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "common/shortest_dec.h"
 #include "compat.h"
+#include "decimal.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
@@ -21,8 +23,11 @@ enum {
     /* Fields of Row that carry values. */
     SIDE_NEW = WIRE_TAG_BYTES(3),
     SIDE_OLD = WIRE_TAG_BYTES(4),
-    /* What a value takes beside its text: two tags and two lengths. */
+    /* What a value takes beside its text: two tags and two lengths. Also more than a number takes.
+     */
     FRAME_BYTES = 2 + 2 * WIRE_VARINT_BYTES,
+    /* Above this the lengths of a text and of its Value may take more than a byte each. */
+    SHORT_TEXT_BYTES = 125,
 };
 
 /* Beyond this a value is omitted, so that the message of a row stays below 1 GB. */
@@ -40,14 +45,30 @@ static const Size GUARD_NESTED_ABOVE = 32 * 1024;
 void encoder_init(struct encoder *encoder, Size max_value_bytes, bool native)
 {
     *encoder = (struct encoder){.max_value_bytes = max_value_bytes, .native = native};
+    encoder->short_text_bytes = Min(max_value_bytes, SHORT_TEXT_BYTES);
     initStringInfo(&encoder->row);
     encoder->values = palloc(sizeof(Datum) * MaxTupleAttributeNumber);
     encoder->is_null = palloc(sizeof(bool) * MaxTupleAttributeNumber);
 }
 
-/* The forms of types that a domain over them shares, as it shares the output function. */
-static enum form native_form(Oid output_function)
+/*
+ * How values of an output function are written without calling it; a domain shares its type's. The
+ * text of the first two needs no native form. extra_float_digits is pinned, so the shortest text is
+ * what float8out writes.
+ */
+static enum form form_of(Oid output_function, bool native)
 {
+    switch (output_function) {
+    case F_TEXTOUT:
+    case F_VARCHAROUT:
+    case F_BPCHAROUT:
+    case F_JSON_OUT: return FORM_TEXT;
+    case F_FLOAT4OUT: return FORM_FLOAT4;
+    case F_FLOAT8OUT: return FORM_FLOAT8;
+    default: break;
+    }
+    if (!native)
+        return FORM_OUTPUT;
     switch (output_function) {
     case F_BOOLOUT: return FORM_BOOL;
     case F_INT2OUT: return FORM_INT2;
@@ -58,12 +79,6 @@ static enum form native_form(Oid output_function)
     case F_TIMESTAMP_OUT: return FORM_TIMESTAMP;
     default: return FORM_OUTPUT;
     }
-}
-
-static bool is_text_form(Oid output_function)
-{
-    return output_function == F_TEXTOUT || output_function == F_VARCHAROUT ||
-           output_function == F_BPCHAROUT || output_function == F_JSON_OUT;
 }
 
 static bool is_simple(Oid output_function)
@@ -105,6 +120,20 @@ static bool is_simple(Oid output_function)
     }
 }
 
+/* The catalog can only be asked inside a transaction, so at the first text and not at startup. */
+static Oid conversion_of(struct encoder *encoder)
+{
+    int encoding = GetDatabaseEncoding();
+
+    if (!encoder->is_conversion_known) {
+        encoder->conversion = encoding == PG_UTF8 || encoding == PG_SQL_ASCII
+                                  ? InvalidOid
+                                  : FindDefaultConversionProc(encoding, PG_UTF8);
+        encoder->is_conversion_known = true;
+    }
+    return encoder->conversion;
+}
+
 static Oid output_function_of(Oid type)
 {
     Oid output_function;
@@ -128,35 +157,37 @@ static Size guard_limit(Oid type, Oid output_function)
     return 0;
 }
 
-void encoder_prepare_column(const struct encoder *encoder, struct column_writer *writer,
+void encoder_prepare_column(struct encoder *encoder, struct column_writer *writer,
                             Form_pg_attribute attribute)
 {
     Oid output_function = output_function_of(attribute->atttypid);
 
+    if (OidIsValid(conversion_of(encoder)))
+        encoder->short_text_bytes = 0;
     writer->index = attribute->attnum - 1;
     writer->is_varlena = attribute->attlen == -1;
     writer->guard_above = guard_limit(attribute->atttypid, output_function);
-    writer->form = is_text_form(output_function)
-                       ? FORM_TEXT
-                       : (encoder->native ? native_form(output_function) : FORM_OUTPUT);
+    writer->form = form_of(output_function, encoder->native);
     fmgr_info(output_function, &writer->output);
 }
 
-static void write_marker(StringInfo row, char side, char tag, uint64 value)
+/*
+ * The writers below find room for FRAME_BYTES: write_side reserves that for each value that is
+ * still to come, and whatever takes more restores it.
+ */
+static inline void write_marker(StringInfo row, char side, char tag, uint64 value)
 {
-    enlargeStringInfo(row, FRAME_BYTES);
-
     char *at = row->data + row->len;
-    *at++ = side;
-    *at++ = (char)(1 + wire_varint_bytes(value));
-    *at++ = tag;
-    at = wire_varint(at, value);
-    row->len = (int)(at - row->data);
+    char *end = wire_varint(at + 3, value);
+
+    at[0] = side;
+    at[1] = (char)(end - at - 2);
+    at[2] = tag;
+    row->len = (int)(end - row->data);
 }
 
 static void write_absent(StringInfo row, char side)
 {
-    enlargeStringInfo(row, 2);
     row->data[row->len++] = side;
     row->data[row->len++] = 0;
 }
@@ -171,18 +202,22 @@ static void write_unchanged(StringInfo row, char side)
     write_marker(row, side, WIRE_TAG_VARINT(3), 1);
 }
 
-static void write_omitted(StringInfo row, char side, Size size_bytes)
+static pg_noinline void write_omitted(StringInfo row, char side, Size size_bytes)
 {
     write_marker(row, side, WIRE_TAG_VARINT(4), size_bytes);
 }
 
-static void write_bytes(StringInfo row, char side, const char *text, Size size_bytes)
+static inline void write_bytes(struct encoder *encoder, char side, const char *text,
+                               Size size_bytes)
 {
+    StringInfo row = &encoder->row;
+
     if (size_bytes > MAX_ROW_BYTES || row->len + size_bytes > MAX_ROW_BYTES) {
         write_omitted(row, side, size_bytes);
         return;
     }
-    enlargeStringInfo(row, (int)size_bytes + FRAME_BYTES);
+    if ((Size)(row->maxlen - row->len) <= size_bytes + encoder->reserved_bytes)
+        enlargeStringInfo(row, (int)(size_bytes + encoder->reserved_bytes));
 
     char *at = row->data + row->len;
     *at++ = side;
@@ -200,20 +235,6 @@ static bool is_ascii(const char *text, Size size_bytes)
     for (Size i = 0; i < size_bytes; i++)
         all |= (unsigned char)text[i];
     return all < 0x80;
-}
-
-/* The catalog can only be asked inside a transaction, so at the first text and not at startup. */
-static Oid conversion_of(struct encoder *encoder)
-{
-    int encoding = GetDatabaseEncoding();
-
-    if (!encoder->is_conversion_known) {
-        encoder->conversion = encoding == PG_UTF8 || encoding == PG_SQL_ASCII
-                                  ? InvalidOid
-                                  : FindDefaultConversionProc(encoding, PG_UTF8);
-        encoder->is_conversion_known = true;
-    }
-    return encoder->conversion;
 }
 
 /* Text in UTF-8 and its size, or NULL if it cannot be converted. */
@@ -260,7 +281,15 @@ static void write_text(struct encoder *encoder, char side, const char *text, Siz
     if (converted == NULL)
         write_omitted(&encoder->row, side, size_bytes);
     else
-        write_bytes(&encoder->row, side, converted, converted_bytes);
+        write_bytes(encoder, side, converted, converted_bytes);
+}
+
+static void write_ascii(struct encoder *encoder, char side, const char *text, Size size_bytes)
+{
+    if (size_bytes > encoder->max_value_bytes)
+        write_omitted(&encoder->row, side, size_bytes);
+    else
+        write_bytes(encoder, side, text, size_bytes);
 }
 
 static void write_output(struct encoder *encoder, char side, struct column_writer *writer,
@@ -279,7 +308,24 @@ static void write_datum_text(struct encoder *encoder, char side, Datum value)
     write_text(encoder, side, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
 }
 
-static void write_integer(StringInfo row, char side, int64 value)
+static void write_float4(struct encoder *encoder, char side, float4 value)
+{
+    char text[FLOAT_SHORTEST_DECIMAL_LEN];
+
+    write_ascii(encoder, side, text, (Size)float_to_shortest_decimal_buf(value, text));
+}
+
+static void write_float8(struct encoder *encoder, char side, float8 value)
+{
+    char text[Max(DOUBLE_SHORTEST_DECIMAL_LEN, DECIMAL_BYTES)];
+    int size_bytes = decimal_write(value, text);
+
+    if (size_bytes == 0)
+        size_bytes = double_to_shortest_decimal_buf(value, text);
+    write_ascii(encoder, side, text, (Size)size_bytes);
+}
+
+static inline void write_integer(StringInfo row, char side, int64 value)
 {
     write_marker(row, side, WIRE_TAG_VARINT(6), wire_zigzag(value));
 }
@@ -296,6 +342,8 @@ static void write_value(struct encoder *encoder, char side, struct column_writer
     case FORM_INT4: write_integer(row, side, DatumGetInt32(value)); return;
     case FORM_INT8: write_integer(row, side, DatumGetInt64(value)); return;
     case FORM_OID: write_integer(row, side, DatumGetObjectId(value)); return;
+    case FORM_FLOAT4: write_float4(encoder, side, DatumGetFloat4(value)); return;
+    case FORM_FLOAT8: write_float8(encoder, side, DatumGetFloat8(value)); return;
     case FORM_DATE:
         if (DATE_NOT_FINITE(DatumGetDateADT(value)))
             break;
@@ -311,22 +359,33 @@ static void write_value(struct encoder *encoder, char side, struct column_writer
     write_output(encoder, side, writer, value);
 }
 
-/* Whether the value is at fault, and not a cancelled query, a full memory or a broken disk. */
+/*
+ * Whether the value is at fault, and not a cancelled query, a full memory, a broken disk, or a
+ * transaction in progress that was rolled back while its catalog was read.
+ */
 static bool is_of_the_data(int sqlerrcode)
 {
     int category = ERRCODE_TO_CATEGORY(sqlerrcode);
 
     return category != ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) &&
            category != ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES) &&
+           category != ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK) &&
            category != ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR);
+}
+
+/* Not inlined: what lives in registers across PG_TRY would be lost. */
+static pg_noinline void write_value_apart(struct encoder *encoder, char side,
+                                          struct column_writer *writer, Datum value)
+{
+    write_value(encoder, side, writer, value);
 }
 
 /*
  * Writes the value inside a subtransaction, which gives back whatever a failing output function
  * held, and sends it as omitted then. Costs about a microsecond.
  */
-static void write_guarded(struct encoder *encoder, char side, struct column_writer *writer,
-                          Datum value, Size size_bytes)
+static pg_noinline void write_guarded(struct encoder *encoder, char side,
+                                      struct column_writer *writer, Datum value, Size size_bytes)
 {
     MemoryContext context = CurrentMemoryContext;
     ResourceOwner owner = CurrentResourceOwner;
@@ -336,7 +395,7 @@ static void write_guarded(struct encoder *encoder, char side, struct column_writ
     MemoryContextSwitchTo(context);
     PG_TRY();
     {
-        write_value(encoder, side, writer, value);
+        write_value_apart(encoder, side, writer, value);
         ReleaseCurrentSubTransaction();
     }
     PG_CATCH();
@@ -390,6 +449,43 @@ static void write_column(struct encoder *encoder, char side, struct column_write
         write_value(encoder, side, writer, value);
 }
 
+/*
+ * The commonest case: text as it lies in the tuple, short, and in UTF-8 already. False if it is
+ * none.
+ */
+static inline bool write_short_text(struct encoder *encoder, char side, Datum value)
+{
+    const struct varlena *bytes = (const struct varlena *)DatumGetPointer(value);
+    StringInfo row = &encoder->row;
+
+    if (!VARATT_IS_SHORT(bytes))
+        return false;
+
+    Size size_bytes = VARSIZE_SHORT(bytes) - VARHDRSZ_SHORT;
+    if (size_bytes > encoder->short_text_bytes)
+        return false;
+    if ((Size)(row->maxlen - row->len) <= size_bytes + encoder->reserved_bytes)
+        enlargeStringInfo(row, (int)(size_bytes + encoder->reserved_bytes));
+
+    char *at = row->data + row->len;
+    at[0] = side;
+    at[1] = (char)(2 + size_bytes);
+    at[2] = WIRE_TAG_BYTES(1); /* Value.text */
+    at[3] = (char)size_bytes;
+    memcpy(at + 4, VARDATA_SHORT(bytes), size_bytes);
+    row->len += 4 + (int)size_bytes;
+    return true;
+}
+
+static void write_subxid(StringInfo row, TransactionId subxid)
+{
+    if (!TransactionIdIsValid(subxid))
+        return;
+    enlargeStringInfo(row, FRAME_BYTES);
+    row->data[row->len++] = WIRE_TAG_VARINT(5);
+    row->len = (int)(wire_varint(row->data + row->len, subxid) - row->data);
+}
+
 /* A side of the row: one Value per column. */
 struct side {
     char tag;
@@ -400,15 +496,22 @@ struct side {
 static void write_side(struct encoder *encoder, const struct row_change *change, struct side side,
                        struct column_writer *columns, int column_count)
 {
+    StringInfo row = &encoder->row;
+
     heap_deform_tuple(side.tuple, change->descriptor, encoder->values, encoder->is_null);
+    encoder->reserved_bytes = (Size)column_count * FRAME_BYTES;
+    enlargeStringInfo(row, (int)encoder->reserved_bytes);
     for (int i = 0; i < column_count; i++) {
         struct column_writer *writer = &columns[i];
 
         if (side.only_key && !writer->is_key)
-            write_absent(&encoder->row, side.tag);
+            write_absent(row, side.tag);
         else if (encoder->is_null[writer->index])
-            write_null(&encoder->row, side.tag);
-        else
+            write_null(row, side.tag);
+        else if (writer->form >= FORM_BOOL)
+            write_value(encoder, side.tag, writer, encoder->values[writer->index]);
+        else if (writer->form != FORM_TEXT ||
+                 !write_short_text(encoder, side.tag, encoder->values[writer->index]))
             write_column(encoder, side.tag, writer, encoder->values[writer->index]);
     }
 }
@@ -433,4 +536,5 @@ void encoder_write_row(struct encoder *encoder, const struct row_change *change,
         write_side(encoder, change,
                    (struct side){SIDE_OLD, change->old_tuple, !change->is_old_whole}, columns,
                    column_count);
+    write_subxid(row, change->subxid);
 }

@@ -19,11 +19,13 @@
 enum form {
     FORM_OUTPUT, /* call the type's output function */
     FORM_TEXT,   /* the datum's own bytes are the text */
-    FORM_BOOL,
+    FORM_BOOL,   /* from here on: of fixed length, and cannot fail */
     FORM_INT2,
     FORM_INT4,
     FORM_INT8,
     FORM_OID,
+    FORM_FLOAT4,
+    FORM_FLOAT8,
     FORM_DATE,
     FORM_TIMESTAMP,
 };
@@ -39,7 +41,9 @@ struct column_writer {
 };
 
 struct encoder {
-    StringInfoData row; /* the Row being written */
+    StringInfoData row;    /* the Row being written */
+    Size reserved_bytes;   /* room in it that the values still to come may rely on */
+    Size short_text_bytes; /* text up to this long is copied as it lies in the tuple */
     Size max_value_bytes;
     bool native;
     Oid conversion; /* the server's encoding to UTF-8; InvalidOid if there is nothing to convert */
@@ -52,7 +56,8 @@ enum row_op { ROW_INSERT = 0, ROW_UPDATE = 1, ROW_DELETE = 2 };
 
 struct row_change {
     enum row_op op;
-    Oid relation;
+    Oid relation;         /* under whose name it is sent */
+    TransactionId subxid; /* in a streamed block; or invalid */
     TupleDesc descriptor;
     HeapTuple new_tuple; /* or NULL */
     HeapTuple old_tuple; /* or NULL */
@@ -62,7 +67,7 @@ struct row_change {
 void encoder_init(struct encoder *encoder, Size max_value_bytes, bool native);
 
 /* Decides how to write a column; the writer's memory is the current context's. */
-void encoder_prepare_column(const struct encoder *encoder, struct column_writer *writer,
+void encoder_prepare_column(struct encoder *encoder, struct column_writer *writer,
                             Form_pg_attribute attribute);
 
 /* Fills encoder->row. What it allocates beyond is the current context's, to be reset after. */

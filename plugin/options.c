@@ -152,6 +152,19 @@ static void read_native(struct options *options, const char *name, const char *t
         refuse(name, "must be on or off");
 }
 
+static void read_streaming(struct options *options, const char *name, const char *text)
+{
+    if (!parse_bool(text, &options->streaming))
+        refuse(name, "must be on or off");
+}
+
+static void read_partitions(struct options *options, const char *name, const char *text)
+{
+    options->through_root = strcmp(text, "root") == 0;
+    if (!options->through_root && strcmp(text, "leaf") != 0)
+        refuse(name, "must be leaf or root");
+}
+
 static const struct {
     const char *name;
     void (*read)(struct options *options, const char *name, const char *text);
@@ -163,6 +176,8 @@ static const struct {
     {"actions", read_actions},                 /* only these kinds of change */
     {"max_value_bytes", read_max_value_bytes}, /* larger values are sent as omitted */
     {"native", read_native},                   /* numbers and dates as such instead of as text */
+    {"streaming", read_streaming},             /* large transactions while they are in progress */
+    {"partitions", read_partitions},           /* leaf or root: whose name their rows come under */
 };
 
 static size_t row_of(const char *name)

@@ -35,6 +35,8 @@ struct options {
     unsigned actions;      /* of enum action */
     Size max_value_bytes;
     bool native;
+    bool streaming;    /* send large transactions while they are in progress */
+    bool through_root; /* send a partition's rows under its topmost ancestor's name */
 };
 
 /* Reads the list of DefElem that the server hands over; all memory is the current context's. */

@@ -5,12 +5,16 @@
  * 1. It only reads. Nothing a client can pass or a table can hold makes it fail, but for options
  *    that are wrong.
  * 2. Begin goes out with a transaction's first event; a transaction without events sends nothing.
- * 3. No callback returns with a finished transaction, or a non-transactional message, unsent.
+ *    So does StreamStart with a block's, and what of a transaction in progress nothing was sent
+ *    needs no Commit and no StreamAbort.
+ * 3. No callback returns with a finished transaction or block, or a non-transactional message,
+ *    unsent.
  * 4. A Relation goes out before the first row or truncate that refers to it, and again before the
  *    first one after it changed.
  *
- * Transactions in progress are not streamed and prepared ones are sent at COMMIT PREPARED: the
- * callbacks for both are left out, and so the server does not offer them.
+ * A transaction in progress is streamed, if the option asks for that, when the server runs out of
+ * room for it. Prepared ones are sent at COMMIT PREPARED: the callbacks for earlier are left out,
+ * and so the server does not offer it.
  */
 #include "postgres.h"
 
@@ -45,7 +49,8 @@ struct session {
     struct tables *tables;
     List *excluded;        /* of origin id */
     MemoryContext scratch; /* reset by every callback */
-    bool is_begin_sent;
+    bool is_in_block;      /* of a transaction in progress */
+    bool is_begin_sent;    /* or the block's StreamStart */
     int silent_changes;
     int guc_level;              /* 0: the settings are the session's own */
     compat_origin_id origin_id; /* the last one looked up, and its name */
@@ -112,6 +117,7 @@ static void startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *setting
     encoder_init(&session->encoder, session->options.max_value_bytes, session->options.native);
     batch_init(&session->batch, ctx);
     session->tables = tables_new(&session->options, &session->encoder);
+    ctx->streaming = ctx->streaming && session->options.streaming;
     if (!is_init) { /* a slot that is only being made sends nothing */
         pin_settings(session);
         resolve_origins(session);
@@ -184,11 +190,36 @@ static void send_boundary(struct session *session, enum event_field field, Reord
     batch_add(&session->batch, field, body, (Size)(at - body));
 }
 
+/* What the server keeps for us with a transaction: whether some of it was sent while in progress.
+ */
+static bool is_streamed(const ReorderBufferTXN *txn)
+{
+    return txn->output_plugin_private != NULL;
+}
+
+static void send_stream_start(struct session *session, ReorderBufferTXN *txn)
+{
+    char body[1 + WIRE_VARINT_BYTES + 2];
+    char *at = body;
+
+    *at++ = WIRE_TAG_VARINT(1);
+    at = wire_varint(at, txn->xid);
+    if (!is_streamed(txn)) {
+        *at++ = WIRE_TAG_VARINT(2);
+        *at++ = 1;
+    }
+    txn->output_plugin_private = session;
+    batch_add(&session->batch, FIELD_STREAM_START, body, (Size)(at - body));
+}
+
 static void send_begin(struct session *session, ReorderBufferTXN *txn)
 {
     if (session->is_begin_sent)
         return;
-    send_boundary(session, FIELD_BEGIN, txn);
+    if (session->is_in_block)
+        send_stream_start(session, txn);
+    else
+        send_boundary(session, FIELD_BEGIN, txn);
     session->is_begin_sent = true;
 }
 
@@ -217,6 +248,58 @@ static void commit_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRe
     MemoryContextReset(session->scratch);
 }
 
+static void stream_start_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
+{
+    struct session *session = ctx->output_plugin_private;
+
+    (void)txn;
+    session->is_in_block = true;
+    session->is_begin_sent = false;
+}
+
+/* Also called when the server finds that the transaction was rolled back, in the middle of a row.
+ */
+static void stream_stop_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
+{
+    struct session *session = ctx->output_plugin_private;
+
+    (void)txn;
+    if (session->is_begin_sent) {
+        batch_add(&session->batch, FIELD_STREAM_STOP, "", 0);
+        batch_flush(&session->batch);
+    }
+    session->is_in_block = false;
+    session->is_begin_sent = false;
+}
+
+/* The whole transaction, or one of its subtransactions. */
+static void stream_abort_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr lsn)
+{
+    struct session *session = ctx->output_plugin_private;
+    const ReorderBufferTXN *whole = txn->toptxn != NULL ? txn->toptxn : txn;
+    char body[2 * (1 + WIRE_VARINT_BYTES)];
+    char *at = body;
+
+    (void)lsn;
+    if (!is_streamed(whole))
+        return;
+    *at++ = WIRE_TAG_VARINT(1);
+    at = wire_varint(at, whole->xid);
+    *at++ = WIRE_TAG_VARINT(2);
+    at = wire_varint(at, txn->xid);
+    batch_add(&session->batch, FIELD_STREAM_ABORT, body, (Size)(at - body));
+    batch_flush(&session->batch);
+}
+
+static void stream_commit_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
+                             XLogRecPtr commit_lsn)
+{
+    struct session *session = ctx->output_plugin_private;
+
+    session->is_begin_sent = is_streamed(txn);
+    commit_cb(ctx, txn, commit_lsn);
+}
+
 /* A long run of changes that are not sent must not look like a dead connection. */
 static void note_silence(LogicalDecodingContext *ctx)
 {
@@ -228,10 +311,18 @@ static void note_silence(LogicalDecodingContext *ctx)
     compat_update_progress(ctx, false);
 }
 
+/* In a block, the subtransaction that a change may be rolled back with. */
+static TransactionId subxid_of(const struct session *session, const ReorderBufferTXN *txn,
+                               const ReorderBufferTXN *own)
+{
+    return session->is_in_block && own != NULL && own->xid != txn->xid ? own->xid
+                                                                       : InvalidTransactionId;
+}
+
 /* Tells the client of the table if it does not know it yet. */
 static void announce(struct session *session, ReorderBufferTXN *txn, struct table *table)
 {
-    if (!table_is_news(table))
+    if (table->is_told)
         return;
     send_begin(session, txn);
     batch_add(&session->batch, FIELD_RELATION, table->relation, table->relation_bytes);
@@ -263,20 +354,21 @@ static bool describe_change(struct session *session, const ReorderBufferChange *
 static bool send_row(struct session *session, ReorderBufferTXN *txn, Relation relation,
                      const ReorderBufferChange *change)
 {
-    struct row_change row = {.relation = RelationGetRelid(relation),
-                             .descriptor = RelationGetDescr(relation)};
+    struct row_change row = {.descriptor = RelationGetDescr(relation)};
 
     if (!describe_change(session, change, &row))
         return false;
 
-    struct table *table = tables_get(session->tables, relation);
-    if (!table->is_taken)
+    struct route route = tables_route(session->tables, relation);
+    if (!route.shown->is_taken)
         return false;
-    announce(session, txn, table);
-    if (table->is_withheld)
+    announce(session, txn, route.shown);
+    if (route.shown->is_withheld)
         return false;
-    row.is_old_whole = table->is_old_whole;
-    encoder_write_row(&session->encoder, &row, table->columns, table->column_count);
+    row.relation = route.shown->id;
+    row.is_old_whole = route.is_old_whole;
+    row.subxid = subxid_of(session, txn, change->txn);
+    encoder_write_row(&session->encoder, &row, route.columns, route.shown->column_count);
     send_begin(session, txn);
     batch_add(&session->batch, FIELD_ROW, session->encoder.row.data, session->encoder.row.len);
     return true;
@@ -305,11 +397,24 @@ static void send_truncate(struct session *session, ReorderBufferTXN *txn, uint32
     message.n_relations = count;
     message.cascade = change->data.truncate.cascade;
     message.restart_identity = change->data.truncate.restart_seqs;
+    message.subxid = subxid_of(session, txn, change->txn);
     size_t size_bytes = pgforce__v1__truncate__get_packed_size(&message);
     char *body = palloc(size_bytes);
     pgforce__v1__truncate__pack(&message, (uint8_t *)body);
     send_begin(session, txn);
     batch_add(&session->batch, FIELD_TRUNCATE, body, size_bytes);
+}
+
+/*
+ * Under the ancestor's name a partition is truncated only where the ancestor is, which is in the
+ * list then. One that is truncated alone comes under its own name: it is not the whole.
+ */
+static bool is_truncated_with_root(const struct table *table, int count, Relation relations[])
+{
+    for (int i = 0; i < count && OidIsValid(table->root); i++)
+        if (RelationGetRelid(relations[i]) == table->root)
+            return true;
+    return false;
 }
 
 static void truncate_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int count,
@@ -323,7 +428,7 @@ static void truncate_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int 
     for (int i = 0; i < count && (session->options.actions & ACTION_TRUNCATE) != 0; i++) {
         struct table *table = tables_get(session->tables, relations[i]);
 
-        if (!table->is_taken)
+        if (!table->is_taken || is_truncated_with_root(table, count, relations))
             continue;
         announce(session, txn, table);
         if (!table->is_withheld)
@@ -358,6 +463,41 @@ static void send_message(struct session *session, Pgforce__V1__Message *message)
     batch_add(&session->batch, FIELD_MESSAGE, body, size_bytes);
 }
 
+static bool has_message(ReorderBufferTXN *txn, XLogRecPtr lsn)
+{
+    dlist_iter iter;
+
+    if (dlist_is_empty(&txn->changes) ||
+        dlist_tail_element(ReorderBufferChange, node, &txn->changes)->lsn < lsn)
+        return false;
+    dlist_foreach(iter, &txn->changes)
+    {
+        const ReorderBufferChange *change = dlist_container(ReorderBufferChange, node, iter.cur);
+
+        if (change->lsn >= lsn)
+            return change->lsn == lsn && change->action == REORDER_BUFFER_CHANGE_MESSAGE;
+    }
+    return false;
+}
+
+/* The server does not say which subtransaction a message belongs to, so it is looked for. */
+static TransactionId message_subxid(const struct session *session, ReorderBufferTXN *txn,
+                                    XLogRecPtr lsn)
+{
+    dlist_iter iter;
+
+    if (!session->is_in_block)
+        return InvalidTransactionId;
+    dlist_foreach(iter, &txn->subtxns)
+    {
+        ReorderBufferTXN *own = dlist_container(ReorderBufferTXN, node, iter.cur);
+
+        if (has_message(own, lsn))
+            return own->xid;
+    }
+    return InvalidTransactionId;
+}
+
 static void message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr lsn,
                        bool is_transactional, const char *prefix, Size size_bytes,
                        const char *content)
@@ -372,8 +512,10 @@ static void message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogR
         message.content.data = (uint8_t *)content;
         message.content.len = size_bytes;
         message.lsn = lsn;
-        if (is_transactional)
+        if (is_transactional) {
+            message.subxid = message_subxid(session, txn, lsn);
             send_begin(session, txn);
+        }
         if (size_bytes > 1000000000)
             send_message_gap(session, lsn);
         else
@@ -395,4 +537,11 @@ void _PG_output_plugin_init(OutputPluginCallbacks *callbacks)
     callbacks->commit_cb = commit_cb;
     callbacks->filter_by_origin_cb = filter_by_origin_cb;
     callbacks->shutdown_cb = shutdown_cb;
+    callbacks->stream_start_cb = stream_start_cb;
+    callbacks->stream_stop_cb = stream_stop_cb;
+    callbacks->stream_abort_cb = stream_abort_cb;
+    callbacks->stream_commit_cb = stream_commit_cb;
+    callbacks->stream_change_cb = change_cb;
+    callbacks->stream_message_cb = message_cb;
+    callbacks->stream_truncate_cb = truncate_cb;
 }

@@ -3,6 +3,7 @@
 #include "change.pb-c.h"
 
 #include "access/sysattr.h"
+#include "catalog/partition.h"
 #include "compat.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -187,12 +188,31 @@ static void describe_table(struct tables *tables, struct table *table, Relation 
     pack_relation(tables, table, relation, schema);
 }
 
+static bool is_announced(const struct table *table)
+{
+    return table->announced != NULL && table->announced_bytes == table->relation_bytes &&
+           memcmp(table->announced, table->relation, table->relation_bytes) == 0;
+}
+
+static Oid topmost_ancestor(Relation relation)
+{
+    List *ancestors = NIL;
+
+    if (relation->rd_rel->relispartition)
+        ancestors = get_partition_ancestors(RelationGetRelid(relation));
+    return ancestors != NIL ? llast_oid(ancestors) : InvalidOid;
+}
+
 /* What the client was told stays known, so that it is told again only of what differs. */
 static void rebuild(struct tables *tables, struct table *table, Relation relation)
 {
-    /* First, as what follows may be told that it is out of date while it reads the catalog. */
+    uint32 generation = tables->generation;
+
+    /* First, as what follows may be told that it is out of date while it reads the catalog. If it
+     * fails (a transaction in progress was rolled back), it begins again at the next row. */
     table->is_stale = false;
-    table->generation = tables->generation;
+    table->is_built = false;
+    table->build = ++tables->builds;
 
     if (table->context == NULL)
         table->context =
@@ -204,10 +224,18 @@ static void rebuild(struct tables *tables, struct table *table, Relation relatio
     table->relation = NULL;
     table->relation_bytes = 0;
     table->is_withheld = false;
+    table->root = InvalidOid;
+    table->root_build = 0;
+    table->root_columns = NULL;
 
     MemoryContext before = MemoryContextSwitchTo(table->context);
     describe_table(tables, table, relation);
+    if (tables->options->through_root)
+        table->root = topmost_ancestor(relation);
     MemoryContextSwitchTo(before);
+    table->is_told = is_announced(table);
+    table->generation = generation;
+    table->is_built = true;
 }
 
 /* A stale table that still exists is announced again when it is next met, which does no harm. */
@@ -216,6 +244,7 @@ static void drop_stale(struct tables *tables)
     HASH_SEQ_STATUS scan;
     struct table *table;
 
+    tables->last = NULL;
     hash_seq_init(&scan, tables->by_id);
     while ((table = hash_seq_search(&scan)) != NULL) {
         if (!table->is_stale)
@@ -228,29 +257,121 @@ static void drop_stale(struct tables *tables)
     }
 }
 
-struct table *tables_get(struct tables *tables, Relation relation)
+static struct table *find_or_add(struct tables *tables, Oid id)
 {
-    Oid id = RelationGetRelid(relation);
     bool is_found;
 
-    if (hash_get_num_entries(tables->by_id) >= tables->drop_stale_at) {
-        drop_stale(tables);
-        tables->drop_stale_at = hash_get_num_entries(tables->by_id) + MANY_TABLES;
-    }
+    if (tables->last != NULL && tables->last->id == id)
+        return tables->last;
 
     struct table *table = hash_search(tables->by_id, &id, HASH_ENTER, &is_found);
-
     if (!is_found)
         *table = (struct table){.id = id, .is_stale = true};
-    if (table->is_stale || table->generation != tables->generation)
+    tables->last = table;
+    return table;
+}
+
+static bool is_current(const struct tables *tables, const struct table *table)
+{
+    return !table->is_stale && table->is_built && table->generation == tables->generation;
+}
+
+static struct table *get(struct tables *tables, Relation relation)
+{
+    struct table *table = find_or_add(tables, RelationGetRelid(relation));
+
+    if (!is_current(tables, table))
         rebuild(tables, table, relation);
     return table;
 }
 
-bool table_is_news(const struct table *table)
+struct table *tables_get(struct tables *tables, Relation relation)
 {
-    return table->announced == NULL || table->announced_bytes != table->relation_bytes ||
-           memcmp(table->announced, table->relation, table->relation_bytes) != 0;
+    if (hash_get_num_entries(tables->by_id) >= tables->drop_stale_at) {
+        drop_stale(tables);
+        tables->drop_stale_at = hash_get_num_entries(tables->by_id) + MANY_TABLES;
+    }
+    return get(tables, relation);
+}
+
+/* The stored column of that name, most often at the same place; -1 if there is none. */
+static int find_column(TupleDesc descriptor, const char *name, int likely)
+{
+    for (int i = -1; i < descriptor->natts; i++) {
+        int place = i < 0 ? likely : i;
+
+        if (place < descriptor->natts && is_stored(TupleDescAttr(descriptor, place)) &&
+            strcmp(NameStr(TupleDescAttr(descriptor, place)->attname), name) == 0)
+            return place;
+    }
+    return -1;
+}
+
+/*
+ * How the ancestor's columns are written from a partition's rows, whose order may differ. What an
+ * update or a delete logs of the old row is the partition's own matter. NULL if they do not match.
+ */
+static struct column_writer *map_columns(struct tables *tables, const struct table *root,
+                                         Relation root_relation, Relation relation)
+{
+    TupleDesc descriptor = RelationGetDescr(relation);
+    Bitmapset *key = RelationGetIdentityKeyBitmap(relation);
+    struct column_writer *columns = palloc0(sizeof(*columns) * (root->column_count + 1));
+
+    for (int i = 0; i < root->column_count; i++) {
+        Form_pg_attribute wanted =
+            TupleDescAttr(RelationGetDescr(root_relation), root->columns[i].index);
+        int place = find_column(descriptor, NameStr(wanted->attname), root->columns[i].index);
+
+        if (place < 0)
+            return NULL;
+        encoder_prepare_column(tables->encoder, &columns[i], TupleDescAttr(descriptor, place));
+        columns[i].is_key = is_key(relation, key, (AttrNumber)(place + 1));
+    }
+    return columns;
+}
+
+/* Up to date after it, or without root where the ancestor is gone or does not match. */
+static void map_to_root(struct tables *tables, struct table *table, Relation relation)
+{
+    Relation root_relation = RelationIdGetRelation(table->root);
+
+    if (!RelationIsValid(root_relation)) {
+        table->root = InvalidOid;
+        return;
+    }
+
+    struct table *root = get(tables, root_relation);
+    MemoryContext before = MemoryContextSwitchTo(table->context);
+    table->root_columns = map_columns(tables, root, root_relation, relation);
+    MemoryContextSwitchTo(before);
+    RelationClose(root_relation);
+    table->root_build = root->build;
+    if (table->root_columns == NULL)
+        table->root = InvalidOid;
+}
+
+static bool is_mapped(struct tables *tables, const struct table *table)
+{
+    const struct table *root = find_or_add(tables, table->root);
+
+    return is_current(tables, root) && root->build == table->root_build;
+}
+
+struct route tables_route(struct tables *tables, Relation relation)
+{
+    struct table *table = tables_get(tables, relation);
+
+    if (OidIsValid(table->root) && !is_mapped(tables, table)) {
+        if (table->root_columns != NULL)
+            rebuild(tables, table, relation);
+        if (OidIsValid(table->root))
+            map_to_root(tables, table, relation);
+    }
+    if (!OidIsValid(table->root))
+        return (struct route){table, table->columns, table->is_old_whole};
+    return (struct route){find_or_add(tables, table->root), table->root_columns,
+                          table->is_old_whole};
 }
 
 void table_announced(struct tables *tables, struct table *table)
@@ -260,4 +381,5 @@ void table_announced(struct tables *tables, struct table *table)
     table->announced = MemoryContextAlloc(tables->context, table->relation_bytes + 1);
     memcpy(table->announced, table->relation, table->relation_bytes);
     table->announced_bytes = table->relation_bytes;
+    table->is_told = true;
 }

@@ -11,11 +11,14 @@
 #include "run/exit_code.h"
 #include "run/roles.h"
 #include "run/setup.h"
+#include "run/tail_command.h"
 
 struct arguments {
     int count;
     char **texts;
 };
+
+enum { ANY_NUMBER = 1 << 20 }; /* the command counts for itself */
 
 struct command {
     const char *name;
@@ -74,19 +77,18 @@ static bool run_status(const struct config *config, const struct arguments *argu
     return commands_status(config, err);
 }
 
+/* getopt wants the command's name before its arguments. */
 static bool run_tail(const struct config *config, const struct arguments *arguments,
                      struct error *err)
 {
-    (void)arguments;
-    return commands_tail(config, err);
+    return tail_command_run(config, arguments->count + 1, arguments->texts - 1, err);
 }
 
 static bool run_decode(const struct config *config, const struct arguments *arguments,
                        struct error *err)
 {
     (void)config;
-    return refuse_other_flags(arguments, "--mask", err) &&
-           commands_decode(arguments->texts[0], has_flag(arguments, "--mask"), err);
+    return tail_command_decode(arguments->count + 1, arguments->texts - 1, err);
 }
 
 static bool run_all(const struct config *config, const struct arguments *arguments,
@@ -137,8 +139,10 @@ static const struct command commands[] = {
     {"pull", "", "the role that reads Salesforce", run_pull, 0, 0, true, true},
     {"status", "", "what is mapped, what waits, how far it has come", run_status, 0, 0, true,
      false},
-    {"tail", "", "print changes as they are committed", run_tail, 0, 0, true, true},
-    {"decode", "FILE [--mask]", "print a file of changes as JSON", run_decode, 1, 2, false, false},
+    {"tail", "[OPTION]...", "print changes as they are committed (tail --help)", run_tail, 0,
+     ANY_NUMBER, false, false},
+    {"decode", "FILE [--format FORMAT]", "print a file of changes as JSON", run_decode, 0,
+     ANY_NUMBER, false, false},
     {"config-table", "", "print the variables as a Markdown table", run_help_config, 0, 0, false,
      false},
 };

@@ -52,6 +52,16 @@ bool progress_start(struct pg *pg, const char *schema_name, const struct progres
                   err);
 }
 
+bool progress_follow_timeline(struct pg *pg, const char *schema_name, int timeline,
+                              struct error *err)
+{
+    return pg_run(pg,
+                  "update pgforce.progress"
+                  " set timeline = $2, updated_at = now()"
+                  " where schema_name = $1",
+                  PG_PARAMS(schema_name, pg_number(timeline).text), err);
+}
+
 bool progress_lock(struct pg *pg, const char *schema_name, lsn_t *commit_end_lsn, struct error *err)
 {
     PGresult *result PG_RESULT_AUTO = pg_query(pg,

@@ -27,6 +27,10 @@ bool progress_load(struct pg *pg, const char *schema_name, struct progress *prog
 bool progress_start(struct pg *pg, const char *schema_name, const struct progress *progress,
                     struct error *err);
 
+/* The server goes on in a new history. The position is left to whoever stores it. */
+bool progress_follow_timeline(struct pg *pg, const char *schema_name, int timeline,
+                              struct error *err);
+
 /*
  * Inside the transaction that stores the entries: locks the row and answers the stored position,
  * which the caller compares with its own before it writes a thing. Another writer makes the two

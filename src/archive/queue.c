@@ -155,10 +155,11 @@ static bool store_deliveries(struct pg *pg, const char *schema_name, const char 
            pg_run(pg,
                   "update pgforce.delivery d"
                   " set state = o.phase, message = o.message,"
-                  " was_in_doubt = d.was_in_doubt or o.phase = 'IN_DOUBT',"
+                  " was_in_doubt = d.was_in_doubt or coalesce(o.may_be_done, false),"
                   " retry_at = clock_timestamp() + make_interval(secs => o.wait_ms / 1000.0)"
                   " from jsonb_to_recordset($2::jsonb)"
-                  " as o(log_id integer, phase text, wait_ms bigint, message text)"
+                  " as o(log_id integer, phase text, wait_ms bigint, message text,"
+                  " may_be_done boolean)"
                   " where d.schema_name = $1"
                   " and d.log_id = o.log_id"
                   " and o.phase is not null",

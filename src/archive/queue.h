@@ -58,7 +58,7 @@ bool queue_store_intents(struct pg *pg, const char *schema_name, const char *int
 
 /*
  * outcomes: a JSON array of {"log_id", "state", "sfid", "message"} with, for what is not settled,
- * "phase" and "wait_ms". What is settled loses its delivery.
+ * "phase", "wait_ms" and "may_be_done". What is settled loses its delivery.
  */
 bool queue_store_outcomes(struct pg *pg, const char *schema_name, const char *outcomes,
                           struct error *err);

@@ -104,9 +104,14 @@ static const struct mapped_table *find_table(const struct trigger_log *log,
     return NULL;
 }
 
+bool trigger_log_is_mapped(const struct trigger_log *log, const struct relation *relation)
+{
+    return find_table(log, relation) != NULL;
+}
+
 bool trigger_log_wants(const struct trigger_log *log, const struct event *event)
 {
-    return event->kind == EVENT_ROW && find_table(log, event->row.relation) != NULL;
+    return event->kind == EVENT_ROW && trigger_log_is_mapped(log, event->row.relation);
 }
 
 static bool read_current_xid(struct trigger_log *log, struct error *err)
@@ -120,12 +125,29 @@ static bool read_current_xid(struct trigger_log *log, struct error *err)
     return true;
 }
 
-/* txid_current() has an epoch in its upper half; what is decoded has not. It lies in the past. */
+/*
+ * txid_current() has an epoch in its upper half; what is decoded has not. The two are less than two
+ * thousand million apart, in either direction: the stream goes on while a batch is open.
+ */
 static uint64_t widen_xid(const struct trigger_log *log, uint32_t xid)
 {
-    uint64_t full = (log->full_xid & ~(uint64_t)UINT32_MAX) | xid;
+    return log->full_xid + (uint64_t)(int64_t)(int32_t)(xid - (uint32_t)log->full_xid);
+}
 
-    return full > log->full_xid && full >= (uint64_t)1 << 32 ? full - ((uint64_t)1 << 32) : full;
+bool trigger_log_sees(struct trigger_log *log, uint32_t xid, bool *sees, struct error *err)
+{
+    char text[32];
+
+    if (!read_current_xid(log, err))
+        return false;
+    snprintf(text, sizeof(text), "%" PRIu64, widen_xid(log, xid));
+    PGresult *result PG_RESULT_AUTO =
+        pg_query(log->pg, "select pg_visible_in_snapshot($1::xid8, pg_current_snapshot())",
+                 PG_PARAMS(text), err);
+    if (result == NULL)
+        return false;
+    *sees = pg_field_bool(result, 0, 0);
+    return true;
 }
 
 bool trigger_log_begin(struct trigger_log *log, struct error *err)

@@ -26,8 +26,17 @@ struct trigger_log;
 struct trigger_log *trigger_log_new(struct pg *pg, const char *schema_name, struct error *err);
 void trigger_log_free(struct trigger_log *log);
 
+/*
+ * Whether queries see what the transaction did. It is in the stream a moment before, and long
+ * before when its COMMIT waits for a standby. Outside trigger_log_begin .. end.
+ */
+bool trigger_log_sees(struct trigger_log *log, uint32_t xid, bool *sees, struct error *err);
+
 /* Reads again which tables are mapped, and how. Outside trigger_log_begin .. end. */
 bool trigger_log_reload(struct trigger_log *log, struct error *err);
+
+/* Of a mapped table. */
+bool trigger_log_is_mapped(const struct trigger_log *log, const struct relation *relation);
 
 /* Whether the event is a row of a mapped table, so that a transaction is worth beginning. */
 bool trigger_log_wants(const struct trigger_log *log, const struct event *event);

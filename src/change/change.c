@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "change/native.h"
 #include "change/relations.h"
+#include "change/rows.h"
 #include "change/wire.h"
 
 enum {
@@ -23,6 +23,7 @@ struct change_reader {
     struct arena *arena;
     struct arena *transaction_arena;
     struct relations relations;
+    struct rows rows;
     struct transaction transaction;
     bool is_open;
     bool is_block_open;
@@ -45,6 +46,7 @@ void change_reader_free(struct change_reader *reader)
     if (reader == NULL)
         return;
     relations_done(&reader->relations);
+    rows_done(&reader->rows);
     arena_free(reader->arena);
     arena_free(reader->transaction_arena);
     buf_done(&reader->input);
@@ -105,124 +107,12 @@ static bool read_relation(struct change_reader *reader, struct wire bytes, struc
     return event->relation != NULL || refuse(err, "a malformed Relation");
 }
 
-static bool render(struct arena *arena, const struct wire_field *field, struct value *value)
-{
-    char *text = arena_alloc(arena, NATIVE_BYTES);
-    int64_t number = wire_zigzag(field->scalar);
-
-    value->kind = VALUE_TEXT;
-    value->text = text;
-    switch (field->number) {
-    case 5:
-        text[0] = field->scalar != 0 ? 't' : 'f';
-        value->size_bytes = 1;
-        return true;
-    case 6: value->size_bytes = native_integer(text, number); return true;
-    case 7:
-        value->size_bytes = native_date(text, (int32_t)number);
-        return number >= INT32_MIN && number <= INT32_MAX;
-    case 8: value->size_bytes = native_timestamp(text, number); return true;
-    default: return false;
-    }
-}
-
-/* A Value is nothing at all (absent) or exactly one field. */
-static bool read_value(struct arena *arena, struct wire bytes, struct value *value)
-{
-    struct wire_field field;
-
-    if (bytes.at == bytes.end)
-        return true; /* the arena's zeroes: VALUE_ABSENT */
-    if (!wire_next(&bytes, &field) || bytes.at != bytes.end)
-        return false;
-    if ((field.number == 1) != (field.type == WIRE_BYTES))
-        return false;
-    if (field.number != 1 && field.type != WIRE_VARINT)
-        return false;
-
-    switch (field.number) {
-    case 1:
-        value->kind = VALUE_TEXT;
-        value->text = (const char *)field.bytes.at;
-        value->size_bytes = wire_size(field.bytes);
-        return true;
-    case 2: value->kind = VALUE_NULL; return field.scalar == 1;
-    case 3: value->kind = VALUE_UNCHANGED; return field.scalar == 1;
-    case 4:
-        value->kind = VALUE_OMITTED;
-        value->size_bytes = field.scalar;
-        return true;
-    default: return render(arena, &field, value);
-    }
-}
-
-/* One side of a row while it is read. */
-struct side {
-    struct value *values;
-    size_t count;
-};
-
-static bool add_value(struct arena *arena, const struct relation *relation, struct side *side,
-                      const struct wire_field *field)
-{
-    if (relation == NULL || field->type != WIRE_BYTES || side->count == relation->column_count)
-        return false;
-    if (side->values == NULL)
-        side->values = arena_array(arena, struct value, relation->column_count);
-    return read_value(arena, field->bytes, &side->values[side->count++]);
-}
-
-/* INSERT and UPDATE have a new side, DELETE has none; every side has all columns. */
-static bool finish_row(struct arena *arena, struct row *row, struct side *old_side,
-                       struct side *new_side)
-{
-    size_t columns = row->relation->column_count;
-    bool has_new = row->op != ROW_DELETE;
-
-    if (new_side->count != (has_new ? columns : 0))
-        return false;
-    if (old_side->count != 0 && (old_side->count != columns || row->op == ROW_INSERT))
-        return false;
-    if (has_new && new_side->values == NULL)
-        new_side->values = arena_alloc(arena, 0); /* a table without columns still has rows */
-    row->new_values = new_side->values;
-    row->old_values = old_side->values;
-    return true;
-}
-
 static bool read_row(struct change_reader *reader, struct wire bytes, struct event *event,
                      struct error *err)
 {
-    struct row row = {.op = ROW_INSERT};
-    struct side new_side = {0};
-    struct side old_side = {0};
-    struct wire_field field;
-    uint64_t op = ROW_INSERT;
-
-    while (bytes.at < bytes.end) {
-        bool is_good = wire_next(&bytes, &field);
-        if (is_good && field.number == 3)
-            is_good = add_value(reader->arena, row.relation, &new_side, &field);
-        else if (is_good && field.number == 4)
-            is_good = add_value(reader->arena, row.relation, &old_side, &field);
-        else if (is_good && field.number == 1)
-            op = field.scalar;
-        else if (is_good && field.number == 2)
-            is_good = row.relation == NULL &&
-                      (row.relation = relations_find(&reader->relations, field.scalar)) != NULL;
-        else if (is_good && field.number == 5)
-            event->subxid = (uint32_t)field.scalar;
-        if (!is_good)
-            return refuse(err, "a malformed Row, or one of a Relation that was not sent");
-    }
-    if (op > ROW_DELETE || row.relation == NULL)
-        return refuse(err, "a Row without Relation or of an unknown kind");
-    row.op = (enum row_op)op;
-    if (!finish_row(reader->arena, &row, &old_side, &new_side))
-        return refuse(err, "a Row that does not have its Relation's columns");
     event->kind = EVENT_ROW;
-    event->row = row;
-    return true;
+    const char *why = rows_read(&reader->rows, &reader->relations, bytes, event);
+    return why == NULL || refuse(err, why);
 }
 
 static bool read_transaction(struct change_reader *reader, struct wire bytes)
@@ -514,7 +404,9 @@ enum change_result change_reader_next(struct change_reader *reader, struct event
         return CHANGE_NEED;
     if (!read_event(reader, (struct wire){wire.at, wire.at + size}, event, err))
         return fail(reader, err);
-    reader->at = (size_t)(wire.at + size - data);
+    event->wire = (const char *)data + reader->at;
+    event->wire_bytes = (size_t)(wire.at + size - data) - reader->at;
+    reader->at += event->wire_bytes;
     return CHANGE_EVENT;
 }
 

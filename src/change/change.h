@@ -47,6 +47,7 @@ struct relation {
     const char *table;
     struct column *columns;
     size_t column_count;
+    uint64_t fingerprint;  /* of all the rest: the same for the same definition */
     char replica_identity; /* 'd', 'n', 'f' or 'i' */
     bool is_withheld;
 };
@@ -115,6 +116,9 @@ struct event {
     const struct transaction *transaction;
     uint32_t seq;    /* rows, truncates and messages of the transaction, from 1; 0 in a block */
     uint32_t subxid; /* inside streamed blocks */
+    /* The event as it came, a Batch of one, for those that store it; NULL if no reader made it. */
+    const char *wire;
+    size_t wire_bytes;
     union {
         const struct relation *relation;
         struct row row;

@@ -55,7 +55,7 @@ static bool is_plain(unsigned char character)
     return character >= 0x20 && character < 0x80 && character != '"' && character != '\\';
 }
 
-static void print_string(struct buf *buf, const char *text, size_t size_bytes)
+void change_json_string(struct buf *buf, const char *text, size_t size_bytes)
 {
     const unsigned char *at = (const unsigned char *)text;
     const unsigned char *end = at + size_bytes;
@@ -86,7 +86,7 @@ static void print_string(struct buf *buf, const char *text, size_t size_bytes)
 static void print_pair(struct buf *buf, const char *key, const char *text)
 {
     buf_printf(buf, ",\"%s\":", key);
-    print_string(buf, text, strlen(text));
+    change_json_string(buf, text, strlen(text));
 }
 
 static void print_lsn(struct buf *buf, const char *key, lsn_t lsn,
@@ -120,7 +120,7 @@ static void print_name(struct buf *buf, const struct column *column, bool is_fir
 {
     if (!is_first)
         buf_char(buf, ',');
-    print_string(buf, column->name, strlen(column->name));
+    change_json_string(buf, column->name, strlen(column->name));
 }
 
 /* ,"key":{column: text or null, ...} */
@@ -139,7 +139,7 @@ static void print_values(struct buf *buf, const char *key, const struct relation
         if (values[i].kind == VALUE_NULL)
             buf_text(buf, "null");
         else
-            print_string(buf, values[i].text, values[i].size_bytes);
+            change_json_string(buf, values[i].text, values[i].size_bytes);
     }
     buf_char(buf, '}');
 }
@@ -215,7 +215,7 @@ static void print_truncate(struct buf *buf, const struct event *event,
     for (size_t i = 0; i < truncate->relation_count; i++) {
         const struct relation *relation = truncate->relations[i];
         buf_text(buf, i > 0 ? ",{\"schema\":" : "{\"schema\":");
-        print_string(buf, relation->schema, strlen(relation->schema));
+        change_json_string(buf, relation->schema, strlen(relation->schema));
         print_pair(buf, "table", relation->table);
         buf_char(buf, '}');
     }
@@ -236,7 +236,7 @@ static void print_message(struct buf *buf, const struct event *event,
         print_lsn(buf, "lsn", message->lsn, options);
     print_pair(buf, "prefix", message->prefix);
     buf_text(buf, ",\"content\":");
-    print_string(buf, message->content, message->content_bytes);
+    change_json_string(buf, message->content, message->content_bytes);
     buf_text(buf, "}\n");
 }
 
@@ -264,7 +264,7 @@ static void print_column(struct buf *buf, const struct column *column,
                          const struct change_json_options *options)
 {
     buf_text(buf, "{\"name\":");
-    print_string(buf, column->name, strlen(column->name));
+    change_json_string(buf, column->name, strlen(column->name));
     print_pair(buf, "type", column->type);
     if (options->mask && column->type_oid >= FIRST_USER_OID)
         print_pair(buf, "type_oid", "x");

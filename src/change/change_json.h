@@ -26,4 +26,7 @@ struct change_json_options {
 void change_json_print(struct buf *buf, const struct event *event,
                        const struct change_json_options *options);
 
+/* Appends text as a JSON string, quotes included, under the same rules. */
+void change_json_string(struct buf *buf, const char *text, size_t size_bytes);
+
 #endif

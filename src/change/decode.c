@@ -12,7 +12,7 @@ static const size_t MAX_LINE_BYTES = (size_t)7 << 30;
 static bool print_whole_events(struct change_reader *reader, FILE *out,
                                const struct change_json_options *options, struct error *err)
 {
-    struct buf line BUF_AUTO;
+    struct buf line BUF_AUTO = {0};
     struct event event;
     enum change_result result;
 

@@ -4,20 +4,33 @@
 
 static const int64_t US_PER_DAY = INT64_C(86400000000);
 
+/* "00" to "99". */
+static const char PAIRS[] =
+    "00010203040506070809101112131415161718192021222324252627282930313233343536"
+    "37383940414243444546474849505152535455565758596061626364656667686970717273"
+    "7475767778798081828384858687888990919293949596979899";
+
+static void write_pair(char *text, unsigned value)
+{
+    memcpy(text, PAIRS + 2 * (size_t)value, 2);
+}
+
 static size_t write_digits(char *text, uint64_t value, size_t at_least)
 {
-    char reversed[24];
-    size_t count = 0;
+    char digits[24];
+    char *end = digits + sizeof(digits);
+    char *at = end;
 
-    do {
-        reversed[count++] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    while (count < at_least)
-        reversed[count++] = '0';
-    for (size_t i = 0; i < count; i++)
-        text[i] = reversed[count - 1 - i];
-    return count;
+    for (; value >= 100; value /= 100)
+        write_pair(at -= 2, (unsigned)(value % 100));
+    if (value >= 10)
+        write_pair(at -= 2, (unsigned)value);
+    else
+        *--at = (char)('0' + value);
+    while ((size_t)(end - at) < at_least)
+        *--at = '0';
+    memcpy(text, at, (size_t)(end - at));
+    return (size_t)(end - at);
 }
 
 size_t native_integer(char text[NATIVE_BYTES], int64_t value)
@@ -62,12 +75,20 @@ static struct day day_of(int64_t days_since_2000)
 
 static size_t write_day(char *text, struct day day)
 {
-    size_t at = write_digits(text, (uint64_t)(day.year > 0 ? day.year : 1 - day.year), 4);
+    uint64_t year = (uint64_t)(day.year > 0 ? day.year : 1 - day.year);
+    size_t at = 4;
 
-    text[at++] = '-';
-    at += write_digits(text + at, day.month, 2);
-    text[at++] = '-';
-    return at + write_digits(text + at, day.day, 2);
+    if (year <= 9999) {
+        write_pair(text, (unsigned)(year / 100));
+        write_pair(text + 2, (unsigned)(year % 100));
+    } else {
+        at = write_digits(text, year, 4);
+    }
+    text[at] = '-';
+    write_pair(text + at + 1, day.month);
+    text[at + 3] = '-';
+    write_pair(text + at + 4, day.day);
+    return at + 6;
 }
 
 static size_t write_era(char *text, struct day day)
@@ -89,22 +110,24 @@ size_t native_date(char text[NATIVE_BYTES], int32_t days_since_2000)
 /* " 10:20:30" and, without its trailing zeros, ".123456". */
 static size_t write_time(char *text, int64_t us_of_day)
 {
-    uint64_t seconds = (uint64_t)us_of_day / 1000000;
-    uint64_t fraction = (uint64_t)us_of_day % 1000000;
-    size_t at = 0;
+    unsigned seconds = (unsigned)(us_of_day / 1000000);
+    unsigned fraction = (unsigned)(us_of_day % 1000000);
+    size_t at = 9;
 
-    text[at++] = ' ';
-    at += write_digits(text + at, seconds / 3600, 2);
-    text[at++] = ':';
-    at += write_digits(text + at, seconds / 60 % 60, 2);
-    text[at++] = ':';
-    at += write_digits(text + at, seconds % 60, 2);
+    text[0] = ' ';
+    write_pair(text + 1, seconds / 3600);
+    text[3] = ':';
+    write_pair(text + 4, seconds / 60 % 60);
+    text[6] = ':';
+    write_pair(text + 7, seconds % 60);
     if (fraction == 0)
         return at;
-    text[at++] = '.';
-    at += write_digits(text + at, fraction, 6);
-    while (text[at - 1] == '0')
-        at--;
+    text[9] = '.';
+    write_pair(text + 10, fraction / 10000);
+    write_pair(text + 12, fraction / 100 % 100);
+    write_pair(text + 14, fraction % 100);
+    for (at = 16; text[at - 1] == '0'; at--)
+        continue;
     return at;
 }
 

@@ -153,6 +153,16 @@ static bool measure(struct wire bytes, size_t *columns, size_t *texts)
     return *columns <= MAX_COLUMNS;
 }
 
+/* FNV-1a. */
+static uint64_t fingerprint(struct wire bytes)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (; bytes.at < bytes.end; bytes.at++)
+        hash = (hash ^ *bytes.at) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
 const struct relation *relations_read(struct relations *relations, struct wire bytes)
 {
     size_t columns;
@@ -169,6 +179,7 @@ const struct relation *relations_read(struct relations *relations, struct wire b
 
     known->relation = (struct relation){
         .schema = "", .table = "", .columns = known->columns, .replica_identity = 'd'};
+    known->relation.fingerprint = fingerprint(bytes);
     while (is_good && bytes.at < bytes.end)
         is_good = wire_next(&bytes, &field) && read_field(&known->relation, &field, &room);
     if (is_good && known->relation.id != 0 && keep(relations, known))

@@ -167,7 +167,11 @@ static bool lock_rows(struct pg *pg, const struct mapping *mapping, int64_t *hel
     return run_counted(pg, mapping,
                        "with candidates as ("
                        "select t.id, s.sfid"
-                       " from @s s join @t t on t.sfid = s.sfid or (t.sfid is null and @key)),"
+                       " from @s s join @t t on t.sfid = s.sfid"
+                       " union all"
+                       " select t.id, s.sfid"
+                       " from @s s join @t t on @key"
+                       " where t.sfid is null),"
                        " locked as ("
                        "select id from @t where id in (select id from candidates)"
                        " for update skip locked)"

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/wait.h"
+#include "net/http_file.h"
 
 enum {
     CONNECTION_BYTES = 64 * 1024, /* request line and headers */
@@ -197,7 +198,8 @@ static bool wants_gzip(const struct exchange *exchange)
     const char *accepted = http_server_header(&exchange->request, "Accept-Encoding");
 
     return accepted != NULL && strcasestr(accepted, "gzip") != NULL &&
-           exchange->response.body.size_bytes >= MIN_GZIP_BYTES;
+           exchange->response.body.size_bytes + (uint64_t)exchange->response.file.size_bytes >=
+               MIN_GZIP_BYTES;
 }
 
 /* ---- one exchange ---- */
@@ -231,6 +233,16 @@ static void forget_held(struct exchange *exchange)
         *link = exchange->next_held;
 }
 
+/* NULL: the connection is gone. */
+static void finish(struct exchange *exchange, struct http_server_response *response)
+{
+    void (*fill)(void *, struct http_server_response *) = exchange->response.finish;
+
+    exchange->response.finish = NULL;
+    if (fill != NULL)
+        fill(exchange->response.finish_context, response);
+}
+
 static void end_exchange(void *context, struct MHD_Connection *connection, void **slot,
                          enum MHD_RequestTerminationCode code)
 {
@@ -242,10 +254,13 @@ static void end_exchange(void *context, struct MHD_Connection *connection, void 
     if (exchange == NULL)
         return;
     forget_held(exchange);
+    finish(exchange, NULL);
     buf_done(&exchange->body);
     buf_done(&exchange->plain);
     buf_done(&exchange->packed);
     buf_done(&exchange->response.body);
+    if (exchange->response.file.size_bytes > 0)
+        close(exchange->response.file.fd);
     arena_free(exchange->arena);
     free(exchange);
     *slot = NULL;
@@ -324,6 +339,9 @@ static struct MHD_Response *make_response(struct exchange *exchange)
 {
     const struct http_server_response *answer = &exchange->response;
     const struct buf *body = &answer->body;
+
+    if (answer->file.size_bytes > 0)
+        return http_file_response(answer, wants_gzip(exchange));
     bool is_packed = wants_gzip(exchange) && gzip(body, &exchange->packed);
 
     if (is_packed)
@@ -332,12 +350,7 @@ static struct MHD_Response *make_response(struct exchange *exchange)
         MHD_create_response_from_buffer(body->size_bytes, body->data, MHD_RESPMEM_PERSISTENT);
     if (response == NULL)
         return NULL;
-    for (size_t i = 0; i < answer->header_count; i++)
-        MHD_add_response_header(response, answer->headers[i].name, answer->headers[i].value);
-    if (is_packed) {
-        MHD_add_response_header(response, "Content-Encoding", "gzip");
-        MHD_add_response_header(response, "Vary", "Accept-Encoding");
-    }
+    http_file_add_headers(response, answer, is_packed);
     return response;
 }
 
@@ -363,6 +376,23 @@ static void hold_back(struct exchange *exchange)
     MHD_suspend_connection(exchange->connection);
 }
 
+void http_server_wake(struct http_server_response *response)
+{
+    struct exchange *exchange =
+        (struct exchange *)((char *)response - offsetof(struct exchange, response));
+
+    response->delay_ms = 0;
+    exchange->due_ms = 0;
+}
+
+static void bound_answer(struct exchange *exchange)
+{
+    if (!buf_is_full(&exchange->response.body))
+        return;
+    buf_clear(&exchange->response.body);
+    refuse(exchange, 500, "The answer is too large\n");
+}
+
 static void handle(struct exchange *exchange)
 {
     const struct http_server_options *options = &exchange->server->options;
@@ -371,10 +401,7 @@ static void handle(struct exchange *exchange)
     if (!read_body(exchange))
         return;
     options->handle(options->context, &exchange->request, &exchange->response);
-    if (buf_is_full(&exchange->response.body)) {
-        buf_clear(&exchange->response.body);
-        refuse(exchange, 500, "The answer is too large\n");
-    }
+    bound_answer(exchange);
 }
 
 /* libmicrohttpd calls this once with the head, once per piece of body, and once at the end; and
@@ -405,6 +432,8 @@ static enum MHD_Result take_request(void *context, struct MHD_Connection *connec
         hold_back(exchange);
         return MHD_YES;
     }
+    finish(exchange, &exchange->response);
+    bound_answer(exchange);
     return send_answer(exchange);
 }
 
@@ -567,15 +596,18 @@ static int next_timeout_ms(const struct http_server *server)
 
 bool http_server_run(struct http_server *server, struct error *err)
 {
+    const struct http_server_options *options = &server->options;
     const union MHD_DaemonInfo *info =
         MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
 
     if (info == NULL)
         return error_set(err, ERROR_BUG, "libmicrohttpd was built without epoll");
-    while (wait_for(info->epoll_fd, POLLIN, next_timeout_ms(server)) != WAIT_STOP) {
+    bool has_work = false;
+    while (wait_for(info->epoll_fd, POLLIN, has_work ? 0 : next_timeout_ms(server)) != WAIT_STOP) {
         resume_held(server, clock_monotonic_ms());
         if (MHD_run(server->daemon) != MHD_YES)
             return error_set(err, ERROR_RETRY, "the HTTP server failed: %s", strerror(errno));
+        has_work = options->work != NULL && options->work(options->context);
     }
     return true;
 }

@@ -4,7 +4,8 @@
  * The handler gets a whole request (headers, decoded parameters, body, already gunzipped) and fills
  * in a whole response; gzip on the way out, limits, chunked bodies and keep-alive are seen to here.
  * Everything runs in the caller's thread: http_server_run blocks in base/wait.h until the process
- * is told to stop, and handlers run one at a time, so they need no locks and must not block.
+ * is told to stop, and handlers run one at a time, so they need no locks and must not block; long
+ * work is cut into pieces that are done between requests.
  *
  * It knows no routes, no authentication and no TLS yet; TLS will be one more field of the options.
  */
@@ -39,13 +40,26 @@ struct http_server_request {
 
 enum { HTTP_SERVER_MAX_HEADERS = 24 };
 
+/* A piece of a file, sent without being read into memory whole. The server closes the descriptor;
+ * it is not looked at when there is nothing to send. */
+struct http_server_file {
+    int fd;
+    int64_t offset;
+    int64_t size_bytes;
+};
+
 struct http_server_response {
     int status; /* 200 unless the handler says otherwise */
     struct http_server_pair headers[HTTP_SERVER_MAX_HEADERS];
     size_t header_count;
     struct buf body;
-    int delay_ms;    /* hold the answer back so long; other requests go on */
-    bool is_dropped; /* cut the connection instead of answering */
+    struct http_server_file file; /* comes after the body */
+    int delay_ms;                 /* hold the answer back so long; other requests go on */
+    bool is_dropped;              /* cut the connection instead of answering */
+    /* Long polling: called once, when the delay is over or http_server_wake was called, to fill in
+     * the answer; with a NULL response when the connection has gone before that. */
+    void (*finish)(void *context, struct http_server_response *response);
+    void *finish_context; /* its first argument: in the request's arena, or memory of its own */
 };
 
 struct http_server_options {
@@ -55,7 +69,9 @@ struct http_server_options {
     size_t max_answer_bytes; /* more is answered 500 */
     void (*handle)(void *context, const struct http_server_request *request,
                    struct http_server_response *response);
-    void *context; /* handle's first argument */
+    /* Done between requests, a little at a time: true when there is more to do. May be NULL. */
+    bool (*work)(void *context);
+    void *context; /* handle's and work's first argument */
 };
 
 struct http_server;
@@ -70,6 +86,9 @@ bool http_server_run(struct http_server *server, struct error *err);
 
 /* The port it listens on, also when the address asked for any free one. */
 int http_server_port(const struct http_server *server);
+
+/* Ends the delay of an answer that is held back: finish is called soon, not within this call. */
+void http_server_wake(struct http_server_response *response);
 
 /* The value of a header (case does not matter) or a query parameter; NULL when absent. */
 const char *http_server_header(const struct http_server_request *request, const char *name);

@@ -237,6 +237,7 @@ static void judge(struct delivery *delivery, const struct sf_batch *batch,
                    : words != NULL                   ? words
                                                      : verdict.reason,
         .is_from_salesforce = words != NULL,
+        .may_be_done = attempt.fate == DELIVERY_UNKNOWN || attempt.is_success,
         .wait_ms = choose_wait_ms(batch, &verdict, attempt.attempt),
     };
 

@@ -87,6 +87,8 @@ static void append_select(const struct search *search, struct buf *soql)
     buf_text(soql, "select ");
     for (size_t i = 0; i < mapping->field_count; i++)
         buf_printf(soql, "%s%s", i > 0 ? ", " : "", mapping->fields[i].soql_path);
+    if (mapping_field_by_name(mapping, "CreatedById") == NULL)
+        buf_text(soql, ", CreatedById");
     buf_printf(soql, " from %s where ", mapping->object_name);
 }
 
@@ -221,6 +223,15 @@ static bool matches(const struct search *search, const struct queue_entry *entry
     return !found->is_taken && equals_sent(search, entry, found->json);
 }
 
+/* Where Salesforce did not say who we are, nothing is known to be ours. */
+static bool is_created_by_us(const struct search *search, const struct found *found)
+{
+    const char *user_id = sf_session_user_id(search->world->session);
+    const char *creator = json_string_value(json_object_get(found->json, "CreatedById"));
+
+    return user_id[0] != '\0' && creator != NULL && strcmp(creator, user_id) == 0;
+}
+
 static struct found *find(struct search *search, const struct queue_entry *entry)
 {
     for (size_t i = 0; i < search->found_count; i++)
@@ -246,8 +257,8 @@ static void judge(struct search *search, const struct queue_entry *entry, struct
         .found_count = found != NULL ? 1 : 0,
         .equals_ours = found != NULL && strcmp(entry->action, "DELETE") != 0 &&
                        equals_sent(search, entry, found->json),
-        .is_created_by_us = true,
-        .was_sent = true,
+        .is_created_by_us = found != NULL && is_created_by_us(search, found),
+        .was_sent = entry->was_in_doubt,
     };
 
     delivery_action_parse(entry->action, &doubt.action);

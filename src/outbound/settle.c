@@ -67,6 +67,7 @@ static void add_entry(struct settle *settle, const struct queue_entry *entry,
     set_text(row, "sfid", outcome->sfid);
     set_text(row, "message", outcome->message);
     set_text(row, "phase", stored_phase(outcome));
+    json_object_set_new(row, "may_be_done", json_boolean(outcome->may_be_done));
     json_object_set_new(row, "wait_ms", json_integer(outcome->wait_ms));
     json_array_append_new(settle->entries, row);
 }

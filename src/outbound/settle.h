@@ -27,7 +27,8 @@ struct settle_outcome {
     const char *sfid;    /* the record's, where the verdict binds it; or NULL */
     const char *message; /* Salesforce's words or ours; NULL on success */
     bool is_from_salesforce;
-    int64_t wait_ms; /* before the next try, or the next reading back */
+    bool may_be_done; /* no readable refusal of this attempt came back */
+    int64_t wait_ms;  /* before the next try, or the next reading back */
 };
 
 /* Copies what it needs. */

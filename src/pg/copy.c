@@ -46,8 +46,8 @@ static bool send_block(struct copy *copy, struct error *err)
 {
     if (buf_is_full(&copy->block))
         return error_set(err, ERROR_RECORD, "a row of over 1 GB cannot be written by COPY");
-    if (PQputCopyData(pg_conn(copy->pg), copy->block.data, (int)copy->block.size_bytes) != 1)
-        return pg_set_error(copy->pg, NULL, err);
+    if (!pg_put_copy(copy->pg, copy->block.data, copy->block.size_bytes, err))
+        return false;
     buf_clear(&copy->block);
     return true;
 }
@@ -66,7 +66,7 @@ static bool read_results(struct copy *copy, struct error *err)
     bool is_ok = true;
     PGresult *result;
 
-    while ((result = PQgetResult(pg_conn(copy->pg))) != NULL) {
+    while ((result = pg_next_result(copy->pg)) != NULL) {
         if (is_ok && PQresultStatus(result) != PGRES_COMMAND_OK)
             is_ok = pg_set_error(copy->pg, result, err);
         PQclear(result);

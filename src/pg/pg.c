@@ -1,6 +1,7 @@
 #include "pg/pg.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,16 +9,21 @@
 #include "base/arena.h"
 #include "base/wait.h"
 
-enum { PATIENCE_MS = 1000 };
+enum { PATIENCE_MS = 500 };
+
+#define LOCK_TIMEOUT "'10s'"
 
 struct pg {
     PGconn *conn;
+    struct pg_patience patience; /* tell is NULL: nobody wants to hear */
     char sqlstate[6];
 };
 
 /*
  * synchronous_commit is set here because a role may carry `off`, and a crash could then lose
- * entries that the slot has already confirmed.
+ * entries that the slot has already confirmed. A role's time limits are for its people, not for a
+ * session that may be quiet for days. Without the server's own keepalives, a session of ours whose
+ * host has vanished would hold its replication origin for hours.
  */
 static const char *const session_settings = "set timezone = 'UTC';"
                                             "set datestyle = 'ISO, YMD';"
@@ -25,7 +31,15 @@ static const char *const session_settings = "set timezone = 'UTC';"
                                             "set extra_float_digits = 1;"
                                             "set bytea_output = 'hex';"
                                             "set synchronous_commit = on;"
-                                            "set lock_timeout = '10s';"
+                                            "set lock_timeout = " LOCK_TIMEOUT ";"
+                                            "set statement_timeout = 0;"
+                                            "set idle_in_transaction_session_timeout = 0;"
+                                            "set idle_session_timeout = 0;"
+                                            "set default_transaction_isolation = 'read committed';"
+                                            "set tcp_keepalives_idle = 30;"
+                                            "set tcp_keepalives_interval = 10;"
+                                            "set tcp_keepalives_count = 3;"
+                                            "set tcp_user_timeout = '60s';"
                                             "set search_path = pg_catalog;"
                                             "set client_min_messages = warning;";
 
@@ -94,13 +108,24 @@ static bool needs_operator(PGconn *conn)
            strstr(message, "invalid port") != NULL;
 }
 
+static const char *connection_remedy(PGconn *conn)
+{
+    return strstr(PQerrorMessage(conn), "replication role") != NULL
+               ? "as a superuser: ALTER ROLE <role> REPLICATION;"
+               : "check PGFORCE_DATABASE_URL";
+}
+
 static bool set_connection_error(PGconn *conn, struct error *err)
 {
     enum error_kind kind = needs_operator(conn) ? ERROR_CONFIG : ERROR_RETRY;
 
-    error_set(err, kind, "cannot connect to PostgreSQL: %s%s", PQerrorMessage(conn),
-              kind == ERROR_CONFIG ? " (check PGFORCE_DATABASE_URL)" : "");
+    error_set(err, kind, "cannot connect to PostgreSQL: %s", PQerrorMessage(conn));
     trim_line_breaks(err->message);
+    if (kind == ERROR_CONFIG) {
+        struct error said = *err;
+
+        error_set(err, kind, "%s (%s)", said.message, connection_remedy(conn));
+    }
     return false;
 }
 
@@ -108,10 +133,13 @@ static bool set_connection_error(PGconn *conn, struct error *err)
 static struct pg *open_connection(const char *url, const char *application_name,
                                   const char *replication, struct error *err)
 {
-    static const char *const keywords[] = {
-        "connect_timeout", "dbname",      "fallback_application_name",
-        "client_encoding", "replication", NULL};
-    const char *const values[] = {"10", url, application_name, "UTF8", replication, NULL};
+    static const char *const keywords[] = {"connect_timeout",           "keepalives_idle",
+                                           "keepalives_interval",       "keepalives_count",
+                                           "tcp_user_timeout",          "dbname",
+                                           "client_encoding",           "replication",
+                                           "fallback_application_name", NULL};
+    const char *const values[] = {
+        "10", "30", "10", "3", "60000", url, "UTF8", replication, application_name, NULL};
     struct pg *pg = memory_alloc(sizeof(*pg));
 
     pg->conn = PQconnectdbParams(keywords, values, 1);
@@ -191,10 +219,91 @@ static PGresult *check_result(struct pg *pg, PGresult *result, struct error *err
     }
 }
 
+void pg_set_patience(struct pg *pg, const struct pg_patience *patience)
+{
+    pg->patience = *patience;
+    PQsetnonblocking(pg->conn, 1);
+}
+
+/*
+ * Waits for the socket as libpq would, whether or not the process is told to stop: what was asked
+ * of the server is finished first, within lock_timeout.
+ */
+static void wait_for_socket(struct pg *pg, short events)
+{
+    struct pollfd socket = {.fd = PQsocket(pg->conn), .events = events};
+
+    if (poll(&socket, 1, PATIENCE_MS) == 0)
+        pg->patience.tell(pg->patience.context);
+}
+
+/* Until libpq's buffer is with the kernel. What comes meanwhile is read, or both sides would wait.
+ */
+static bool send_all(struct pg *pg)
+{
+    int left;
+
+    while ((left = PQflush(pg->conn)) > 0) {
+        wait_for_socket(pg, POLLIN | POLLOUT);
+        if (!PQconsumeInput(pg->conn))
+            return false;
+    }
+    return left == 0;
+}
+
+/* After it, PQgetResult does not block. A lost connection is for PQgetResult to tell. */
+static void await_answer(struct pg *pg)
+{
+    if (pg->patience.tell == NULL || !send_all(pg))
+        return;
+    while (PQisBusy(pg->conn)) {
+        wait_for_socket(pg, POLLIN);
+        if (!PQconsumeInput(pg->conn))
+            return;
+    }
+}
+
+PGresult *pg_next_result(struct pg *pg)
+{
+    await_answer(pg);
+    return PQgetResult(pg->conn);
+}
+
+/* The last result, as PQexec: a COPY that has begun is the end of it. */
+static PGresult *take_results(struct pg *pg)
+{
+    PGresult *last = NULL;
+    PGresult *next;
+
+    while ((next = pg_next_result(pg)) != NULL) {
+        ExecStatusType status = PQresultStatus(next);
+
+        PQclear(last);
+        last = next;
+        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH)
+            break;
+    }
+    return last;
+}
+
+bool pg_put_copy(struct pg *pg, const char *data, size_t size_bytes, struct error *err)
+{
+    bool is_put = PQputCopyData(pg->conn, data, (int)size_bytes) == 1 &&
+                  (pg->patience.tell == NULL || send_all(pg));
+
+    return is_put || pg_set_error(pg, NULL, err);
+}
+
 PGresult *pg_query(struct pg *pg, const char *sql, struct pg_params params, struct error *err)
 {
-    return check_result(
-        pg, PQexecParams(pg->conn, sql, params.count, NULL, params.values, NULL, NULL, 0), err);
+    if (pg->patience.tell == NULL)
+        return check_result(
+            pg, PQexecParams(pg->conn, sql, params.count, NULL, params.values, NULL, NULL, 0), err);
+    if (!PQsendQueryParams(pg->conn, sql, params.count, NULL, params.values, NULL, NULL, 0)) {
+        pg_set_error(pg, NULL, err);
+        return NULL;
+    }
+    return check_result(pg, take_results(pg), err);
 }
 
 bool pg_run(struct pg *pg, const char *sql, struct pg_params params, struct error *err)
@@ -207,7 +316,13 @@ bool pg_run(struct pg *pg, const char *sql, struct pg_params params, struct erro
 
 PGresult *pg_simple(struct pg *pg, const char *sql, struct error *err)
 {
-    return check_result(pg, PQexec(pg->conn, sql), err);
+    if (pg->patience.tell == NULL)
+        return check_result(pg, PQexec(pg->conn, sql), err);
+    if (!PQsendQuery(pg->conn, sql)) {
+        pg_set_error(pg, NULL, err);
+        return NULL;
+    }
+    return check_result(pg, take_results(pg), err);
 }
 
 static void cancel(struct pg *pg)
@@ -228,8 +343,8 @@ static PGresult *take_last_result(struct pg *pg)
     return last;
 }
 
-PGresult *pg_simple_patiently(struct pg *pg, const char *sql, const struct pg_patience *patience,
-                              struct error *err)
+static PGresult *ask_patiently(struct pg *pg, const char *sql, const struct pg_patience *patience,
+                               struct error *err)
 {
     if (!PQsendQuery(pg->conn, sql)) {
         pg_set_error(pg, NULL, err);
@@ -252,6 +367,19 @@ PGresult *pg_simple_patiently(struct pg *pg, const char *sql, const struct pg_pa
         }
     }
     return check_result(pg, take_last_result(pg), err);
+}
+
+/* A new slot waits for transactions by their locks: lock_timeout would end that. */
+PGresult *pg_simple_patiently(struct pg *pg, const char *sql, const struct pg_patience *patience,
+                              struct error *err)
+{
+    struct error ignored;
+
+    if (!pg_script(pg, "set lock_timeout = 0", err))
+        return NULL;
+    PGresult *result = ask_patiently(pg, sql, patience, err);
+    pg_script(pg, "set lock_timeout = " LOCK_TIMEOUT, &ignored);
+    return result;
 }
 
 bool pg_script(struct pg *pg, const char *sql, struct error *err)

@@ -63,13 +63,21 @@ bool pg_run(struct pg *pg, const char *sql, struct pg_params params, struct erro
  * result. */
 PGresult *pg_simple(struct pg *pg, const char *sql, struct error *err);
 
-/* What to do while the server takes its time: tell is called about once a second. */
+/* What to do while the server takes its time: tell is called about twice a second. */
 struct pg_patience {
     void (*tell)(void *context);
     void *context;
 };
 
-/* pg_simple for a statement that may take long: being told to stop cancels it (ERROR_RETRY). */
+/* From now on, for whatever this connection waits. Told to stop or not, it waits for the answer. */
+void pg_set_patience(struct pg *pg, const struct pg_patience *patience);
+
+/* PQgetResult and PQputCopyData, with that patience. */
+PGresult *pg_next_result(struct pg *pg);
+bool pg_put_copy(struct pg *pg, const char *data, size_t size_bytes, struct error *err);
+
+/* pg_simple for a statement that may take long, also for a lock: being told to stop cancels it
+ * (ERROR_RETRY). */
 PGresult *pg_simple_patiently(struct pg *pg, const char *sql, const struct pg_patience *patience,
                               struct error *err);
 

@@ -57,6 +57,17 @@ bool replica_identify(struct replica *replica, struct replica_system *system, st
     return true;
 }
 
+bool replica_server_patience(struct replica *replica, int *timeout_ms, struct error *err)
+{
+    PGresult *result PG_RESULT_AUTO = pg_simple(
+        replica->pg, "select setting from pg_settings where name = 'wal_sender_timeout'", err);
+
+    if (result == NULL)
+        return false;
+    *timeout_ms = (int)pg_field_int64(result, 0, 0);
+    return true;
+}
+
 int replica_server_pid(const struct replica *replica)
 {
     return PQbackendPID(pg_conn(replica->pg));
@@ -198,17 +209,18 @@ enum replica_result replica_receive(struct replica *replica, int timeout_ms,
     }
 }
 
-bool replica_confirm(struct replica *replica, lsn_t received_lsn, lsn_t durable_lsn,
+bool replica_confirm(struct replica *replica, const struct replica_status *status,
                      struct error *err)
 {
-    char status[STATUS_BYTES] = {'r'};
+    char bytes[STATUS_BYTES] = {'r'};
     uint64_t now_us = (uint64_t)(clock_wall_us() - POSTGRES_EPOCH_S * 1000000);
 
-    write_int64(status + 1, received_lsn);
-    write_int64(status + 9, durable_lsn);
-    write_int64(status + 17, durable_lsn);
-    write_int64(status + 25, now_us);
-    if (PQputCopyData(pg_conn(replica->pg), status, STATUS_BYTES) != 1 ||
+    write_int64(bytes + 1, status->received_lsn);
+    write_int64(bytes + 9, status->durable_lsn);
+    write_int64(bytes + 17, status->durable_lsn);
+    write_int64(bytes + 25, now_us);
+    bytes[33] = (char)status->wants_reply;
+    if (PQputCopyData(pg_conn(replica->pg), bytes, STATUS_BYTES) != 1 ||
         PQflush(pg_conn(replica->pg)) != 0)
         return pg_set_error(replica->pg, NULL, err);
     return true;

@@ -48,6 +48,10 @@ bool replica_create_temporary_slot(struct replica *replica, const char *slot_nam
                                    const struct pg_patience *patience, lsn_t *consistent_lsn,
                                    struct error *err);
 
+/* After how long a silence of ours the server hangs up (wal_sender_timeout); 0 for never. Before
+ * replica_start. */
+bool replica_server_patience(struct replica *replica, int *timeout_ms, struct error *err);
+
 /* The server's process for this connection. */
 int replica_server_pid(const struct replica *replica);
 
@@ -83,12 +87,15 @@ struct replica_message {
 enum replica_result replica_receive(struct replica *replica, int timeout_ms,
                                     struct replica_message *message, struct error *err);
 
-/*
- * Reports that everything before received_lsn has come, and everything before durable_lsn is safe
- * with us. Without the first, an idle server that has sent more than is durable asks again at once,
- * for ever.
- */
-bool replica_confirm(struct replica *replica, lsn_t received_lsn, lsn_t durable_lsn,
+struct replica_status {
+    lsn_t received_lsn; /* everything before it has come */
+    lsn_t durable_lsn;  /* everything before it is safe with us */
+    bool wants_reply;   /* a keepalive is to come at once, to show that the server is there */
+};
+
+/* Without received_lsn, an idle server that has sent more than is durable asks again at once, for
+ * ever. */
+bool replica_confirm(struct replica *replica, const struct replica_status *status,
                      struct error *err);
 
 #endif

@@ -5,20 +5,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "archive/progress.h"
 #include "base/arena.h"
-#include "change/decode.h"
 #include "mapping/import.h"
 #include "mapping/lifecycle.h"
 #include "mapping/resolve.h"
 #include "run/salesforce.h"
 #include "run/setup.h"
 #include "sf/describe.h"
-#include "stream/sink_stdout.h"
 #include "stream/slot.h"
-#include "stream/stream.h"
 
 enum { IMPORT_MAX_BYTES = 16 * 1024 * 1024, READ_BYTES = 64 * 1024 };
 
@@ -76,7 +72,7 @@ static bool describe_once(struct describes *describes, struct described *describ
 
     if (sf_describe(describes->session, described->name, describes->arena, object, err))
         described->object = object;
-    else if (err->kind != ERROR_CONFIG)
+    else if (err->kind != ERROR_RECORD)
         return false;
     return true;
 }
@@ -115,6 +111,14 @@ struct importing {
     struct arena *arena;
 };
 
+/* What a file says is data: nothing that an operator could set would mend it. */
+static bool blame_file(struct error *err)
+{
+    if (err->kind == ERROR_CONFIG)
+        err->kind = ERROR_RECORD;
+    return false;
+}
+
 static bool import_into(const struct importing *importing, const struct import *import,
                         struct error *err)
 {
@@ -125,7 +129,7 @@ static bool import_into(const struct importing *importing, const struct import *
     struct lifecycle_counts counts = {0};
 
     if (!resolve_import(import, &org, importing->arena, &resolved, err))
-        return false;
+        return resolved.problems.count > 0 ? blame_file(err) : false;
     if (!salesforce_bind(importing->config, importing->session, importing->pg, err) ||
         !lifecycle_import(importing->pg, schema_name, &resolved.list, &counts, err))
         return false;
@@ -143,7 +147,8 @@ bool commands_import(const struct config *config, const char *path, struct error
 
     buf_init(&text, IMPORT_MAX_BYTES);
     bool is_ok = read_file(path, &text, err) &&
-                 import_parse(text.data, text.size_bytes, importing.arena, &import, err) &&
+                 (import_parse(text.data, text.size_bytes, importing.arena, &import, err) ||
+                  blame_file(err)) &&
                  (importing.pg = pg_open(config->database_url, "pgforce import", err)) != NULL &&
                  (importing.session = salesforce_open(config, importing.pg, err)) != NULL &&
                  import_into(&importing, &import, err);
@@ -225,34 +230,5 @@ bool commands_status(const struct config *config, struct error *err)
                  print_mappings(pg, config, err);
 
     pg_close(pg);
-    return is_ok;
-}
-
-bool commands_decode(const char *path, bool mask, struct error *err)
-{
-    struct change_json_options options = {
-        .with_transactions = mask, .with_relations = mask, .mask = mask};
-    FILE *file = open_input(path, err);
-
-    if (file == NULL)
-        return false;
-    bool is_ok = decode_file(file, stdout, &options, err);
-    close_input(file);
-    return is_ok;
-}
-
-bool commands_tail(const struct config *config, struct error *err)
-{
-    struct stream_options options = stream_default_options();
-    struct sink *sink = sink_stdout_new(stdout);
-    char slot_name[64];
-
-    snprintf(slot_name, sizeof(slot_name), "pgforce_tail_%ld", (long)getpid());
-    options.url = config->database_url;
-    options.application_name = slot_name;
-    options.slot_name = slot_name;
-    options.with_temporary_slot = true;
-    bool is_ok = stream_run(&options, sink, err) || slot_explain_error(err);
-    sink_stdout_free(sink);
     return is_ok;
 }

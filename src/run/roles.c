@@ -24,15 +24,14 @@ static bool identify(const struct config *config, struct replica_system *system,
 
 /* After a failover the same slot goes on in a new history: worth a line, and nothing else. */
 static bool follow_timeline(struct pg *pg, const struct config *config,
-                            const struct replica_system *system, struct progress *progress,
+                            const struct replica_system *system, const struct progress *progress,
                             struct error *err)
 {
     if (system->timeline == progress->timeline)
         return true;
     log_warning("the server has a new timeline", log_number("was", progress->timeline),
                 log_number("is", system->timeline));
-    progress->timeline = system->timeline;
-    return progress_start(pg, config->schema_name, progress, err);
+    return progress_follow_timeline(pg, config->schema_name, system->timeline, err);
 }
 
 /* The slot is compared with the progress before anything is read from it: a gap is never silent. */

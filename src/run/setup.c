@@ -184,7 +184,8 @@ static bool make_slot(struct pg *pg, const struct config *config, struct slot *s
 
     if (!identify_system(config->database_url, &system, err))
         return false;
-    if (!slot->exists && !slot_create(pg, slot->name, &progress.commit_end_lsn, err))
+    if (!slot->exists &&
+        !slot_create(pg, config->database_url, slot->name, &progress.commit_end_lsn, err))
         return false;
     snprintf(progress.slot_name, sizeof(progress.slot_name), "%s", slot->name);
     snprintf(progress.system_identifier, sizeof(progress.system_identifier), "%s",
@@ -220,11 +221,11 @@ static bool settle_slot(struct pg *pg, const struct config *config,
     if (!progress_load(pg, config->schema_name, &progress, err) ||
         !identify_system(config->database_url, &system, err))
         return false;
-    if (slot_verify(&slot, system.identifier, &progress, err))
-        return true;
+    bool is_verified = slot_verify(&slot, system.identifier, &progress, err);
     if (!options->accepts_gap)
-        return false;
-    log_warning("accepted a gap", log_text("reason", err->message));
+        return is_verified;
+    log_warning("accepted a gap", log_text("after", lsn_format(progress.commit_end_lsn).text),
+                log_text("reason", is_verified ? "the operator asked for it" : err->message));
     if (slot.exists &&
         !pg_run(pg, "select pg_drop_replication_slot($1)", PG_PARAMS(slot.name), err))
         return error_prefix(err, "dropping the old slot");

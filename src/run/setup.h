@@ -11,7 +11,7 @@
 #include "run/config.h"
 
 struct setup_options {
-    bool accepts_gap; /* make a new slot although the old one's changes are lost */
+    bool accepts_gap; /* make a new slot; what is not in the log by now is given up */
 };
 
 bool setup_run(const struct config *config, const struct setup_options *options, struct error *err);

@@ -2,7 +2,10 @@
 
 #include <string.h>
 
-enum { BYTES_PER_CHARACTER = 3 };
+#include "sandbox/conditions.h"
+#include "sandbox/recent.h"
+
+enum { BYTES_PER_CHARACTER = 3, MAX_RECENT = 20 };
 
 static void set(json_t *object, const char *key, json_t *value)
 {
@@ -73,6 +76,8 @@ static json_t *describe_head(struct call *call, const struct object *object)
 
 void describe_global(struct call *call)
 {
+    if (!conditions_describe(call))
+        return;
     json_t *list = json_array();
 
     for (size_t i = 0; i < schema_count(call->org->schema); i++)
@@ -89,7 +94,7 @@ void describe_basic(struct call *call)
     if (object != NULL)
         call_json(
             call, 200,
-            json_pack("{s:o, s:[]}", "objectDescribe", describe_head(call, object), "recentItems"));
+            json_pack("{s:o, s:o}", "objectDescribe", describe_head(call, object), "recentItems", recent_list(call, object, MAX_RECENT)));
 }
 
 /* ---- fields ---- */
@@ -185,13 +190,24 @@ static void set_relations(json_t *json, const struct field *field)
     set_bool(json, "restrictedPicklist", field->is_restricted_picklist);
 }
 
+static void set_mask(json_t *json, const struct field *field)
+{
+    bool is_encrypted = strcmp(field->type->name, "encryptedstring") == 0;
+
+    set_bool(json, "encrypted", is_encrypted);
+    set_text(json, "mask", is_encrypted ? "*" : NULL);
+    set_text(json, "maskType",
+             !is_encrypted            ? NULL
+             : field->shows_last_four ? "lastFour"
+                                      : "all");
+}
+
 static json_t *describe_field(const struct field *field)
 {
     static const char *const no[] = {"aiPredictionField",
                                      "dependentPicklist",
                                      "deprecatedAndHidden",
                                      "displayLocationInDecimal",
-                                     "encrypted",
                                      "formulaTreatNullNumberAsZero",
                                      "highScaleNumber",
                                      "queryByDistance",
@@ -199,8 +215,8 @@ static json_t *describe_field(const struct field *field)
                                      "writeRequiresMasterRead",
                                      NULL};
     static const char *const nothing[] = {
-        "controllerName", "defaultValueFormula",  "filteredLookupInfo", "mask",
-        "maskType",       "referenceTargetField", "relationshipOrder",  NULL};
+        "controllerName", "defaultValueFormula",  "filteredLookupInfo",
+        "referenceTargetField", "relationshipOrder",  NULL};
     json_t *json = json_object();
 
     set_text(json, "name", field->name);
@@ -213,6 +229,7 @@ static json_t *describe_field(const struct field *field)
     set_bool(json, "custom", field->is_custom);
     set_bool(json, "nameField", field->is_name);
     set_bool(json, "htmlFormatted", field->is_rich_text);
+    set_mask(json, field);
     set(json, "defaultValue", write_default(field));
     set_sizes(json, field);
     set_rights(json, field);
@@ -276,12 +293,13 @@ void describe_object(struct call *call)
 {
     const struct object *object = call_object(call, call->arguments[0]);
 
-    if (object == NULL)
+    if (object == NULL || !conditions_describe(call))
         return;
     json_t *json = describe_head(call, object);
     json_t *fields = json_array();
     for (size_t i = 0; i < object->field_count; i++)
-        json_array_append_new(fields, describe_field(object->fields[i]));
+        if (!object->fields[i]->is_hidden)
+            json_array_append_new(fields, describe_field(object->fields[i]));
     set(json, "fields", fields);
     set(json, "childRelationships", list_children(call, object));
     set(json, "recordTypeInfos", list_record_types(call, object));

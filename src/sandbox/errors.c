@@ -16,6 +16,7 @@ static const struct {
     {"NOT_FOUND", 404},
     {"ENTITY_IS_DELETED", 404},
     {"METHOD_NOT_ALLOWED", 405},
+    {"API_VERSION_MISMATCH", 409},
     {"URI_TOO_LONG", 414},
     {"UNSUPPORTED_MEDIA_TYPE", 415},
     {"UNKNOWN_EXCEPTION", 500},

@@ -30,6 +30,7 @@ enum option_key {
     OPTION_ACCESS_TOKEN = 'a',
     OPTION_REFRESH_TOKEN = 'r',
     OPTION_PORT_FILE = 'f',
+    OPTION_JWT_CERT = 'j',
     OPTION_LOG_LEVEL = 'v',
     OPTION_HELP = 'h',
 };
@@ -52,6 +53,7 @@ static const struct option_row {
     {"access-token", "TEXT", "a session that never expires (default: none)", OPTION_ACCESS_TOKEN},
     {"refresh-token", "TEXT", "a valid refresh token (sandbox-refresh)", OPTION_REFRESH_TOKEN},
     {"port-file", "FILE", "write the port here once listening", OPTION_PORT_FILE},
+    {"jwt-cert", "FILE", "check JWT signatures with this certificate (PEM)", OPTION_JWT_CERT},
     {"log-level", "LEVEL", "debug, info, warning or error (info)", OPTION_LOG_LEVEL},
     {"help", NULL, "show this", OPTION_HELP},
 };
@@ -109,6 +111,7 @@ static bool set_option(struct settings *settings, int key, const char *text)
     case OPTION_ACCESS_TOKEN: org->access_token = text; return true;
     case OPTION_REFRESH_TOKEN: org->refresh_token = text; return true;
     case OPTION_PORT_FILE: org->port_file = text; return true;
+    case OPTION_JWT_CERT: org->jwt_certificate = text; return true;
     case OPTION_LOG_LEVEL: return parse_log_level(text, &settings->log_level);
     case OPTION_HELP: settings->wants_help = true; return true;
     default: return false;
@@ -175,6 +178,7 @@ static bool serve(struct org *org, struct error *err)
         .max_body_bytes = SERVER_MAX_BODY_BYTES,
         .max_answer_bytes = SERVER_MAX_ANSWER_BYTES,
         .handle = server_handle,
+        .work = server_work,
         .context = org,
     };
     struct http_server *server = NULL;

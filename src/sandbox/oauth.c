@@ -1,7 +1,5 @@
 #include "sandbox/oauth.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +10,7 @@
 
 enum {
     MAX_SESSIONS = 1000,
+    MAX_REFRESH_TOKENS = 100,
     TOKEN_RANDOM_BYTES = 32,
     TOKEN_BYTES = 128,
     IDLE_S = 2 * 3600, /* Salesforce's default session timeout */
@@ -25,6 +24,9 @@ struct session {
 struct sessions {
     struct session list[MAX_SESSIONS]; /* a ring: the oldest gives way */
     size_t next;
+    char refresh_tokens[MAX_REFRESH_TOKENS][TOKEN_BYTES]; /* a ring too */
+    size_t next_refresh;
+    bool has_revoked_given; /* the one of the options */
 };
 
 struct sessions *oauth_new_sessions(void)
@@ -54,20 +56,27 @@ static struct session *find_session(struct org *org, const char *token)
     return NULL;
 }
 
-/* "00DdL0000000000!AQ..." : the short organisation id, then letters, digits, dots, underscores. */
-static const char *open_session(struct org *org)
+static void append_random(char *text, size_t room)
 {
     static const char letters[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._";
-    struct session *session = &org->sessions->list[org->sessions->next++ % MAX_SESSIONS];
     unsigned char random[TOKEN_RANDOM_BYTES];
-    char secret[TOKEN_RANDOM_BYTES + 1] = "";
+    size_t used = strlen(text);
 
     if (RAND_bytes(random, sizeof(random)) != 1)
         abort();
-    for (size_t i = 0; i < sizeof(random); i++)
-        secret[i] = letters[random[i] % 64];
-    snprintf(session->token, sizeof(session->token), "%.15s!AQ%s", org->org_id, secret);
+    for (size_t i = 0; i < sizeof(random) && used + 1 < room; i++)
+        text[used++] = letters[random[i] % 64];
+    text[used] = '\0';
+}
+
+/* "00DdL0000000000!AQ..." : the short organisation id, then letters, digits, dots, underscores. */
+const char *oauth_open_session(struct org *org)
+{
+    struct session *session = &org->sessions->list[org->sessions->next++ % MAX_SESSIONS];
+
+    snprintf(session->token, sizeof(session->token), "%.15s!AQ", org->org_id);
+    append_random(session->token, sizeof(session->token));
     session->last_used_s = org_now(org);
     return session->token;
 }
@@ -97,6 +106,13 @@ static const char *read_token(const struct call *call)
     return NULL;
 }
 
+bool oauth_has_session(const struct call *call)
+{
+    const char *token = read_token(call);
+
+    return token != NULL && is_alive(call->org, token);
+}
+
 bool oauth_check_session(struct call *call)
 {
     const char *token = read_token(call);
@@ -112,241 +128,108 @@ bool oauth_check_session(struct call *call)
     return true;
 }
 
-/* ---- the token endpoint ---- */
+/* ---- refresh tokens ---- */
 
-struct grant {
-    struct call *call;
-    const struct http_server_pair *params;
-    size_t param_count;
-    const char *client_id;
-    const char *client_secret;
-};
-
-static const char *get(const struct grant *grant, const char *name)
+const char *oauth_make_refresh_token(struct org *org)
 {
-    for (size_t i = 0; i < grant->param_count; i++)
-        if (strcmp(grant->params[i].name, name) == 0)
-            return grant->params[i].value;
-    return "";
+    struct sessions *sessions = org->sessions;
+    char *token = sessions->refresh_tokens[sessions->next_refresh++ % MAX_REFRESH_TOKENS];
+
+    snprintf(token, TOKEN_BYTES, "5Aep861");
+    append_random(token, TOKEN_BYTES);
+    return token;
 }
 
-static bool refuse(struct call *call, const char *error, const char *description)
+static char *find_refresh_token(struct org *org, const char *token)
 {
-    call_json(call, 400, json_pack("{s:s, s:s}", "error", error, "error_description", description));
-    return false;
+    for (size_t i = 0; i < MAX_REFRESH_TOKENS; i++) {
+        char *each = org->sessions->refresh_tokens[i];
+
+        if (*each != '\0' && strcmp(each, token) == 0)
+            return each;
+    }
+    return NULL;
 }
 
-/* Base64, with - and _ taken as + and /; NULL when it is not. */
-static char *decode_base64(struct arena *arena, const char *text, size_t length)
+bool oauth_is_refresh_token(struct org *org, const char *token)
 {
-    size_t padded = (length + 3) / 4 * 4;
-    char *copy = arena_alloc(arena, padded + 1);
-    char *out = arena_alloc(arena, padded + 1);
-
-    memset(copy, '=', padded);
-    for (size_t i = 0; i < length; i++)
-        copy[i] = (char)(text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i]);
-    int size = EVP_DecodeBlock((unsigned char *)out, (unsigned char *)copy, (int)padded);
-    if (size < 0)
-        return NULL;
-    out[(size_t)size - (padded - length < (size_t)size ? padded - length : 0)] = '\0';
-    return out;
+    if (strcmp(token, org->options.refresh_token) == 0)
+        return !org->sessions->has_revoked_given;
+    return find_refresh_token(org, token) != NULL;
 }
 
-/* Client id and secret come in the body, or by HTTP Basic. */
-static void read_client(struct grant *grant)
-{
-    struct arena *arena = grant->call->arena;
-    const char *header = http_server_header(grant->call->request, "Authorization");
+/* ---- revoking and asking ---- */
 
-    grant->client_id = get(grant, "client_id");
-    grant->client_secret = get(grant, "client_secret");
-    if (header == NULL || strncasecmp(header, "Basic ", 6) != 0)
-        return;
-    char *pair = decode_base64(arena, header + 6, strcspn(header + 6, "= "));
-    char *colon = pair != NULL ? strchr(pair, ':') : NULL;
-    if (colon == NULL)
-        return;
-    *colon = '\0';
-    grant->client_id = pair;
-    grant->client_secret = colon + 1;
-}
-
-static bool check_client(const struct grant *grant, bool needs_secret)
-{
-    const struct org_options *options = &grant->call->org->options;
-
-    if (strcmp(grant->client_id, options->client_id) != 0)
-        return refuse(grant->call, "invalid_client_id", "client identifier invalid");
-    if ((needs_secret || *grant->client_secret != '\0') &&
-        strcmp(grant->client_secret, options->client_secret) != 0)
-        return refuse(grant->call, "invalid_client", "invalid client credentials");
-    return true;
-}
-
-static bool grant_client_credentials(const struct grant *grant)
-{
-    return check_client(grant, true);
-}
-
-/* A security token may follow the password. */
-static bool grant_password(const struct grant *grant)
-{
-    const struct org_options *options = &grant->call->org->options;
-    const char *password = get(grant, "password");
-
-    if (!check_client(grant, true))
-        return false;
-    if (strcasecmp(get(grant, "username"), options->username) != 0 ||
-        strncmp(password, options->password, strlen(options->password)) != 0)
-        return refuse(grant->call, "invalid_grant", "authentication failure");
-    return true;
-}
-
-static bool grant_refresh(const struct grant *grant)
-{
-    if (!check_client(grant, false))
-        return false;
-    if (strcmp(get(grant, "refresh_token"), grant->call->org->options.refresh_token) != 0)
-        return refuse(grant->call, "invalid_grant", "expired access/refresh token");
-    return true;
-}
-
-static json_t *read_claims(const struct grant *grant)
-{
-    const char *assertion = get(grant, "assertion");
-    const char *dot = strchr(assertion, '.');
-    const char *end = dot != NULL ? strchr(dot + 1, '.') : NULL;
-
-    if (end == NULL)
-        return NULL;
-    char *text = decode_base64(grant->call->arena, dot + 1, (size_t)(end - dot - 1));
-    return text != NULL ? json_loads(text, 0, NULL) : NULL;
-}
-
-static bool is_audience(const struct org *org, const char *audience)
-{
-    size_t length = strlen(audience);
-
-    while (length > 0 && audience[length - 1] == '/')
-        length--;
-    const char *accepted[] = {org->base_url, "https://login.salesforce.com",
-                              "https://test.salesforce.com"};
-    for (size_t i = 0; i < sizeof(accepted) / sizeof(accepted[0]); i++)
-        if (strlen(accepted[i]) == length && strncmp(accepted[i], audience, length) == 0)
-            return true;
-    return false;
-}
-
-static bool check_claims(const struct grant *grant, const json_t *claims)
-{
-    struct org *org = grant->call->org;
-    const char *issuer = json_string_value(json_object_get(claims, "iss"));
-    const char *subject = json_string_value(json_object_get(claims, "sub"));
-    const char *audience = json_string_value(json_object_get(claims, "aud"));
-    double expiry = json_number_value(json_object_get(claims, "exp"));
-
-    if (issuer == NULL || subject == NULL || audience == NULL)
-        return refuse(grant->call, "invalid_grant", "invalid assertion");
-    if (strcmp(issuer, org->options.client_id) != 0)
-        return refuse(grant->call, "invalid_client_id", "client identifier invalid");
-    if (!is_audience(org, audience))
-        return refuse(grant->call, "invalid_grant", "audience is invalid");
-    if (expiry < (double)org_now(org))
-        return refuse(grant->call, "invalid_grant", "expired authorization code");
-    if (strcasecmp(subject, org->options.username) != 0)
-        return refuse(grant->call, "invalid_grant", "user hasn't approved this consumer");
-    return true;
-}
-
-static bool grant_jwt(const struct grant *grant)
-{
-    json_t *claims = read_claims(grant);
-
-    if (claims == NULL)
-        return refuse(grant->call, "invalid_grant", "invalid assertion");
-    bool is_granted = check_claims(grant, claims);
-    json_decref(claims);
-    return is_granted;
-}
-
-static const struct {
-    const char *type;
-    bool (*check)(const struct grant *grant);
-    bool has_scope;
-} grants[] = {
-    {"client_credentials", grant_client_credentials, true},
-    {"password", grant_password, false},
-    {"refresh_token", grant_refresh, true},
-    {"urn:ietf:params:oauth:grant-type:jwt-bearer", grant_jwt, true},
-};
-
-/* base64(HMAC-SHA256(client secret, id + issued_at)) */
-static const char *sign(struct call *call, const char *id, const char *issued_at)
-{
-    const char *secret = call->org->options.client_secret;
-    const char *text = arena_printf(call->arena, "%s%s", id, issued_at);
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned int size = 0;
-    unsigned char *out = arena_alloc(call->arena, EVP_MAX_MD_SIZE * 2);
-
-    HMAC(EVP_sha256(), secret, (int)strlen(secret), (const unsigned char *)text, strlen(text),
-         digest, &size);
-    EVP_EncodeBlock(out, digest, (int)size);
-    return (const char *)out;
-}
-
-static void answer_token(struct call *call, bool has_scope)
-{
-    struct org *org = call->org;
-    const char *id =
-        arena_printf(call->arena, "%s/id/%s/%s", org->base_url, org->org_id, org->user_id);
-    const char *issued_at = arena_printf(call->arena, "%lld", (long long)org_now(org) * 1000);
-    json_t *answer =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "access_token", open_session(org), "signature",
-                  sign(call, id, issued_at), "instance_url", org->base_url, "id", id, "token_type",
-                  "Bearer", "issued_at", issued_at);
-
-    if (has_scope)
-        json_object_set_new(answer, "scope", json_string("api"));
-    call_header(call, "Cache-Control", "no-cache, no-store");
-    call_json(call, 200, answer);
-}
-
-void oauth_token(struct call *call)
-{
-    struct grant grant = {.call = call};
-
-    grant.params = http_server_parse_form(call->arena, call->request->body, &grant.param_count);
-    read_client(&grant);
-    for (size_t i = 0; i < sizeof(grants) / sizeof(grants[0]); i++)
-        if (strcmp(grants[i].type, get(&grant, "grant_type")) == 0) {
-            if (grants[i].check(&grant))
-                answer_token(call, grants[i].has_scope);
-            return;
-        }
-    refuse(call, "unsupported_grant_type", "grant type not supported");
-}
-
-void oauth_revoke(struct call *call)
+/* A parameter of the form, or of the URL. */
+static const char *find_parameter(struct call *call, const char *name)
 {
     size_t count = 0;
     const struct http_server_pair *params =
         http_server_parse_form(call->arena, call->request->body, &count);
-    const char *token = http_server_param(call->request, "token");
 
     for (size_t i = 0; i < count; i++)
-        if (strcmp(params[i].name, "token") == 0)
-            token = params[i].value;
-    struct session *session = token != NULL ? find_session(call->org, token) : NULL;
-    if (session == NULL) {
+        if (strcmp(params[i].name, name) == 0)
+            return params[i].value;
+    return http_server_param(call->request, name);
+}
+
+static bool revoke(struct org *org, const char *token)
+{
+    struct session *session = find_session(org, token);
+    char *refresh_token = find_refresh_token(org, token);
+
+    if (session != NULL)
+        session->token[0] = '\0';
+    if (refresh_token != NULL)
+        *refresh_token = '\0';
+    if (session != NULL || refresh_token != NULL)
+        return true;
+    if (strcmp(token, org->options.refresh_token) != 0 || org->sessions->has_revoked_given)
+        return false;
+    org->sessions->has_revoked_given = true;
+    return true;
+}
+
+/* Its errors are forms, not JSON. */
+void oauth_revoke(struct call *call)
+{
+    const char *token = find_parameter(call, "token");
+
+    if (token != NULL && revoke(call->org, token))
+        call_text(call, 200, "text/plain;charset=UTF-8", "");
+    else
         call_text(call, 400, "application/x-www-form-urlencoded",
                   "error=unsupported_token_type&error_description=this%20token%20type%20is%20not"
                   "%20supported");
+}
+
+void oauth_introspect(struct call *call)
+{
+    struct org *org = call->org;
+    const char *token = find_parameter(call, "token");
+    const char *client = find_parameter(call, "client_id");
+    const char *secret = find_parameter(call, "client_secret");
+
+    if (read_token(call) == NULL &&
+        (client == NULL || strcmp(client, org->options.client_id) != 0 || secret == NULL ||
+         strcmp(secret, org->options.client_secret) != 0)) {
+        call_json(call, 401,
+                  json_pack("{s:s, s:s}", "error", "invalid_client", "error_description",
+                            "invalid client credentials"));
         return;
     }
-    session->token[0] = '\0';
-    call_text(call, 200, "text/plain;charset=UTF-8", "");
+    bool is_refresh = token != NULL && oauth_is_refresh_token(org, token);
+    if (token == NULL || (!is_refresh && !is_alive(org, token))) {
+        call_json(call, 200, json_pack("{s:b}", "active", 0));
+        return;
+    }
+    call_json(call, 200,
+              json_pack("{s:b, s:s, s:s, s:s, s:o, s:s, s:I, s:I}", "active", 1, "scope",
+                        "refresh_token api", "client_id", org->options.client_id, "username",
+                        org->options.username, "sub",
+                        json_sprintf("%s/id/%s/%s", org->base_url, org->org_id, org->user_id),
+                        "token_type", is_refresh ? "refresh_token" : "access_token", "exp",
+                        (json_int_t)(org_now(org) + IDLE_S), "iat", (json_int_t)org_now(org)));
 }
 
 /* ---- who am I ---- */

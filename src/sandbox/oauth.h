@@ -1,9 +1,7 @@
 /*
- * Sessions: OAuth 2.0 token flows, identity, and the check before every call.
+ * Sessions: the check before every call, identity, revoking and introspection.
  *
- * Flows: client credentials, username-password, refresh token, JWT bearer (the signature is not
- * checked: this organisation has no certificates). Source: Salesforce Help, "OAuth Authorization
- * Flows" and "OAuth 2.0 error codes".
+ * How a session comes to be is seen to elsewhere: oauth_token.h, oauth_code.h, oauth_soap.h.
  */
 #ifndef PGFORCE_SANDBOX_OAUTH_H
 #define PGFORCE_SANDBOX_OAUTH_H
@@ -19,8 +17,17 @@ void oauth_expire_sessions(struct sessions *sessions);
 /* True when the call has a living session; else it has been answered 401. */
 bool oauth_check_session(struct call *call);
 
-void oauth_token(struct call *call);
+/* The same question, without an answer to the call. */
+bool oauth_has_session(const struct call *call);
+
+/* A new session's token. */
+const char *oauth_open_session(struct org *org);
+
+const char *oauth_make_refresh_token(struct org *org);
+bool oauth_is_refresh_token(struct org *org, const char *token);
+
 void oauth_revoke(struct call *call);
+void oauth_introspect(struct call *call);
 void oauth_identity(struct call *call);
 
 #endif

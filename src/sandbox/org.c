@@ -5,23 +5,39 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "sandbox/bulk_jobs.h"
+#include "sandbox/cometd_clients.h"
+#include "sandbox/events.h"
 #include "sandbox/faults.h"
 #include "sandbox/ids.h"
 #include "sandbox/journal.h"
 #include "sandbox/oauth.h"
+#include "sandbox/oauth_code.h"
+#include "sandbox/oauth_jwt.h"
 #include "sandbox/query.h"
+#include "sandbox/recent.h"
 #include "sandbox/times.h"
 
 extern const char sandbox_objects_account[], sandbox_objects_contact[], sandbox_objects_user[],
     sandbox_objects_organization[], sandbox_objects_opportunity[], sandbox_objects_lead[],
     sandbox_objects_task[], sandbox_objects_case[], sandbox_objects_product2[],
-    sandbox_objects_recordtype[], sandbox_objects_invoice[];
+    sandbox_objects_recordtype[], sandbox_objects_invoice[], sandbox_objects_pushtopic[],
+    sandbox_objects_streamingchannel[];
 
 static const char *const shipped[] = {
-    sandbox_objects_organization, sandbox_objects_user,        sandbox_objects_account,
-    sandbox_objects_contact,      sandbox_objects_opportunity, sandbox_objects_lead,
-    sandbox_objects_task,         sandbox_objects_case,        sandbox_objects_product2,
-    sandbox_objects_recordtype,   sandbox_objects_invoice,
+    sandbox_objects_organization,
+    sandbox_objects_user,
+    sandbox_objects_account,
+    sandbox_objects_contact,
+    sandbox_objects_opportunity,
+    sandbox_objects_lead,
+    sandbox_objects_task,
+    sandbox_objects_case,
+    sandbox_objects_product2,
+    sandbox_objects_recordtype,
+    sandbox_objects_invoice,
+    sandbox_objects_pushtopic,
+    sandbox_objects_streamingchannel,
 };
 
 enum { SHIPPED_COUNT = sizeof(shipped) / sizeof(shipped[0]) };
@@ -201,12 +217,14 @@ bool org_reset(struct org *org, struct error *err)
     char sql[200];
 
     query_forget_cursors(org->cursors, org->store);
+    bulk_jobs_forget(org->bulk);
+    recent_forget(org->recent);
     for (size_t i = 0; i < schema_count(org->schema); i++) {
         snprintf(sql, sizeof(sql), "delete from \"%s\"", schema_at(org->schema, i)->name);
         if (!store_run(org->store, sql, err))
             return false;
     }
-    return insert_birth_rows(org, err);
+    return events_reset(org, err) && insert_birth_rows(org, err);
 }
 
 static bool is_newborn(struct org *org, bool *answer, struct error *err)
@@ -241,8 +259,15 @@ bool org_open(const struct org_options *options, struct org **org, struct error 
     new_org->cursors = query_new_cursors();
     new_org->faults = faults_new();
     new_org->journal = journal_new();
+    new_org->bulk = bulk_jobs_new();
+    new_org->oauth_codes = oauth_code_new();
+    new_org->recent = recent_new();
+    new_org->cometd = cometd_clients_new();
     set_identity(new_org);
-    if (!store_open(options->data, &new_org->store, err) || !define_all(new_org, err) ||
+    if ((options->jwt_certificate != NULL &&
+         !oauth_jwt_load_key(new_org, options->jwt_certificate, err)) ||
+        !store_open(options->data, &new_org->store, err) ||
+        !events_open(new_org->store, &new_org->events, err) || !define_all(new_org, err) ||
         !is_newborn(new_org, &is_new, err) || (is_new && !insert_birth_rows(new_org, err))) {
         org_close(new_org);
         return false;
@@ -259,6 +284,12 @@ void org_close(struct org *org)
     oauth_free_sessions(org->sessions);
     faults_free(org->faults);
     journal_free(org->journal);
+    bulk_jobs_free(org->bulk);
+    oauth_code_free(org->oauth_codes);
+    recent_free(org->recent);
+    oauth_jwt_set_key(org, NULL, NULL);
+    events_free(org->events);
+    cometd_clients_free(org->cometd);
     store_close(org->store);
     schema_free(org->schema);
     free(org->base_url);

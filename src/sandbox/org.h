@@ -30,12 +30,19 @@ struct org_options {
     const char *access_token; /* NULL: none is fixed */
     const char *refresh_token;
     const char *port_file;
+    const char *jwt_certificate; /* NULL: signatures are not looked at */
 };
 
 struct sessions; /* oauth.c */
 struct cursors;  /* query.c */
 struct faults;   /* faults.c */
 struct journal;  /* journal.c */
+struct bulk;     /* bulk_jobs.c */
+struct events;   /* events.c */
+struct oauth_codes;
+struct recent; /* recent.c */
+struct evp_pkey_st; /* OpenSSL's */
+struct cometd_clients;
 
 struct org {
     struct org_options options;
@@ -45,6 +52,12 @@ struct org {
     struct cursors *cursors;
     struct faults *faults;
     struct journal *journal;
+    struct bulk *bulk;
+    struct oauth_codes *oauth_codes;
+    struct recent *recent;
+    struct evp_pkey_st *jwt_key; /* NULL: any signature will do */
+    struct events *events;
+    struct cometd_clients *cometd;
     char *base_url;      /* "http://127.0.0.1:8080" */
     const char *org_id;  /* born rows: number 0 of their object, */
     const char *user_id; /* which the counters never hand out */
@@ -52,6 +65,10 @@ struct org {
     int64_t clock_offset_s;
     int64_t api_used;
     int64_t api_max;
+    bool masks_secrets;   /* the user may not see encrypted fields */
+    int64_t commit_lag_s; /* rows are stamped so long before they are seen */
+    int64_t page_rows;    /* of a query, whatever the client asks; 0 for what it asks */
+    int64_t schema_modified_s;
 };
 
 bool org_open(const struct org_options *options, struct org **org, struct error *err);

@@ -103,7 +103,8 @@ static void write_aggregate(const struct soql_shape_item *item, sqlite3_stmt *st
 {
     struct value value = values_peek(statement, item->column);
 
-    if (item->field != NULL)
+    /* A field that a ROLLUP left out is null, a boolean too. */
+    if (item->field != NULL && value.kind != VALUE_NULL)
         values_write(out, item->field, &value);
     else if (value.kind == VALUE_REAL)
         values_write_number(out, value.real);
@@ -163,17 +164,34 @@ static bool write_item(struct call *call, const struct soql_shape *shape,
     return true;
 }
 
+/* The shape that has an id in this row, and that id; NULL when none has. */
+static const struct soql_shape *find_shape(const struct soql_shape *shape, sqlite3_stmt *statement,
+                                           const char **id)
+{
+    *id = "";
+    if (shape->object == NULL && !shape->is_polymorphic)
+        return shape;
+    for (; shape != NULL; shape = shape->other) {
+        *id = (const char *)sqlite3_column_text(statement, shape->id_column);
+        if (*id != NULL)
+            return shape;
+    }
+    return NULL;
+}
+
 static bool write_record(struct call *call, const struct soql_shape *shape, sqlite3_stmt *statement,
                          struct buf *out, struct error *err)
 {
-    const char *id =
-        shape->object != NULL ? (const char *)sqlite3_column_text(statement, shape->id_column) : "";
+    const char *id = NULL;
 
-    if (id == NULL) {
+    shape = find_shape(shape, statement, &id);
+    if (shape == NULL) {
         buf_text(out, "null");
         return true;
     }
-    write_attributes(call, shape->object, id, out);
+    const struct object *object =
+        shape->is_polymorphic ? schema_find_prefix(call->org->schema, id) : shape->object;
+    write_attributes(call, object, id, out);
     for (const struct soql_shape_item *item = shape->items; item != NULL; item = item->next) {
         buf_printf(out, ",\"%s\":", item->name);
         if (!write_item(call, shape, item, statement, out))
@@ -203,22 +221,37 @@ bool query_prepare(struct call *call, const struct soql_plan *plan, const char *
     return true;
 }
 
-struct soql_plan *query_plan(struct call *call, struct arena *arena, const char *soql,
-                             bool includes_deleted)
+static struct soql_plan *make_plan(struct call *call, struct arena *arena, const char *soql,
+                                   struct soql_context *context)
 {
     struct record_errors errors = {.arena = arena};
-    struct soql_context context = {
-        .schema = call->org->schema,
-        .errors = &errors,
-        .now_s = org_now(call->org),
-        .includes_deleted = includes_deleted,
-    };
     struct soql_query *query = soql_parse(arena_strdup(arena, soql), &errors);
-    struct soql_plan *plan = query != NULL ? soql_plan(&context, query) : NULL;
 
+    context->schema = call->org->schema;
+    context->errors = &errors;
+    context->now_s = org_now(call->org);
+    context->masks_secrets = call->org->masks_secrets;
+    struct soql_plan *plan = query != NULL ? soql_plan(context, query) : NULL;
     if (plan == NULL)
         call_error(call, errors.first->code, "%s", errors.first->message);
     return plan;
+}
+
+struct soql_plan *query_plan(struct call *call, struct arena *arena, const char *soql,
+                             bool includes_deleted)
+{
+    struct soql_context context = {.includes_deleted = includes_deleted};
+
+    return make_plan(call, arena, soql, &context);
+}
+
+struct soql_plan *query_plan_pieces(struct call *call, struct arena *arena, const char *soql,
+                                    bool includes_deleted, bool is_shuffled)
+{
+    struct soql_context context = {
+        .includes_deleted = includes_deleted, .is_in_pieces = true, .is_shuffled = is_shuffled};
+
+    return make_plan(call, arena, soql, &context);
 }
 
 /* Sforce-Query-Options: batchSize=N */
@@ -228,6 +261,8 @@ static int64_t read_page_size(const struct call *call)
     const char *found = options != NULL ? strcasestr(options, "batchSize=") : NULL;
     int64_t size = found != NULL ? strtoll(found + strlen("batchSize="), NULL, 10) : DEFAULT_PAGE;
 
+    if (call->org->page_rows > 0)
+        return call->org->page_rows;
     if (size > DEFAULT_PAGE)
         return DEFAULT_PAGE;
     return size < MIN_PAGE ? MIN_PAGE : size;
@@ -322,18 +357,26 @@ static void answer_count(struct call *call, sqlite3_stmt *statement)
               json_pack("{s:I, s:b, s:[]}", "totalSize", (json_int_t)count, "done", 1, "records"));
 }
 
-static bool run_plan(struct call *call, const struct soql_plan *plan, sqlite3_stmt *statement,
-                     bool includes_deleted, struct error *err)
+/* A statement on its way to an answer. */
+struct run {
+    struct call *call;
+    const char *soql;
+    bool includes_deleted;
+    const struct soql_plan *plan;
+    sqlite3_stmt *statement;
+};
+
+static bool run_plan(const struct run *run, struct error *err)
 {
-    const char *soql = http_server_param(call->request, "q");
+    struct call *call = run->call;
     struct page page = {0};
     struct cursor *cursor = NULL;
 
     buf_init(&page.rows, call->response->body.max_bytes);
-    bool is_read = read_page(call, plan, statement, &page, err);
-    sqlite3_reset(statement);
+    bool is_read = read_page(call, run->plan, run->statement, &page, err);
+    sqlite3_reset(run->statement);
     if (is_read && page.has_more) {
-        cursor = open_cursor(call, soql, includes_deleted, err);
+        cursor = open_cursor(call, run->soql, run->includes_deleted, err);
         is_read = cursor != NULL;
     }
     if (is_read)
@@ -343,43 +386,65 @@ static bool run_plan(struct call *call, const struct soql_plan *plan, sqlite3_st
     return is_read;
 }
 
-static void run(struct call *call, bool includes_deleted)
+/* ?explain=SOQL: every statement reads the whole table, as far as anyone can tell. */
+static void explain(struct call *call, const char *soql)
 {
-    const char *soql = http_server_param(call->request, "q");
-    const char *columns = http_server_param(call->request, "columns");
-    sqlite3_stmt *statement = NULL;
-    struct error err = {0};
+    const struct soql_plan *plan = query_plan(call, call->arena, soql, false);
 
-    if (soql == NULL) {
-        call_error(call, "MALFORMED_QUERY", "SOQL statements cannot be empty or null");
-        return;
-    }
-    struct soql_plan *plan = query_plan(call, call->arena, soql, includes_deleted);
     if (plan == NULL)
         return;
+    call_json(call, 200,
+              json_pack("{s:[{s:i, s:[], s:s, s:[], s:f, s:i, s:s}], s:s}", "plans", "cardinality",
+                        1, "fields", "leadingOperationType", "TableScan", "notes", "relativeCost",
+                        1.0, "sobjectCardinality", 1, "sobjectType", plan->object->name,
+                        "sourceQuery", soql));
+}
+
+void query_answer(struct call *call, const char *soql, bool includes_deleted)
+{
+    struct run run = {.call = call, .soql = soql, .includes_deleted = includes_deleted};
+    const char *columns = http_server_param(call->request, "columns");
+    struct error err = {0};
+
+    run.plan = query_plan(call, call->arena, soql, includes_deleted);
+    if (run.plan == NULL)
+        return;
     if (columns != NULL && strcmp(columns, "true") == 0) {
-        query_columns(call, plan);
+        query_columns(call, run.plan);
         return;
     }
-    if (!query_prepare(call, plan, plan->sql, &statement, &err)) {
+    if (!query_prepare(call, run.plan, run.plan->sql, &run.statement, &err)) {
         call_failed(call, &err);
         return;
     }
-    if (plan->is_count)
-        answer_count(call, statement);
-    else if (!run_plan(call, plan, statement, includes_deleted, &err))
+    if (run.plan->is_count)
+        answer_count(call, run.statement);
+    else if (!run_plan(&run, &err))
         call_failed(call, &err);
-    sqlite3_finalize(statement);
+    sqlite3_finalize(run.statement);
+}
+
+static void run_request(struct call *call, bool includes_deleted)
+{
+    const char *soql = http_server_param(call->request, "q");
+    const char *explained = http_server_param(call->request, "explain");
+
+    if (explained != NULL)
+        explain(call, explained);
+    else if (soql != NULL)
+        query_answer(call, soql, includes_deleted);
+    else
+        call_error(call, "MALFORMED_QUERY", "SOQL statements cannot be empty or null");
 }
 
 void query_get(struct call *call)
 {
-    run(call, false);
+    run_request(call, false);
 }
 
 void query_get_all(struct call *call)
 {
-    run(call, true);
+    run_request(call, true);
 }
 
 /* ---- the next page ---- */

@@ -16,6 +16,9 @@ void query_free_cursors(struct cursors *cursors);
 /* Every locator becomes invalid. */
 void query_forget_cursors(struct cursors *cursors, struct store *store);
 
+/* Runs a statement and answers with its first page. */
+void query_answer(struct call *call, const char *soql, bool includes_deleted);
+
 void query_get(struct call *call);
 void query_get_all(struct call *call);
 void query_more(struct call *call);
@@ -23,6 +26,10 @@ void query_more(struct call *call);
 /* Plans a statement; NULL after answering the call with what is wrong. */
 struct soql_plan *query_plan(struct call *call, struct arena *arena, const char *soql,
                              bool includes_deleted);
+
+/* The same for a bulk query: where order and limit allow, a plan for pieces of the table. */
+struct soql_plan *query_plan_pieces(struct call *call, struct arena *arena, const char *soql,
+                                    bool includes_deleted, bool is_shuffled);
 
 /* Appends the row a statement stands on as a JSON object. False when storage failed. */
 bool query_write_row(struct call *call, const struct soql_plan *plan, sqlite3_stmt *statement,

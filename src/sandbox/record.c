@@ -5,11 +5,13 @@
 #include <string.h>
 #include <strings.h>
 
+#include "sandbox/conditions.h"
 #include "sandbox/ids.h"
 #include "sandbox/query.h"
+#include "sandbox/recent.h"
+#include "sandbox/related.h"
 #include "sandbox/removal.h"
 #include "sandbox/save.h"
-#include "sandbox/times.h"
 #include "sandbox/values.h"
 
 enum { FIRST_MODIFIED_STATUS = 46, MAX_SOQL_BYTES = 128 * 1024 };
@@ -85,14 +87,15 @@ void record_create(struct call *call)
     if (fields == NULL || !begin(call, &save, object))
         return;
     bool is_done = save_insert(&save, fields, &err);
-    if (end(call, &save, is_done, &err))
+    if (end(call, &save, is_done, &err)) {
+        recent_add(call->org, save.id);
         answer_created(call, &save, saved(&save));
+    }
 }
 
 /* ---- reading ---- */
 
-/* Names and paths, nothing that SOQL would read as more. */
-static bool is_field_list(const char *fields)
+bool record_is_field_list(const char *fields)
 {
     for (; *fields != '\0'; fields++)
         if (!isalnum((unsigned char)*fields) && strchr("_., ", *fields) == NULL)
@@ -103,7 +106,7 @@ static bool is_field_list(const char *fields)
 static bool write_soql(struct call *call, const struct object *object, const char *id,
                        const char *fields, struct buf *soql)
 {
-    if (fields != NULL && !is_field_list(fields)) {
+    if (fields != NULL && !record_is_field_list(fields)) {
         call_error(call, "INVALID_FIELD", "No such column '%s' on entity '%s'.", fields,
                    object->name);
         return false;
@@ -138,26 +141,10 @@ bool record_write(struct call *call, const struct object *object, const char *id
     return is_written;
 }
 
-static void add_conditional_headers(struct call *call, const struct object *object, const char *id)
-{
-    struct store_row row = {.object = object, .id = id};
-    struct ids_text whole;
-    struct error err = {0};
-    int64_t modified = 0;
-
-    if (!ids_normalize(id, &whole))
-        return;
-    row.id = whole.text;
-    const struct field *field = schema_field(object, "LastModifiedDate");
-    if (!store_load(call->org->store, call->arena, &row, &err) || row.values == NULL ||
-        !times_parse_datetime(row.values[field->index].text, false, &modified))
-        return;
-    call_header(call, "Last-Modified", arena_strdup(call->arena, times_format_http(modified).text));
-}
-
 static void answer_record(struct call *call, const struct object *object, const char *id)
 {
     struct buf *body = &call->response->body;
+    struct ids_text whole;
 
     if (!record_write(call, object, id, http_server_param(call->request, "fields"), body))
         return;
@@ -165,7 +152,12 @@ static void answer_record(struct call *call, const struct object *object, const 
         refuse_missing(call);
         return;
     }
-    add_conditional_headers(call, object, id);
+    if (!conditions_read_row(call, object, id)) {
+        buf_clear(body);
+        return;
+    }
+    if (ids_normalize(id, &whole))
+        recent_add(call->org, whole.text);
     call_header(call, "Content-Type", "application/json;charset=UTF-8");
 }
 
@@ -179,28 +171,6 @@ void record_get(struct call *call)
 
 /* ---- changing ---- */
 
-/* If-Unmodified-Since: 412 when the row changed later. */
-static bool is_unmodified(struct call *call, const struct object *object, const char *id)
-{
-    const char *header = http_server_header(call->request, "If-Unmodified-Since");
-    struct store_row row = {.object = object};
-    struct ids_text whole;
-    struct error err = {0};
-    int64_t limit = 0;
-    int64_t modified = 0;
-
-    if (header == NULL || !times_parse_http(header, &limit) || !ids_normalize(id, &whole))
-        return true;
-    row.id = whole.text;
-    if (!store_load(call->org->store, call->arena, &row, &err) || row.values == NULL)
-        return true;
-    const struct field *field = schema_field(object, "LastModifiedDate");
-    if (!times_parse_datetime(row.values[field->index].text, false, &modified) || modified <= limit)
-        return true;
-    call->response->status = 412;
-    return false;
-}
-
 void record_update(struct call *call)
 {
     const struct object *object = call_object(call, call->arguments[0]);
@@ -208,12 +178,14 @@ void record_update(struct call *call)
     struct save save;
     struct error err = {0};
 
-    if (fields == NULL || !is_unmodified(call, object, call->arguments[1]) ||
+    if (fields == NULL || !conditions_change_row(call, object, call->arguments[1]) ||
         !begin(call, &save, object))
         return;
     bool is_done = save_update(&save, call->arguments[1], fields, &err);
-    if (end(call, &save, is_done, &err))
+    if (end(call, &save, is_done, &err)) {
+        recent_add(call->org, save.id);
         call_no_content(call);
+    }
 }
 
 void record_delete(struct call *call)
@@ -278,9 +250,20 @@ static const char *find_by_key(struct call *call, const struct object *object,
     return save.id;
 }
 
+/* /X/ID/Relationship looks like /X/Field/VALUE; an id is no field's name. */
+static bool is_related(const struct call *call, const struct object *object)
+{
+    return object != NULL && related_is(call, object);
+}
+
 void record_get_by_key(struct call *call)
 {
     const struct object *object = call_object(call, call->arguments[0]);
+
+    if (is_related(call, object)) {
+        related_get(call, object);
+        return;
+    }
     const struct field *key = find_key(call, object);
     const char *id = key != NULL ? find_by_key(call, object, key) : NULL;
 
@@ -291,6 +274,12 @@ void record_get_by_key(struct call *call)
 void record_delete_by_key(struct call *call)
 {
     const struct object *object = call_object(call, call->arguments[0]);
+
+    if (is_related(call, object)) {
+        if (related_find_parent(call, object))
+            record_delete(call);
+        return;
+    }
     const struct field *key = find_key(call, object);
     const char *id = key != NULL ? find_by_key(call, object, key) : NULL;
 
@@ -332,6 +321,12 @@ static bool repeats_key(struct call *call, const json_t *fields, const struct fi
 void record_upsert(struct call *call)
 {
     const struct object *object = call_object(call, call->arguments[0]);
+
+    if (is_related(call, object)) {
+        if (related_find_parent(call, object))
+            record_update(call);
+        return;
+    }
     const struct field *key = find_key(call, object);
     json_t *fields = key != NULL ? read_fields(call) : NULL;
     struct save save;

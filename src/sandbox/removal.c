@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "sandbox/events.h"
 #include "sandbox/times.h"
 
 enum { SQL_BYTES = 600 };
@@ -17,6 +18,7 @@ struct removal {
     struct save *save;
     const char *root; /* the record whose deletion caused all this */
     const char *now;
+    bool is_hard; /* change events do not tell of it */
     struct victim *last;
 };
 
@@ -38,6 +40,7 @@ static void append_victim(struct removal *removal, const struct object *object, 
 
 static bool mark_deleted(struct removal *removal, const struct victim *victim, struct error *err)
 {
+    const struct store_row row = {.object = victim->object, .id = victim->id};
     char sql[SQL_BYTES];
     struct value values[] = {value_text(removal->now), value_text(removal->root),
                              value_text(victim->id)};
@@ -47,6 +50,8 @@ static bool mark_deleted(struct removal *removal, const struct victim *victim, s
              "\"LastModifiedDate\" = ?1, \"_deleted_with\" = ?2 "
              "where \"Id\" = ?3 and \"IsDeleted\" = 0",
              victim->object->name);
+    if (!removal->is_hard && !events_record_changed(removal->save, &row, EVENTS_DELETE, err))
+        return false;
     return store_change(removal->save->org->store, sql, values, 3, err);
 }
 
@@ -143,9 +148,9 @@ static bool find_victim(struct save *save, const char *id, bool *is_deleted, str
     return true;
 }
 
-bool removal_delete(struct save *save, const char *id, struct error *err)
+static bool remove_record(struct save *save, const char *id, bool is_hard, struct error *err)
 {
-    struct removal removal = {.save = save};
+    struct removal removal = {.save = save, .is_hard = is_hard};
     bool is_deleted = false;
 
     if (!find_victim(save, id, &is_deleted, err))
@@ -164,6 +169,11 @@ bool removal_delete(struct save *save, const char *id, struct error *err)
         if (!mark_deleted(&removal, each, err) || !follow_links(&removal, each, err))
             return false;
     return true;
+}
+
+bool removal_delete(struct save *save, const char *id, struct error *err)
+{
+    return remove_record(save, id, false, err);
 }
 
 bool removal_undelete(struct save *save, const char *id, struct error *err)
@@ -186,7 +196,8 @@ bool removal_undelete(struct save *save, const char *id, struct error *err)
                  "\"SystemModstamp\" = ?1, \"LastModifiedDate\" = ?1 "
                  "where \"IsDeleted\" = 1 and (\"_deleted_with\" = ?2 or \"Id\" = ?2)",
                  schema_at(schema, i)->name);
-        if (!store_change(save->org->store, sql, values, 2, err))
+        if (!events_records_restored(save, schema_at(schema, i), save->id, err) ||
+            !store_change(save->org->store, sql, values, 2, err))
             return false;
     }
     return true;
@@ -199,7 +210,7 @@ bool removal_purge(struct save *save, const char *id, struct error *err)
 
     if (!find_victim(save, id, &is_deleted, err))
         return false;
-    if (errors_is_empty(&save->errors) && !is_deleted && !removal_delete(save, id, err))
+    if (errors_is_empty(&save->errors) && !is_deleted && !remove_record(save, id, true, err))
         return false;
     if (!errors_is_empty(&save->errors))
         return true;

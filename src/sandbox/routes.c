@@ -4,11 +4,22 @@
 #include <string.h>
 #include <strings.h>
 
+#include "sandbox/bulk_ingest.h"
+#include "sandbox/bulk_jobs.h"
+#include "sandbox/bulk_query.h"
 #include "sandbox/collections.h"
+#include "sandbox/cometd.h"
+#include "sandbox/cometd_channels.h"
 #include "sandbox/composite.h"
 #include "sandbox/describe.h"
 #include "sandbox/door.h"
+#include "sandbox/door_bulk.h"
+#include "sandbox/door_events.h"
+#include "sandbox/door_page.h"
 #include "sandbox/oauth.h"
+#include "sandbox/oauth_code.h"
+#include "sandbox/oauth_soap.h"
+#include "sandbox/oauth_token.h"
 #include "sandbox/query.h"
 #include "sandbox/record.h"
 #include "sandbox/replication.h"
@@ -24,7 +35,13 @@ static const struct route {
     enum need need;
 } routes[] = {
     {"POST", "services/oauth2/token", oauth_token, NO_SESSION},
+    {"GET", "services/oauth2/authorize", oauth_code_page, NO_SESSION},
+    {"POST", "services/oauth2/authorize", oauth_code_login, NO_SESSION},
+    {"POST", "services/oauth2/introspect", oauth_introspect, NO_SESSION},
     {"POST", "services/oauth2/revoke", oauth_revoke, NO_SESSION},
+    {"GET", "services/oauth2/revoke", oauth_revoke, NO_SESSION},
+    {"POST", "services/Soap/u/{version}", oauth_soap, NO_SESSION},
+    {"POST", "services/Soap/c/{version}", oauth_soap, NO_SESSION},
     {"GET", "services/oauth2/userinfo", oauth_identity, NO_SESSION},
     {"POST", "services/oauth2/userinfo", oauth_identity, NO_SESSION},
     {"GET", "id/{org}/{user}", oauth_identity, NO_SESSION},
@@ -48,6 +65,9 @@ static const struct route {
     {"GET", "services/data/V/sobjects/{object}/{id}", record_get, SESSION},
     {"PATCH", "services/data/V/sobjects/{object}/{id}", record_update, SESSION},
     {"DELETE", "services/data/V/sobjects/{object}/{id}", record_delete, SESSION},
+    {"POST", "services/data/V/sobjects/StreamingChannel/{id}/push", cometd_channels_push, SESSION},
+    {"GET", "services/data/V/sobjects/StreamingChannel/{id}/push", cometd_channels_listeners,
+     SESSION},
     {"GET", "services/data/V/sobjects/{object}/{field}/{value}", record_get_by_key, SESSION},
     {"PATCH", "services/data/V/sobjects/{object}/{field}/{value}", record_upsert, SESSION},
     {"DELETE", "services/data/V/sobjects/{object}/{field}/{value}", record_delete_by_key, SESSION},
@@ -61,6 +81,36 @@ static const struct route {
     {"POST", "services/data/V/composite/sobjects/{object}", collections_retrieve, SESSION},
     {"PATCH", "services/data/V/composite/sobjects/{object}/{field}", collections_upsert, SESSION},
 
+    /* CometD sees to its sessions itself: it has errors of its own for them. */
+    {"POST", "cometd/{version}", cometd_post, NO_SESSION},
+    {"GET", "cometd/{version}", cometd_refuse, NO_SESSION},
+    {"POST", "cometd/{version}/{message}", cometd_post, NO_SESSION},
+    {"GET", "cometd/{version}/{message}", cometd_refuse, NO_SESSION},
+
+    {"GET", "_sandbox", door_page, NO_SESSION},
+    {"GET", "_sandbox/events", door_events, NO_SESSION},
+    {"POST", "_sandbox/events/{action}", door_events_act, NO_SESSION},
+    {"POST", "services/data/V/jobs/query", bulk_query_create, SESSION},
+    {"GET", "services/data/V/jobs/query", bulk_jobs_list_queries, SESSION},
+    {"GET", "services/data/V/jobs/query/{job}", bulk_jobs_get_query, SESSION},
+    {"PATCH", "services/data/V/jobs/query/{job}", bulk_jobs_change_query, SESSION},
+    {"DELETE", "services/data/V/jobs/query/{job}", bulk_jobs_delete_query, SESSION},
+    {"GET", "services/data/V/jobs/query/{job}/results", bulk_query_results, SESSION},
+    {"GET", "services/data/V/jobs/query/{job}/resultPages", bulk_query_result_pages, SESSION},
+    {"POST", "services/data/V/jobs/ingest", bulk_ingest_create, SESSION},
+    {"GET", "services/data/V/jobs/ingest", bulk_jobs_list_ingests, SESSION},
+    {"GET", "services/data/V/jobs/ingest/{job}", bulk_jobs_get_ingest, SESSION},
+    {"PATCH", "services/data/V/jobs/ingest/{job}", bulk_jobs_change_ingest, SESSION},
+    {"DELETE", "services/data/V/jobs/ingest/{job}", bulk_jobs_delete_ingest, SESSION},
+    {"PUT", "services/data/V/jobs/ingest/{job}/batches", bulk_ingest_upload, SESSION},
+    {"GET", "services/data/V/jobs/ingest/{job}/successfulResults", bulk_ingest_successful, SESSION},
+    {"GET", "services/data/V/jobs/ingest/{job}/failedResults", bulk_ingest_failed, SESSION},
+    {"GET", "services/data/V/jobs/ingest/{job}/unprocessedrecords", bulk_ingest_unprocessed,
+     SESSION},
+
+    {"GET", "_sandbox/bulk", door_bulk_read, NO_SESSION},
+    {"POST", "_sandbox/bulk", door_bulk_set, NO_SESSION},
+    {"POST", "_sandbox/bulk/prepare", door_bulk_prepare, NO_SESSION},
     {"GET", "_sandbox/journal", door_journal, NO_SESSION},
     {"DELETE", "_sandbox/journal", door_journal_clear, NO_SESSION},
     {"POST", "_sandbox/faults", door_fault, NO_SESSION},

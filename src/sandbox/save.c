@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "sandbox/draft.h"
+#include "sandbox/events.h"
 #include "sandbox/ids.h"
 #include "sandbox/times.h"
 #include "sandbox/validate.h"
@@ -72,7 +73,8 @@ bool save_insert(struct save *save, const json_t *fields, struct error *err)
     draft_stamp(&draft);
     save->is_created = true;
     struct store_row row = {.object = object, .id = save->id, .values = draft.values};
-    return store_insert(save->org->store, &row, err);
+    return events_record_changed(save, &row, EVENTS_CREATE, err) &&
+           store_insert(save->org->store, &row, err);
 }
 
 bool save_load(struct save *save, const char *id, struct store_row *row, struct error *err)
@@ -129,7 +131,8 @@ bool save_update(struct save *save, const char *id, const json_t *fields, struct
     if (!errors_is_empty(&save->errors))
         return true;
     draft_stamp(&draft);
-    return store_update(save->org->store, &row, err);
+    return events_record_changed(save, &row, EVENTS_UPDATE, err) &&
+           store_update(save->org->store, &row, err);
 }
 
 /* ---- upsert ---- */

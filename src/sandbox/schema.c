@@ -180,7 +180,9 @@ static void read_flags(const json_t *json, struct field *field)
     field->is_id_lookup =
         get_bool(json, "idLookup", field->is_external_id || strcmp(field->type->name, "id") == 0);
     field->is_name = get_bool(json, "nameField", strcmp(field->name, "Name") == 0);
-    field->is_filterable = get_bool(json, "filterable", !is_long);
+    bool is_encrypted = strcmp(field->type->name, "encryptedstring") == 0;
+    field->is_filterable = get_bool(json, "filterable", !is_long && !is_encrypted);
+    field->shows_last_four = is_encrypted && get_bool(json, "showsLastFour", false);
     field->is_restricted_picklist = get_bool(json, "restrictedPicklist", false);
     field->is_rich_text = get_bool(json, "htmlFormatted", false);
 }
@@ -290,6 +292,7 @@ static struct object *new_object(struct schema *schema, const json_t *json, cons
     object->is_deletable = get_bool(json, "deletable", object->is_createable);
     object->is_queryable = get_bool(json, "queryable", true);
     object->is_replicateable = get_bool(json, "replicateable", true);
+    object->has_change_events = get_bool(json, "changeEvents", true);
     return object;
 }
 

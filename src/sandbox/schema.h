@@ -78,6 +78,8 @@ struct field {
     bool is_filterable;
     bool is_restricted_picklist;
     bool is_rich_text;
+    bool is_hidden;       /* by field-level security: the door's doing, may change */
+    bool shows_last_four; /* of an encrypted text, to whom may not see it */
     bool cascades_delete;
     bool restricts_delete;
 };
@@ -100,6 +102,7 @@ struct object {
     bool is_deletable;
     bool is_queryable;
     bool is_replicateable;
+    bool has_change_events;
     const struct field **fields;
     size_t field_count;
     struct validation_rule *rules;

@@ -2,7 +2,9 @@
 
 #include <string.h>
 
+#include "sandbox/bulk_jobs.h"
 #include "sandbox/call.h"
+#include "sandbox/events.h"
 #include "sandbox/faults.h"
 #include "sandbox/journal.h"
 #include "sandbox/routes.h"
@@ -53,5 +55,11 @@ void server_handle(void *org, const struct http_server_request *request,
         routes_dispatch(&call);
     else
         serve(&call);
+    events_publish(&call);
     call_done(&call);
+}
+
+bool server_work(void *org)
+{
+    return bulk_jobs_work(org);
 }

@@ -18,4 +18,7 @@ enum {
 void server_handle(void *org, const struct http_server_request *request,
                    struct http_server_response *response);
 
+/* http_server_options.work: the bulk jobs. */
+bool server_work(void *org);
+
 #endif

@@ -29,9 +29,18 @@ struct soql_path {
 enum soql_item_kind {
     SOQL_FIELD,
     SOQL_COUNT,     /* COUNT() */
-    SOQL_AGGREGATE, /* MAX(x) and the like */
+    SOQL_AGGREGATE, /* MAX(x) and the like; any other function too */
     SOQL_CHILDREN,  /* (SELECT ... FROM Contacts) */
     SOQL_FIELDS,    /* FIELDS(ALL) */
+    SOQL_TYPE_OF,   /* TYPEOF What WHEN Account THEN Phone ELSE Name END */
+};
+
+/* WHEN Account THEN Phone, Name; the last may be ELSE, without a type. */
+struct soql_choice {
+    const char *type;
+    size_t position;
+    struct soql_item *items;
+    struct soql_choice *next;
 };
 
 struct soql_item {
@@ -40,6 +49,7 @@ struct soql_item {
     const char *function;
     const char *alias;
     struct soql_query *children;
+    struct soql_choice *choices;
     struct soql_item *next;
 };
 
@@ -83,6 +93,7 @@ struct soql_node {
     struct soql_node *first; /* of and, or, not: its operands */
     struct soql_node *next;
     struct soql_path path;
+    const char *function; /* CALENDAR_YEAR(path), or COUNT(path) in HAVING; NULL for the field */
     enum soql_operator operator;
     struct soql_literal *literals;
     struct soql_query *semi_join; /* IN (SELECT ...) */
@@ -98,8 +109,11 @@ struct soql_order {
 
 struct soql_group {
     struct soql_path path;
+    const char *function; /* NULL for a plain field */
     struct soql_group *next;
 };
+
+enum soql_grouping { SOQL_PLAIN, SOQL_ROLLUP, SOQL_CUBE };
 
 struct soql_query {
     const char *text;
@@ -109,6 +123,8 @@ struct soql_query {
     const char *from_alias;
     struct soql_node *where;
     struct soql_group *groups;
+    enum soql_grouping grouping;
+    struct soql_node *having;
     struct soql_order *orders;
     int64_t limit; /* -1 for none */
     int64_t offset;

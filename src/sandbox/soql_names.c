@@ -23,43 +23,116 @@ static const struct field *refuse_field(struct soql_compiler *compiler,
     return NULL;
 }
 
-static const struct object *parent_object(struct soql_compiler *compiler,
-                                          const struct field *reference)
+static struct soql_join *add_join(struct soql_compiler *compiler, const struct soql_join *join)
 {
+    struct soql_join *last = compiler->joins;
+    size_t count = 1;
+
+    for (; last->next != NULL; last = last->next)
+        count++;
+    last->next = arena_alloc(compiler->arena, sizeof(*last));
+    *last->next = *join;
+    last->next->alias = arena_printf(compiler->arena, "%sp%zu", compiler->joins->alias, count);
+    last->next->id_column = -1;
+    return last->next;
+}
+
+struct soql_join *soql_names_join(struct soql_compiler *compiler, const struct soql_join *from,
+                                  const struct field *reference, const struct object *object)
+{
+    const struct soql_join join = {.object = object, .from = from, .reference = reference};
+
+    for (struct soql_join *each = compiler->joins; each != NULL; each = each->next)
+        if (each->from == from && each->reference == reference && each->object == object &&
+            each->choices == NULL)
+            return each;
+    return add_join(compiler, &join);
+}
+
+static const struct object *find_target(const struct soql_compiler *compiler,
+                                        const struct field *reference, size_t index)
+{
+    return schema_find(compiler->context->schema, reference->reference_to[index]);
+}
+
+/* The join that stands for all of a reference's objects. */
+static struct soql_join *join_choices(struct soql_compiler *compiler, const struct soql_join *from,
+                                      const struct field *reference)
+{
+    struct soql_join join = {.from = from, .reference = reference};
+
+    for (struct soql_join *each = compiler->joins; each != NULL; each = each->next)
+        if (each->from == from && each->reference == reference && each->choices != NULL)
+            return each;
+    join.choices = arena_array(compiler->arena, struct soql_join *, reference->reference_count);
     for (size_t i = 0; i < reference->reference_count; i++) {
-        const struct object *object =
-            schema_find(compiler->context->schema, reference->reference_to[i]);
+        const struct object *object = find_target(compiler, reference, i);
 
         if (object != NULL)
-            return object;
+            join.choices[join.choice_count++] = soql_names_join(compiler, from, reference, object);
     }
-    return NULL;
+    if (join.choice_count == 0)
+        return NULL;
+    join.object = join.choices[0]->object;
+    return add_join(compiler, &join);
 }
 
 static struct soql_join *find_join(struct soql_compiler *compiler, const struct soql_join *from,
                                    const struct field *reference)
 {
-    struct soql_join *last = compiler->joins;
-    size_t count = 0;
+    if (reference->reference_count > 1)
+        return from->choices == NULL ? join_choices(compiler, from, reference) : NULL;
+    const struct object *object =
+        reference->reference_count == 1 ? find_target(compiler, reference, 0) : NULL;
+    return object != NULL && from->choices == NULL
+               ? soql_names_join(compiler, from, reference, object)
+               : NULL;
+}
 
-    for (struct soql_join *each = compiler->joins; each != NULL; each = each->next) {
-        if (each->from == from && each->reference == reference)
-            return each;
-        last = each;
-        count++;
+/* ---- what lies behind a reference to several objects ---- */
+
+/* The fields that all such parents are asked for, whatever they are. */
+static const struct field *find_common_field(const struct soql_join *join, const char *name)
+{
+    static const char *const common[] = {"Id",    "Name",  "FirstName", "LastName", "Email",
+                                         "Phone", "Title", "Username",  "Alias",    "IsActive"};
+    static const struct field_type text = {"string", "xsd:string", "String", KIND_TEXT, 0};
+    static const struct field type_field = {.type = &text, .name = "Type", .is_filterable = true};
+
+    if (strcasecmp(name, "Type") == 0)
+        return &type_field;
+    for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++)
+        for (size_t j = 0; strcasecmp(common[i], name) == 0 && j < join->choice_count; j++)
+            if (schema_field(join->choices[j]->object, name) != NULL)
+                return schema_field(join->choices[j]->object, name);
+    return NULL;
+}
+
+static const char *choose_column(struct soql_compiler *compiler, const struct soql_join *join,
+                                 const char *name)
+{
+    bool is_type = strcasecmp(name, "Type") == 0;
+    const char *sql = "case";
+
+    for (size_t i = 0; i < join->choice_count; i++) {
+        const struct soql_join *choice = join->choices[i];
+        const char *value = is_type
+                                ? arena_printf(compiler->arena, "'%s'", choice->object->name)
+                                : arena_printf(compiler->arena, "%s.\"%s\"", choice->alias, name);
+
+        if (is_type || schema_field(choice->object, name) != NULL)
+            sql = arena_printf(compiler->arena, "%s when %s.\"Id\" is not null then %s", sql,
+                               choice->alias, value);
     }
-    const struct object *object = parent_object(compiler, reference);
-    if (object == NULL)
-        return NULL;
-    last->next = arena_alloc(compiler->arena, sizeof(*last));
-    *last->next = (struct soql_join){
-        .alias = arena_printf(compiler->arena, "%sp%zu", compiler->joins->alias, count),
-        .object = object,
-        .from = from,
-        .reference = reference,
-        .id_column = -1,
-    };
-    return last->next;
+    return arena_printf(compiler->arena, "%s end", sql);
+}
+
+const char *soql_names_column(struct soql_compiler *compiler, const struct soql_join *join,
+                              const char *name)
+{
+    if (join->choices != NULL)
+        return choose_column(compiler, join, name);
+    return arena_printf(compiler->arena, "%s.\"%s\"", join->alias, name);
 }
 
 static bool is_own_name(const struct soql_compiler *compiler, const struct soql_path *path)
@@ -81,7 +154,9 @@ const struct field *soql_names_resolve(struct soql_compiler *compiler, const str
     *join = compiler->joins;
     for (; i + 1 < path->count; i++) {
         const struct field *reference = schema_relationship((*join)->object, path->names[i]);
-        struct soql_join *next = reference != NULL ? find_join(compiler, *join, reference) : NULL;
+        struct soql_join *next = reference != NULL && !reference->is_hidden
+                                     ? find_join(compiler, *join, reference)
+                                     : NULL;
 
         if (next == NULL) {
             refuse(compiler, "INVALID_FIELD", path->position,
@@ -95,8 +170,12 @@ const struct field *soql_names_resolve(struct soql_compiler *compiler, const str
         }
         *join = next;
     }
-    const struct field *field = schema_field((*join)->object, path->names[i]);
-    return field != NULL ? field : refuse_field(compiler, path, path->names[i], (*join)->object);
+    const struct field *field = (*join)->choices != NULL
+                                    ? find_common_field(*join, path->names[i])
+                                    : schema_field((*join)->object, path->names[i]);
+    return field != NULL && !field->is_hidden
+               ? field
+               : refuse_field(compiler, path, path->names[i], (*join)->object);
 }
 
 void soql_names_bind(struct soql_compiler *compiler, struct buf *sql, struct value value)

@@ -8,6 +8,8 @@
 #include "base/buf.h"
 #include "sandbox/soql_plan.h"
 
+/* Where a reference may lead to several objects there is a join for each; a path like What.Name
+ * goes through one that stands for all of them, its choices, and is itself in no SQL. */
 struct soql_join {
     const char *alias;
     const struct object *object;
@@ -15,6 +17,8 @@ struct soql_join {
     const struct field *reference; /* the field of `from` that points here */
     int id_column;                 /* in the answer; -1 until asked for */
     struct soql_shape *shape;      /* where its members go; NULL until asked for */
+    struct soql_join **choices;    /* NULL for an ordinary join */
+    size_t choice_count;
     struct soql_join *next;
 };
 
@@ -26,11 +30,20 @@ struct soql_compiler {
     struct value *values;
     size_t value_count;
     size_t value_room;
+    bool is_in_having; /* aggregates may be compared */
 };
 
 /* The field at the end of a path, and the join it is in; NULL after refusing. */
 const struct field *soql_names_resolve(struct soql_compiler *compiler, const struct soql_path *path,
                                        struct soql_join **join);
+
+/* The join from a reference to one of its objects: made when first asked for. */
+struct soql_join *soql_names_join(struct soql_compiler *compiler, const struct soql_join *from,
+                                  const struct field *reference, const struct object *object);
+
+/* The SQL of a join's column. */
+const char *soql_names_column(struct soql_compiler *compiler, const struct soql_join *join,
+                              const char *name);
 
 /* Appends ?n for the value. */
 void soql_names_bind(struct soql_compiler *compiler, struct buf *sql, struct value value);

@@ -5,17 +5,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "sandbox/soql_group.h"
+#include "sandbox/soql_terms.h"
 #include "sandbox/soql_where.h"
 
-enum { MAX_SQL_BYTES = 4 * 1024 * 1024, MAX_OFFSET = 2000, MAX_FIELDS_LIMIT = 200 };
-
-/* The parts of a statement while it grows. */
-struct builder {
-    struct soql_compiler compiler;
-    struct buf columns;
-    int column_count;
-    struct soql_plan *plan;
-};
+enum { MAX_SQL_BYTES = 4 * 1024 * 1024, MAX_OFFSET = 2000, SHUFFLE = 7919 };
 
 static bool refuse(struct soql_compiler *compiler, const char *code, size_t position,
                    const char *message)
@@ -24,128 +18,13 @@ static bool refuse(struct soql_compiler *compiler, const char *code, size_t posi
                              message);
 }
 
-/* ---- columns and shapes ---- */
-
-static int add_column(struct builder *builder, const char *alias, const char *name)
-{
-    buf_printf(&builder->columns, "%s%s.\"%s\"", builder->column_count > 0 ? ", " : "", alias,
-               name);
-    return builder->column_count++;
-}
-
-static void append_item(struct builder *builder, struct soql_shape *shape,
-                        const struct soql_shape_item *item)
-{
-    struct soql_shape_item **end = &shape->items;
-
-    while (*end != NULL)
-        end = &(*end)->next;
-    *end = arena_alloc(builder->compiler.arena, sizeof(**end));
-    **end = *item;
-}
-
-static struct soql_shape *new_shape(struct builder *builder, struct soql_join *join)
-{
-    struct soql_shape *shape = arena_alloc(builder->compiler.arena, sizeof(*shape));
-
-    join->id_column = add_column(builder, join->alias, "Id");
-    shape->object = join->object;
-    shape->id_column = join->id_column;
-    join->shape = shape;
-    return shape;
-}
-
-/* The shape a join's members go into: made, with those above it, when first asked for. */
-static struct soql_shape *shape_of(struct builder *builder, struct soql_join *join)
-{
-    if (join->shape != NULL)
-        return join->shape;
-    struct soql_shape *above = shape_of(builder, (struct soql_join *)join->from);
-    struct soql_shape *shape = new_shape(builder, join);
-    struct soql_shape_item item = {.name = join->reference->relationship, .parent = shape};
-
-    append_item(builder, above, &item);
-    return shape;
-}
-
-/* "BillingStreet" is the "street" of BillingAddress. */
-static const char *part_name(struct builder *builder, const struct field *field,
-                             const struct field *compound)
-{
-    size_t common = 0;
-
-    while (field->name[common] != '\0' && field->name[common] == compound->name[common])
-        common++;
-    char *name = arena_strdup(builder->compiler.arena, field->name + common);
-    if (*name >= 'A' && *name <= 'Z')
-        *name = (char)(*name - 'A' + 'a');
-    return name;
-}
-
-static struct soql_shape *compound_parts(struct builder *builder, const struct soql_join *join,
-                                         const struct field *compound)
-{
-    struct soql_shape *parts = arena_alloc(builder->compiler.arena, sizeof(*parts));
-
-    for (size_t i = 0; i < join->object->field_count; i++) {
-        const struct field *field = join->object->fields[i];
-
-        if (field->compound == NULL || strcasecmp(field->compound, compound->name) != 0)
-            continue;
-        struct soql_shape_item item = {
-            .name = part_name(builder, field, compound),
-            .field = field,
-            .column = add_column(builder, join->alias, field->name),
-        };
-        append_item(builder, parts, &item);
-    }
-    return parts;
-}
-
-static void append_field(struct builder *builder, struct soql_join *join, const struct field *field)
-{
-    struct soql_shape *shape = shape_of(builder, join);
-    struct soql_shape_item item = {.name = field->name, .field = field};
-
-    for (const struct soql_shape_item *each = shape->items; each != NULL; each = each->next)
-        if (each->field == field)
-            return;
-    if (field->type->kind == KIND_COMPOUND)
-        item.parts = compound_parts(builder, join, field);
-    else
-        item.column = add_column(builder, join->alias, field->name);
-    append_item(builder, shape, &item);
-}
-
-/* FIELDS(ALL | STANDARD | CUSTOM) */
-static bool append_fields(struct builder *builder, const struct soql_item *item)
-{
-    struct soql_compiler *compiler = &builder->compiler;
-    const char *which = item->path.names[0];
-    bool is_all = strcasecmp(which, "ALL") == 0;
-    bool is_custom = strcasecmp(which, "CUSTOM") == 0;
-    const struct object *object = compiler->joins->object;
-
-    if (!is_all && !is_custom && strcasecmp(which, "STANDARD") != 0)
-        return refuse(compiler, "MALFORMED_QUERY", item->path.position,
-                      arena_printf(compiler->arena, "unexpected token: '%s'", which));
-    if ((is_all || is_custom) &&
-        (compiler->query->limit < 0 || compiler->query->limit > MAX_FIELDS_LIMIT))
-        return refuse(compiler, "MALFORMED_QUERY", item->path.position,
-                      "The SOQL FIELDS function must have a LIMIT of at most 200");
-    for (size_t i = 0; i < object->field_count; i++)
-        if (is_all || object->fields[i]->is_custom == is_custom)
-            append_field(builder, compiler->joins, object->fields[i]);
-    return true;
-}
-
 /* ---- children ---- */
 
 static struct soql_plan *plan_query(const struct soql_context *context,
                                     const struct soql_query *query, const struct object *object,
                                     const struct field *link);
 
-static bool append_children(struct builder *builder, const struct soql_item *item)
+static bool append_children(struct soql_builder *builder, const struct soql_item *item)
 {
     struct soql_compiler *compiler = &builder->compiler;
     const struct soql_query *query = item->children;
@@ -160,144 +39,46 @@ static bool append_children(struct builder *builder, const struct soql_item *ite
                                    "call. If you are attempting to use a custom relationship, be "
                                    "sure to append the '__r' after the custom relationship name.",
                                    query->from));
+    struct soql_context inner = *compiler->context;
+    inner.is_in_pieces = false;
     struct soql_shape_item shape_item = {
         .name = link->child_relationship,
-        .children = plan_query(compiler->context, query, child, link),
+        .children = plan_query(&inner, query, child, link),
     };
     if (shape_item.children == NULL)
         return false;
-    append_item(builder, shape_of(builder, compiler->joins), &shape_item);
-    return true;
-}
-
-/* ---- aggregates ---- */
-
-static const char *aggregate_sql(const char *function)
-{
-    static const char *const functions[][2] = {
-        {"COUNT", "count(%s)"}, {"COUNT_DISTINCT", "count(distinct %s)"},
-        {"MIN", "min(%s)"},     {"MAX", "max(%s)"},
-        {"SUM", "sum(%s)"},     {"AVG", "avg(%s)"},
-    };
-
-    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
-        if (strcasecmp(functions[i][0], function) == 0)
-            return functions[i][1];
-    return NULL;
-}
-
-/* Appends count(t."Id") and the like; false after refusing. */
-static bool append_call(struct soql_compiler *compiler, struct buf *sql, const char *function,
-                        const struct soql_path *path)
-{
-    const char *pattern = aggregate_sql(function);
-    struct soql_join *join = NULL;
-    const struct field *field = soql_names_resolve(compiler, path, &join);
-
-    if (field == NULL)
-        return false;
-    if (pattern == NULL || field->type->kind == KIND_COMPOUND)
-        return refuse(compiler, "MALFORMED_QUERY", path->position,
-                      arena_printf(compiler->arena, "unexpected function: '%s'", function));
-    size_t before = (size_t)(strstr(pattern, "%s") - pattern);
-    buf_printf(sql, "%.*s%s.\"%s\")", (int)before, pattern, join->alias, field->name);
-    return true;
-}
-
-static bool append_aggregate(struct builder *builder, const struct soql_item *item, int *unnamed)
-{
-    struct soql_compiler *compiler = &builder->compiler;
-    struct soql_join *join = NULL;
-    bool keeps_type =
-        strcasecmp(item->function, "MIN") == 0 || strcasecmp(item->function, "MAX") == 0;
-    struct soql_shape_item shape_item = {.is_aggregate = true, .column = builder->column_count};
-
-    if (builder->column_count++ > 0)
-        buf_text(&builder->columns, ", ");
-    if (!append_call(compiler, &builder->columns, item->function, &item->path))
-        return false;
-    shape_item.name =
-        item->alias != NULL ? item->alias : arena_printf(compiler->arena, "expr%d", (*unnamed)++);
-    if (keeps_type)
-        shape_item.field = soql_names_resolve(compiler, &item->path, &join);
-    append_item(builder, builder->plan->shape, &shape_item);
-    return true;
-}
-
-static bool is_grouped(const struct soql_query *query, const struct soql_path *path)
-{
-    for (const struct soql_group *group = query->groups; group != NULL; group = group->next) {
-        bool is_same = group->path.count == path->count;
-
-        for (size_t i = 0; is_same && i < path->count; i++)
-            is_same = strcasecmp(group->path.names[i], path->names[i]) == 0;
-        if (is_same)
-            return true;
-    }
-    return false;
-}
-
-static bool append_grouped(struct builder *builder, const struct soql_item *item)
-{
-    struct soql_compiler *compiler = &builder->compiler;
-    struct soql_join *join = NULL;
-    const struct field *field = soql_names_resolve(compiler, &item->path, &join);
-
-    if (field == NULL)
-        return false;
-    if (!is_grouped(compiler->query, &item->path))
-        return refuse(
-            compiler, "MALFORMED_QUERY", item->path.position,
-            arena_printf(compiler->arena, "Field must be grouped or aggregated: %s", field->name));
-    struct soql_shape_item shape_item = {
-        .name = item->alias != NULL ? item->alias : field->name,
-        .field = field,
-        .column = add_column(builder, join->alias, field->name),
-    };
-    append_item(builder, builder->plan->shape, &shape_item);
-    return true;
-}
-
-static bool append_aggregates(struct builder *builder)
-{
-    int unnamed = 0;
-
-    builder->plan->is_aggregate = true;
-    builder->plan->shape = arena_alloc(builder->compiler.arena, sizeof(struct soql_shape));
-    for (const struct soql_item *item = builder->compiler.query->items; item != NULL;
-         item = item->next) {
-        bool is_done = item->kind == SOQL_AGGREGATE
-                           ? append_aggregate(builder, item, &unnamed)
-                           : item->kind == SOQL_FIELD && append_grouped(builder, item);
-
-        if (!is_done)
-            return false;
-    }
+    builder->plan->has_children = true;
+    soql_shape_append(builder, soql_shape_of(builder, compiler->joins), &shape_item);
     return true;
 }
 
 /* ---- the statement ---- */
 
-static bool append_selected(struct builder *builder, const struct soql_item *item)
+static bool append_selected(struct soql_builder *builder, const struct soql_item *item)
 {
     struct soql_compiler *compiler = &builder->compiler;
-    struct soql_join *join = NULL;
+    struct soql_term term;
 
-    if (item->kind == SOQL_CHILDREN)
-        return append_children(builder, item);
-    if (item->kind == SOQL_FIELDS)
-        return append_fields(builder, item);
-    if (item->kind != SOQL_FIELD)
+    switch (item->kind) {
+    case SOQL_CHILDREN: return append_children(builder, item);
+    case SOQL_FIELDS: return soql_shape_append_fields(builder, item);
+    case SOQL_TYPE_OF: return soql_shape_append_type_of(builder, item);
+    case SOQL_COUNT:
         return refuse(compiler, "MALFORMED_QUERY", item->path.position,
                       "unexpected token: 'COUNT'");
-    const struct field *field = soql_names_resolve(compiler, &item->path, &join);
-    if (field == NULL)
+    default: break;
+    }
+    if (!soql_terms_resolve(compiler, &item->path, item->function, &term))
         return false;
-    append_field(builder, join, field);
+    if (!term.keeps_type)
+        return refuse(compiler, "MALFORMED_QUERY", item->path.position,
+                      arena_printf(compiler->arena, "Field must be grouped or aggregated: %s",
+                                   term.source->name));
+    soql_shape_append_field(builder, term.join, term.field, item->alias);
     return true;
 }
 
-static bool append_items(struct builder *builder)
+static bool append_items(struct soql_builder *builder)
 {
     const struct soql_query *query = builder->compiler.query;
 
@@ -306,55 +87,32 @@ static bool append_items(struct builder *builder)
         buf_text(&builder->columns, "count(*)");
         return true;
     }
-    if (query->groups != NULL)
-        return append_aggregates(builder);
-    for (const struct soql_item *item = query->items; item != NULL; item = item->next)
-        if (item->kind == SOQL_AGGREGATE)
-            return append_aggregates(builder);
-    builder->plan->shape = new_shape(builder, builder->compiler.joins);
+    if (soql_group_is_grouped(query))
+        return soql_group_append_items(builder);
+    builder->plan->shape = soql_shape_of(builder, builder->compiler.joins);
     for (const struct soql_item *item = query->items; item != NULL; item = item->next)
         if (!append_selected(builder, item))
             return false;
     return true;
 }
 
-static bool append_groups(struct builder *builder, struct buf *sql)
-{
-    const char *separator = " group by ";
-
-    for (const struct soql_group *group = builder->compiler.query->groups; group != NULL;
-         group = group->next) {
-        struct soql_join *join = NULL;
-        const struct field *field = soql_names_resolve(&builder->compiler, &group->path, &join);
-
-        if (field == NULL)
-            return false;
-        buf_printf(sql, "%s%s.\"%s\"", separator, join->alias, field->name);
-        separator = ", ";
-    }
-    return true;
-}
-
 /* Nulls come first, ascending or not, unless the statement says otherwise. */
-static bool append_order(struct builder *builder, struct buf *sql, const struct soql_order *order)
+static bool append_order(struct soql_builder *builder, struct buf *sql,
+                         const struct soql_order *order)
 {
-    struct soql_join *join = NULL;
+    struct soql_compiler *compiler = &builder->compiler;
+    struct soql_term term;
 
-    if (order->function != NULL) {
-        if (!append_call(&builder->compiler, sql, order->function, &order->path))
-            return false;
-    } else {
-        const struct field *field = soql_names_resolve(&builder->compiler, &order->path, &join);
-
-        if (field == NULL)
-            return false;
-        if (field->type->kind == KIND_COMPOUND)
-            return refuse(&builder->compiler, "INVALID_FIELD", order->path.position,
-                          arena_printf(builder->compiler.arena,
-                                       "field '%s' can not be sorted in a query call",
-                                       field->name));
-        buf_printf(sql, "%s.\"%s\"", join->alias, field->name);
-    }
+    if (!soql_terms_resolve(compiler, &order->path, order->function, &term))
+        return false;
+    if (term.field->type->kind == KIND_COMPOUND)
+        return refuse(compiler, "INVALID_FIELD", order->path.position,
+                      arena_printf(compiler->arena, "field '%s' can not be sorted in a query call",
+                                   term.field->name));
+    if (!builder->plan->is_aggregate)
+        buf_text(sql, term.sql);
+    else if (!soql_group_write_order(builder, order, sql))
+        return false;
     if (order->is_descending)
         buf_text(sql, order->has_nulls_last ? " desc" : " desc nulls first");
     else if (order->has_nulls_last)
@@ -362,8 +120,9 @@ static bool append_order(struct builder *builder, struct buf *sql, const struct 
     return true;
 }
 
-static bool append_orders(struct builder *builder, struct buf *sql)
+static bool append_orders(struct soql_builder *builder, struct buf *sql)
 {
+    const struct soql_context *context = builder->compiler.context;
     const char *separator = " order by ";
 
     for (const struct soql_order *order = builder->compiler.query->orders; order != NULL;
@@ -373,11 +132,16 @@ static bool append_orders(struct builder *builder, struct buf *sql)
             return false;
         separator = ", ";
     }
+    if (builder->plan->piece_index > 0 && context->is_shuffled)
+        buf_printf(sql, " order by t.\"_row\" * %d %% 1009", SHUFFLE);
+    else if (builder->plan->piece_index > 0)
+        buf_text(sql, " order by t.\"_row\"");
     return true;
 }
 
-static bool append_limit(struct soql_compiler *compiler, struct buf *sql)
+static bool append_limit(struct soql_builder *builder, struct buf *sql)
 {
+    struct soql_compiler *compiler = &builder->compiler;
     const struct soql_query *query = compiler->query;
 
     if (query->offset > MAX_OFFSET) {
@@ -385,6 +149,7 @@ static bool append_limit(struct soql_compiler *compiler, struct buf *sql)
                    "Maximum SOQL offset allowed is %d", MAX_OFFSET);
         return false;
     }
+    builder->plan->has_offset = query->offset > 0;
     if (query->limit >= 0 || query->offset > 0)
         buf_printf(sql, " limit %" PRId64 " offset %" PRId64, query->limit, query->offset);
     return true;
@@ -394,8 +159,9 @@ static void append_joins(const struct soql_compiler *compiler, struct buf *sql)
 {
     buf_printf(sql, " from \"%s\" %s", compiler->joins->object->name, compiler->joins->alias);
     for (const struct soql_join *join = compiler->joins->next; join != NULL; join = join->next)
-        buf_printf(sql, " left join \"%s\" %s on %s.\"Id\" = %s.\"%s\"", join->object->name,
-                   join->alias, join->alias, join->from->alias, join->reference->name);
+        if (join->choices == NULL)
+            buf_printf(sql, " left join \"%s\" %s on %s.\"Id\" = %s.\"%s\"", join->object->name,
+                       join->alias, join->alias, join->from->alias, join->reference->name);
 }
 
 static bool append_where(struct soql_compiler *compiler, struct buf *sql, const struct field *link)
@@ -418,23 +184,88 @@ static bool append_where(struct soql_compiler *compiler, struct buf *sql, const 
     return true;
 }
 
-/* Everything after the columns. Joins are known only when all names have been resolved, so the
- * parts are built first and put together last. */
-static bool build_statement(struct builder *builder, const struct field *link)
+/* Lets the rows be asked for in pieces of the table, where that changes nothing but their order. */
+static void append_piece(struct soql_builder *builder, struct buf *sql)
 {
     struct soql_compiler *compiler = &builder->compiler;
-    struct buf rest BUF_AUTO = {0};
+    const struct soql_query *query = compiler->query;
+    struct value none = {.kind = VALUE_NULL};
+
+    if (!compiler->context->is_in_pieces || query->orders != NULL || query->limit >= 0 ||
+        query->offset > 0 || builder->plan->is_aggregate || builder->plan->is_count)
+        return;
+    builder->plan->piece_index = compiler->value_count + 1;
+    buf_text(sql, " and t.\"_row\" > ");
+    soql_names_bind(compiler, sql, none);
+    buf_text(sql, " and t.\"_row\" <= ");
+    soql_names_bind(compiler, sql, none);
+}
+
+/* One SELECT of the statement: what stands before and behind its FROM and WHERE. */
+struct part {
+    const char *columns;
+    const char *clauses;
+};
+
+static bool build_part(struct soql_builder *builder, unsigned int set, struct part *part)
+{
+    struct arena *arena = builder->compiler.arena;
+    struct buf columns BUF_AUTO = {0};
+    struct buf clauses BUF_AUTO = {0};
+
+    buf_init(&columns, MAX_SQL_BYTES);
+    buf_init(&clauses, MAX_SQL_BYTES);
+    if (!builder->plan->is_aggregate) {
+        buf_append(&columns, builder->columns.data, builder->columns.size_bytes);
+    } else if (!soql_group_write_columns(builder, set, &columns) ||
+               !soql_group_write_clauses(builder, set, &clauses)) {
+        return false;
+    }
+    *part = (struct part){.columns = arena_strdup(arena, columns.data),
+                          .clauses = arena_strdup(arena, clauses.data)};
+    return !buf_is_full(&columns) && !buf_is_full(&clauses);
+}
+
+static void write_parts(const struct soql_compiler *compiler, const struct part *parts,
+                        unsigned int count, const char *where, struct buf *sql)
+{
+    if (count > 1)
+        buf_text(sql, "select * from (");
+    for (unsigned int i = 0; i < count; i++) {
+        buf_printf(sql, "%sselect %s", i > 0 ? " union all " : "", parts[i].columns);
+        append_joins(compiler, sql);
+        buf_printf(sql, "%s%s", where, parts[i].clauses);
+    }
+    if (count > 1)
+        buf_text(sql, ")");
+}
+
+/* Joins are known only when all names have been resolved, so the parts are built first and put
+ * together last. */
+static bool build_statement(struct soql_builder *builder, const struct field *link)
+{
+    enum { MAX_SETS = 8 };
+    struct soql_compiler *compiler = &builder->compiler;
+    unsigned int count = builder->plan->is_aggregate ? soql_group_count_sets(builder) : 1;
+    struct part parts[MAX_SETS];
+    struct buf where BUF_AUTO = {0};
+    struct buf tail BUF_AUTO = {0};
     struct buf sql BUF_AUTO = {0};
 
-    buf_init(&rest, MAX_SQL_BYTES);
+    buf_init(&where, MAX_SQL_BYTES);
+    buf_init(&tail, MAX_SQL_BYTES);
     buf_init(&sql, MAX_SQL_BYTES);
-    if (!append_where(compiler, &rest, link) || !append_groups(builder, &rest) ||
-        !append_orders(builder, &rest) || !append_limit(compiler, &rest))
+    if (count == 0 || !append_where(compiler, &where, link))
         return false;
-    buf_printf(&sql, "select %s", builder->columns.data);
-    append_joins(compiler, &sql);
-    buf_text(&sql, rest.data);
-    if (buf_is_full(&sql) || buf_is_full(&rest) || buf_is_full(&builder->columns))
+    append_piece(builder, &where);
+    for (unsigned int i = 0; i < count; i++)
+        if (!build_part(builder, i, &parts[i]))
+            return false;
+    if (!append_orders(builder, &tail) || !append_limit(builder, &tail))
+        return false;
+    write_parts(compiler, parts, count, where.data, &sql);
+    buf_text(&sql, tail.data);
+    if (buf_is_full(&sql) || buf_is_full(&where) || buf_is_full(&tail))
         return refuse(compiler, "MALFORMED_QUERY", 0, "SOQL statement is too complicated");
     builder->plan->sql = arena_strdup(compiler->arena, sql.data);
     builder->plan->values = compiler->values;
@@ -457,7 +288,7 @@ static struct soql_plan *plan_query(const struct soql_context *context,
                                     const struct field *link)
 {
     struct arena *arena = context->errors->arena;
-    struct builder builder = {
+    struct soql_builder builder = {
         .compiler = {.context = context, .arena = arena, .query = query},
         .plan = arena_alloc(arena, sizeof(struct soql_plan)),
     };
@@ -526,9 +357,10 @@ bool soql_plan_semi_join(struct soql_compiler *compiler, struct buf *sql,
     const struct field *field = soql_names_resolve(&inner, &query->items->path, &join);
     if (field == NULL || field->type->kind == KIND_COMPOUND || !append_where(&inner, &rest, NULL))
         return false;
-    buf_printf(sql, "select %s.\"%s\"", join->alias, field->name);
+    const char *column = soql_names_column(&inner, join, field->name);
+    buf_printf(sql, "select %s", column);
     append_joins(&inner, sql);
-    buf_printf(sql, "%s and %s.\"%s\" is not null", rest.data, join->alias, field->name);
+    buf_printf(sql, "%s and %s is not null", rest.data, column);
     compiler->values = inner.values;
     compiler->value_count = inner.value_count;
     compiler->value_room = inner.value_room;

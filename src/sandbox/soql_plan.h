@@ -15,9 +15,11 @@
 
 /* How a row, or the part of it that is one record, becomes a JSON object. */
 struct soql_shape {
-    const struct object *object; /* NULL: AggregateResult */
+    const struct object *object; /* NULL: AggregateResult, or polymorphic */
     int id_column;
+    bool is_polymorphic; /* the object is the one the id's prefix names */
     struct soql_shape_item *items;
+    struct soql_shape *other; /* taken when this one has no id: the next WHEN of a TYPEOF */
 };
 
 /* One member: a column, a compound, a parent, children, or an aggregate (field may be NULL). */
@@ -32,14 +34,28 @@ struct soql_shape_item {
     struct soql_shape_item *next;
 };
 
+/* The same rows as a flat list: a column for each field, in the statement's order. */
+struct soql_column {
+    const char *name; /* Owner.Name */
+    const struct field *field;
+    int column;
+    struct soql_column *next;
+};
+
 struct soql_plan {
     const struct object *object;
     const char *sql;
     struct value *values;
     size_t value_count;
     struct soql_shape *shape;
+    struct soql_column *columns; /* without compounds and children */
+    size_t piece_index;          /* of the first of two values that bound "_row"; 0 for none */
     bool is_count;
     bool is_aggregate;
+    bool has_children;
+    bool has_compound;
+    bool has_offset;
+    bool has_type_of;
 };
 
 struct soql_context {
@@ -47,6 +63,9 @@ struct soql_context {
     struct record_errors *errors; /* and the arena everything lives in */
     int64_t now_s;
     bool includes_deleted;
+    bool is_in_pieces;  /* where order and limit allow, only rows between two numbers */
+    bool is_shuffled;   /* and those in no good order */
+    bool masks_secrets; /* encrypted fields show stars */
 };
 
 /* NULL after adding to the context's errors. */

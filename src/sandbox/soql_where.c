@@ -5,6 +5,7 @@
 
 #include "sandbox/ids.h"
 #include "sandbox/soql_dates.h"
+#include "sandbox/soql_terms.h"
 #include "sandbox/times.h"
 
 /* A comparison: what stands on its left. */
@@ -304,21 +305,23 @@ static bool append_in(const struct comparison *comparison)
 static bool append_comparison(struct soql_compiler *compiler, struct buf *sql,
                               const struct soql_node *node)
 {
-    struct soql_join *join = NULL;
+    struct soql_term term;
     struct comparison comparison = {.compiler = compiler, .sql = sql, .node = node};
     const struct soql_literal *literal = node->literals;
     struct value value;
 
-    comparison.field = soql_names_resolve(compiler, &node->path, &join);
-    if (comparison.field == NULL)
+    if (!soql_terms_resolve(compiler, &node->path, node->function, &term))
         return false;
+    comparison.field = term.field;
+    comparison.column = term.sql;
+    if (term.is_aggregate && !compiler->is_in_having)
+        return refuse(&comparison, "MALFORMED_QUERY", node->path.position,
+                      "Aggregate functions are only allowed in HAVING");
     if (!comparison.field->is_filterable || comparison.field->type->kind == KIND_COMPOUND)
         return refuse(&comparison, "INVALID_FIELD", node->path.position,
                       arena_printf(compiler->arena,
                                    "field '%s' can not be filtered in a query call",
                                    comparison.field->name));
-    comparison.column =
-        arena_printf(compiler->arena, "%s.\"%s\"", join->alias, comparison.field->name);
     switch (node->operator) {
     case SOQL_LIKE: return append_like(&comparison, literal);
     case SOQL_IN:

@@ -133,10 +133,13 @@ static bool prepare_database(struct store *store, struct error *err)
 
 bool store_open(const char *path, struct store **store, struct error *err)
 {
+    /* One thread: no locks. */
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     struct store *new_store = memory_alloc(sizeof(*new_store));
 
     *store = NULL;
-    if (sqlite3_open(path != NULL ? path : ":memory:", &new_store->database) != SQLITE_OK ||
+    if (sqlite3_open_v2(path != NULL ? path : ":memory:", &new_store->database, flags, NULL) !=
+            SQLITE_OK ||
         !prepare_database(new_store, err)) {
         error_set(err, ERROR_CONFIG, "cannot open the data file %s: %s",
                   path != NULL ? path : ":memory:", sqlite3_errmsg(new_store->database));
@@ -256,12 +259,15 @@ bool store_next_number(struct store *store, const struct object *object, int64_t
 
 static void append_columns(struct buf *sql, const struct object *object, const char *end)
 {
-    const char *separator = "";
+    const char *separator = "\"";
 
+    /* For every statement, so without printf. */
     for (size_t i = 0; i < object->field_count; i++)
         if (schema_is_stored(object->fields[i])) {
-            buf_printf(sql, "%s\"%s\"%s", separator, object->fields[i]->name, end);
-            separator = ", ";
+            buf_text(sql, separator);
+            buf_text(sql, object->fields[i]->name);
+            buf_text(sql, end);
+            separator = ", \"";
         }
 }
 
@@ -287,7 +293,7 @@ bool store_load(struct store *store, struct arena *arena, struct store_row *row,
     row->values = NULL;
     buf_init(&sql, MAX_SQL_BYTES);
     buf_text(&sql, "select ");
-    append_columns(&sql, object, "");
+    append_columns(&sql, object, "\"");
     buf_printf(&sql, " from \"%s\" where \"Id\" = ?", object->name);
     if (!store_prepare(store, sql.data, &statement, err))
         return false;
@@ -314,7 +320,7 @@ bool store_insert(struct store *store, const struct store_row *row, struct error
 
     buf_init(&sql, MAX_SQL_BYTES);
     buf_printf(&sql, "insert into \"%s\" (", object->name);
-    append_columns(&sql, object, "");
+    append_columns(&sql, object, "\"");
     buf_text(&sql, ") values (");
     const char *separator = "?";
     for (size_t i = 0; i < object->field_count; i++)
@@ -338,7 +344,7 @@ bool store_update(struct store *store, const struct store_row *row, struct error
 
     buf_init(&sql, MAX_SQL_BYTES);
     buf_printf(&sql, "update \"%s\" set ", row->object->name);
-    append_columns(&sql, row->object, " = ?");
+    append_columns(&sql, row->object, "\" = ?");
     buf_text(&sql, " where \"Id\" = ?");
     if (!store_prepare(store, sql.data, &statement, err))
         return false;

@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "sandbox/ids.h"
+#include "sandbox/push_topics.h"
 #include "sandbox/values.h"
 
 enum { ID_IN_MESSAGE = 15 };
@@ -176,5 +177,6 @@ bool validate_draft(struct draft *draft, struct error *err)
         return false;
     if (errors_is_empty(&draft->save->errors))
         check_rules(draft);
+    push_topics_check(draft);
     return true;
 }

@@ -133,14 +133,14 @@ bool sf_describe_json(struct sf_session *session, const char *object_name, json_
     *out = NULL;
     buf_init(&path, PATH_BYTES);
     if (!soql_is_name(object_name) || strlen(object_name) > PATH_BYTES / 2)
-        return error_set(err, ERROR_CONFIG, "\"%s\" is no name of an object", object_name);
+        return error_set(err, ERROR_RECORD, "\"%s\" is no name of an object", object_name);
     buf_printf(&path, "/sobjects/%s/describe", object_name);
     call.path = path.data;
     if (!sf_request(session, &call, 1, err))
         return false;
     if (call.exchange.fate == HTTP_ANSWERED && call.exchange.status == 404 &&
         !call.is_wrong_address)
-        return error_set(err, ERROR_CONFIG,
+        return error_set(err, ERROR_RECORD,
                          "the organisation has no object \"%s\", or the user %s may not see it",
                          object_name, sf_session_user_id(session));
     if (call.outcome != SF_OUTCOME_SUCCESS)

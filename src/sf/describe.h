@@ -77,7 +77,7 @@ struct sf_object_list {
     size_t count;
 };
 
-/* ERROR_CONFIG, naming it, when there is no such object or the user may not see it. */
+/* ERROR_RECORD, naming it, when there is no such object or the user may not see it. */
 bool sf_describe(struct sf_session *session, const char *object_name, struct arena *arena,
                  struct sf_object *out, struct error *err);
 

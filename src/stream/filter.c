@@ -30,6 +30,13 @@ void filter_done(struct filter *filter)
     list_done(&filter->excluded_tables);
     list_done(&filter->origins);
     list_done(&filter->excluded_origins);
+    list_done(&filter->own_origins);
+}
+
+void filter_clear_tables(struct filter *filter)
+{
+    list_done(&filter->tables);
+    list_done(&filter->excluded_tables);
 }
 
 static void list_add(struct filter_list *list, const char *text)
@@ -238,11 +245,11 @@ void filter_request_init(struct filter_request *request, const struct filter *fi
     join_list(&request->texts[0], &filter->tables);
     join_list(&request->texts[1], &filter->excluded_tables);
     join_origins(&request->texts[2], &filter->excluded_origins);
+    join_origins(&request->texts[2], &filter->own_origins);
     join_ops(&request->texts[3], filter->ops);
     for (size_t i = 0; i < FILTER_PLUGIN_OPTIONS; i++)
         if (request->texts[i].size_bytes > 0)
-            request->options[count++] =
-                (struct replica_option){names[i], request->texts[i].data};
+            request->options[count++] = (struct replica_option){names[i], request->texts[i].data};
     request->options[count] = (struct replica_option){NULL, NULL};
 }
 

@@ -32,7 +32,8 @@ struct filter {
     struct filter_list excluded_tables;
     struct filter_list origins; /* "none" is what was written here */
     struct filter_list excluded_origins;
-    unsigned ops; /* of enum filter_op; 0 is all */
+    struct filter_list own_origins; /* the plugin alone is asked to leave them out */
+    unsigned ops;                   /* of enum filter_op; 0 is all */
 };
 
 void filter_done(struct filter *filter);
@@ -49,6 +50,9 @@ bool filter_takes_origin(const struct filter *filter, const char *origin);
 
 /* Whether the pattern, one of filter_add_tables', fits the table. */
 bool filter_fits(const char *pattern, const char *schema, const char *table);
+
+/* Forgets which tables were wanted and which were not. */
+void filter_clear_tables(struct filter *filter);
 
 /* What the plugin is asked; the texts live as long as this. */
 enum { FILTER_PLUGIN_OPTIONS = 4 };

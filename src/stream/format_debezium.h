@@ -14,6 +14,6 @@
 #include "stream/format.h"
 
 void format_debezium_print(struct buf *out, const struct event *event,
-                       const struct format_options *options);
+                           const struct format_options *options);
 
 #endif

@@ -7,6 +7,6 @@
 #include "stream/format.h"
 
 void format_protobuf_print(struct buf *out, const struct event *event,
-                       const struct format_options *options);
+                           const struct format_options *options);
 
 #endif

@@ -38,8 +38,8 @@ void redaction_free(struct redaction *redaction)
 
 void redaction_add(struct redaction *redaction, const char *name)
 {
-    redaction->names = memory_realloc(redaction->names,
-                                      (redaction->count + 1) * sizeof(*redaction->names));
+    redaction->names =
+        memory_realloc(redaction->names, (redaction->count + 1) * sizeof(*redaction->names));
     redaction->names[redaction->count++] = (struct name){.text = memory_strdup(name)};
 }
 
@@ -64,9 +64,9 @@ static bool is_name_of(const char *text, const struct relation *relation, const 
     const char *end = text + strlen(text);
 
     return strip_last(&end, text, column) &&
-           (end == text || (strip_last(&end, text, relation->table) &&
-                            (end == text || (strip_last(&end, text, relation->schema) &&
-                                             end == text))));
+           (end == text ||
+            (strip_last(&end, text, relation->table) &&
+             (end == text || (strip_last(&end, text, relation->schema) && end == text))));
 }
 
 static bool is_redacted(struct redaction *redaction, const struct relation *relation,
@@ -124,8 +124,8 @@ void redaction_apply(struct redaction *redaction, struct row *row)
     for (size_t i = 0; i < row->relation->column_count; i++) {
         if (!is_redacted(redaction, row->relation, row->relation->columns[i].name))
             continue;
-        bool is_changed = new_values != NULL && old_values != NULL &&
-                          differs(&new_values[i], &old_values[i]);
+        bool is_changed =
+            new_values != NULL && old_values != NULL && differs(&new_values[i], &old_values[i]);
         if (new_values != NULL)
             hide(&new_values[i], is_changed ? "[redacted: changed]" : "[redacted]");
         if (old_values != NULL)

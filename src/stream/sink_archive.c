@@ -17,12 +17,13 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/wait.h"
 #include "pg/origin.h"
 #include "pg/pg.h"
 
 /* An idle position is stored when it is this much further on: enough to let the server recycle WAL,
  * rare enough not to make WAL itself. */
-enum { IDLE_STORE_BYTES = 1024 * 1024, IDLE_STORE_MS = 60 * 1000 };
+enum { IDLE_STORE_BYTES = 1024 * 1024, IDLE_STORE_MS = 60 * 1000, VISIBLE_POLL_MS = 10 };
 
 struct sink_archive {
     struct sink sink;
@@ -38,6 +39,8 @@ struct sink_archive {
     bool must_reload;       /* the mappings changed in this source transaction */
     bool is_awaited;        /* somebody waits at a barrier for the progress to pass it */
     int64_t entry_count;    /* of the open batch */
+    int64_t whole_count;    /* of these, from transactions that have been written to their end */
+    lsn_t written;          /* the end of the last of them */
 };
 
 static struct sink_archive *self(struct sink *sink)
@@ -45,9 +48,20 @@ static struct sink_archive *self(struct sink *sink)
     return (struct sink_archive *)sink;
 }
 
+/* While the log is locked, or a COMMIT waits for a standby, the server of the stream hears from us.
+ */
+static void tell_alive(void *context)
+{
+    struct sink *sink = context;
+
+    if (sink->tell_alive != NULL)
+        sink->tell_alive(sink->stream);
+}
+
 static bool open_archive(struct sink *sink, lsn_t *resume, struct error *err)
 {
     struct sink_archive *archive = self(sink);
+    struct pg_patience patience = {tell_alive, sink};
     struct progress progress;
 
     archive->pg = pg_open(archive->url, "pgforce archive", err);
@@ -57,6 +71,7 @@ static bool open_archive(struct sink *sink, lsn_t *resume, struct error *err)
     archive->log = trigger_log_new(archive->pg, archive->schema_name, err);
     if (archive->log == NULL)
         return false;
+    pg_set_patience(archive->pg, &patience);
     archive->stored = progress.commit_end_lsn;
     archive->stored_at_ms = clock_monotonic_ms();
     *resume = progress.commit_end_lsn;
@@ -85,6 +100,7 @@ static bool begin_batch(struct sink_archive *archive, struct error *err)
         return false;
     archive->has_open_batch = true;
     archive->entry_count = 0;
+    archive->whole_count = 0;
     return true;
 }
 
@@ -104,17 +120,6 @@ static bool write_row(struct sink_archive *archive, const struct event *event, s
     return trigger_log_append(archive->log, event, err);
 }
 
-static bool refuse_withheld(const struct sink_archive *archive, const struct relation *relation,
-                            struct error *err)
-{
-    if (!relation->is_withheld || !trigger_log_is_mapped(archive->log, relation))
-        return true;
-    return error_set(err, ERROR_CONFIG,
-                     "changes of %s.%s are withheld: the archive's role may not read it (SELECT, or"
-                     " row security). Grant it and start again; nothing has been skipped",
-                     relation->schema, relation->table);
-}
-
 static void warn_of_truncate(const struct truncate *truncate)
 {
     for (size_t i = 0; i < truncate->relation_count; i++)
@@ -122,12 +127,31 @@ static void warn_of_truncate(const struct truncate *truncate)
                     log_text("table", truncate->relations[i]->table));
 }
 
+static bool wait_until_visible(struct sink_archive *archive, uint32_t xid, struct error *err)
+{
+    bool is_visible;
+
+    for (;;) {
+        if (!trigger_log_sees(archive->log, xid, &is_visible, err))
+            return false;
+        if (is_visible)
+            return true;
+        tell_alive(&archive->sink);
+        if (wait_for(-1, 0, VISIBLE_POLL_MS) == WAIT_STOP)
+            return error_set(err, ERROR_RETRY, "told to stop");
+    }
+}
+
 /*
  * The mappings are read from the table, not from the event: this is only the sign that they
- * changed. At commit, so that what the transaction itself wrote is seen.
+ * changed. At commit, and not before others see it, so that what the transaction itself wrote is
+ * read.
  */
-static bool end_source_transaction(struct sink_archive *archive, struct error *err)
+static bool end_source_transaction(struct sink_archive *archive,
+                                   const struct transaction *transaction, struct error *err)
 {
+    archive->whole_count = archive->entry_count;
+    archive->written = transaction->end_lsn;
     archive->is_in_transaction = false;
     archive->is_skipping = false;
     if (!archive->must_reload)
@@ -135,35 +159,10 @@ static bool end_source_transaction(struct sink_archive *archive, struct error *e
     archive->must_reload = false;
     if (archive->has_open_batch && !trigger_log_end(archive->log, err))
         return false;
-    if (!trigger_log_reload(archive->log, err))
+    if (!wait_until_visible(archive, transaction->xid, err) ||
+        !trigger_log_reload(archive->log, err))
         return false;
     return !archive->has_open_batch || trigger_log_begin(archive->log, err);
-}
-
-static bool write_event(struct sink *sink, const struct event *event, struct error *err)
-{
-    struct sink_archive *archive = self(sink);
-
-    switch (event->kind) {
-    case EVENT_BEGIN:
-        archive->is_in_transaction = true;
-        archive->is_skipping = event->transaction->end_lsn <= archive->stored;
-        return true;
-    case EVENT_RELATION: return refuse_withheld(archive, event->relation, err);
-    case EVENT_ROW: return archive->is_skipping || write_row(archive, event, err);
-    case EVENT_TRUNCATE: warn_of_truncate(&event->truncate); return true;
-    case EVENT_COMMIT: return end_source_transaction(archive, err);
-    case EVENT_GAP:
-        return error_set(err, ERROR_CONFIG, "the stream has a gap: %s", event->gap.reason);
-    case EVENT_MESSAGE:
-        if (strcmp(event->message.prefix, PROGRESS_BARRIER_PREFIX) == 0)
-            archive->is_awaited = true;
-        return true;
-    case EVENT_STREAM_START:
-    case EVENT_STREAM_STOP:
-    case EVENT_STREAM_ABORT: return true;
-    }
-    return true;
 }
 
 static bool store_progress(struct sink_archive *archive, lsn_t reached, struct error *err)
@@ -184,6 +183,52 @@ static bool commit_batch(struct sink_archive *archive, lsn_t reached, struct err
         return false;
     log_debug("archived", log_number("entries", archive->entry_count),
               log_text("up_to", lsn_format(reached).text));
+    return true;
+}
+
+/*
+ * The rights that count are those at the time of the change, so a grant does not bring back what
+ * was withheld before. What came before is logged, unless it shares a transaction with it.
+ */
+static bool refuse_withheld(struct sink_archive *archive, const struct relation *relation,
+                            struct error *err)
+{
+    if (!relation->is_withheld || !trigger_log_is_mapped(archive->log, relation))
+        return true;
+    if (archive->has_open_batch && archive->entry_count == archive->whole_count &&
+        !commit_batch(archive, archive->written, err))
+        return false;
+    return error_set(err, ERROR_CONFIG,
+                     "changes of %s.%s are withheld: the archive's role might not read it when they"
+                     " were made (SELECT, or row security). Nothing has been skipped yet. Grant it,"
+                     " and run `pgforce setup --accept-gap` to go on from here with a new slot,"
+                     " then compare the mapped tables with the organisation",
+                     relation->schema, relation->table);
+}
+
+static bool write_event(struct sink *sink, const struct event *event, struct error *err)
+{
+    struct sink_archive *archive = self(sink);
+
+    switch (event->kind) {
+    case EVENT_BEGIN:
+        archive->is_in_transaction = true;
+        archive->is_skipping = event->transaction->end_lsn <= archive->stored;
+        return true;
+    case EVENT_RELATION: return refuse_withheld(archive, event->relation, err);
+    case EVENT_ROW: return archive->is_skipping || write_row(archive, event, err);
+    case EVENT_TRUNCATE: warn_of_truncate(&event->truncate); return true;
+    case EVENT_COMMIT: return end_source_transaction(archive, event->transaction, err);
+    case EVENT_GAP:
+        return error_set(err, ERROR_CONFIG, "the stream has a gap: %s", event->gap.reason);
+    case EVENT_MESSAGE:
+        if (strcmp(event->message.prefix, PROGRESS_BARRIER_PREFIX) == 0)
+            archive->is_awaited = true;
+        return true;
+    case EVENT_STREAM_START:
+    case EVENT_STREAM_STOP:
+    case EVENT_STREAM_ABORT: return true;
+    }
     return true;
 }
 

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "stream/blockers.h"
+
 bool slot_read(struct pg *pg, const char *slot_name, struct slot *slot, struct error *err)
 {
     PGresult *result PG_RESULT_AUTO = pg_query(
@@ -48,6 +50,7 @@ static const struct {
     {"53400", NULL, ERROR_CONFIG,
      "all replication slots are in use: raise max_replication_slots and restart the server"},
     {"42704", NULL, ERROR_CONFIG, "the slot or an origin is missing: run `pgforce setup`"},
+    {"55006", NULL, ERROR_RETRY, "stop the other process that reads this slot"},
 };
 
 bool slot_explain_error(struct error *err)
@@ -61,22 +64,27 @@ bool slot_explain_error(struct error *err)
             continue;
         if (refusals[i].sign != NULL && strstr(said.message, refusals[i].sign) == NULL)
             continue;
-        return error_set(err, ERROR_CONFIG, "%s; the remedy: %s", said.message, refusals[i].remedy);
+        return error_set(err, refusals[i].kind, "%s; the remedy: %s", said.message,
+                         refusals[i].remedy);
     }
     return false;
 }
 
-bool slot_create(struct pg *pg, const char *slot_name, lsn_t *consistent_lsn, struct error *err)
+bool slot_create(struct pg *pg, const char *url, const char *slot_name, lsn_t *consistent_lsn,
+                 struct error *err)
 {
-    /* From 17 on a slot can follow its database to a standby. */
-    bool has_failover = PQserverVersion(pg_conn(pg)) >= 170000;
-    PGresult *result PG_RESULT_AUTO =
-        pg_query(pg,
-                 has_failover ? "select lsn from pg_create_logical_replication_slot($1, 'pgforce',"
-                                " failover => true)"
-                              : "select lsn from pg_create_logical_replication_slot($1, 'pgforce')",
-                 PG_PARAMS(slot_name), err);
+    struct blockers blockers = {.url = url, .pid = PQbackendPID(pg_conn(pg))};
+    struct pg_patience patience = {blockers_tell, &blockers};
+    struct buf sql BUF_AUTO = {0};
 
+    buf_init(&sql, 4096);
+    buf_text(&sql, "select lsn from pg_create_logical_replication_slot(");
+    pg_append_literal(&sql, slot_name);
+    buf_text(&sql, ", 'pgforce'");
+    /* From 17 on a slot can follow its database to a standby. */
+    buf_text(&sql, PQserverVersion(pg_conn(pg)) >= 170000 ? ", failover => true)" : ")");
+    PGresult *result PG_RESULT_AUTO = pg_simple_patiently(pg, sql.data, &patience, err);
+    blockers_done(&blockers);
     if (result == NULL) {
         slot_explain_error(err);
         return error_prefix(err, "creating the replication slot \"%s\"", slot_name);

@@ -27,10 +27,12 @@ struct slot {
 bool slot_read(struct pg *pg, const char *slot_name, struct slot *slot, struct error *err);
 
 /*
- * Creates the slot. ERROR_CONFIG names the statement to run where the server refuses: wal_level,
- * the plugin not installed or not on the allow-list, no free slot, no REPLICATION.
+ * Creates the slot. The server waits for the end of all transactions that are open; which ones is
+ * asked through url and logged. ERROR_CONFIG names the statement to run where the server refuses:
+ * wal_level, the plugin not installed or not on the allow-list, no free slot, no REPLICATION.
  */
-bool slot_create(struct pg *pg, const char *slot_name, lsn_t *consistent_lsn, struct error *err);
+bool slot_create(struct pg *pg, const char *url, const char *slot_name, lsn_t *consistent_lsn,
+                 struct error *err);
 
 /* Adds the remedy to an error of making or starting a slot, and makes it ERROR_CONFIG where only
  * the operator can act. Answers false. */

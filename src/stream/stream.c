@@ -5,13 +5,15 @@
  *     place that confirms.
  *  2. A position handed to settle lies at a transaction's end, or at a keepalive's while no
  * transaction is open: everything before it has been written to the sink.
- *  3. The server hears from us at least every STATUS_INTERVAL_MS, also while one transaction goes
- * on for hours, so that wal_sender_timeout never cuts a busy stream.
+ *  3. The server hears from us at least three times in wal_sender_timeout, also while one
+ * transaction goes on for hours, so that it never cuts a busy stream; and a server that we do not
+ * hear of for twice that time, though asked, counts as gone.
  *  4. A stream begins where the sink says, and never at a position that the server moved in
  * silence: the caller has verified the slot (slot.h) before.
  */
 #include "stream/stream.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -19,21 +21,32 @@
 #include "base/wait.h"
 #include "change/change.h"
 #include "stream/blockers.h"
+#include "stream/spool.h"
 
-enum { STATUS_INTERVAL_MS = 10 * 1000, SLOT_RETRY_MS = 200, IDLE_WAIT_MS = 1000 };
+enum {
+    STATUS_INTERVAL_MS = 10 * 1000,
+    SILENCE_MS = 120 * 1000,
+    SLOT_RETRY_MS = 200,
+    IDLE_WAIT_MS = 1000,
+    PLUGIN_OPTIONS_MAX = 16, /* more than the plugin has */
+};
 
 struct stream {
     const struct stream_options *options;
     struct sink *sink;
     struct replica *replica;
     struct change_reader *reader;
-    lsn_t received; /* the server has sent everything before it */
-    lsn_t reached; /* everything before it has been given to the sink */
-    lsn_t durable; /* what the sink answered last */
+    struct spool *spool; /* makes whole transactions of those streamed in progress */
+    lsn_t received;      /* the server has sent everything before it */
+    lsn_t reached;       /* everything before it has been given to the sink */
+    lsn_t durable;       /* what the sink answered last */
     bool is_in_transaction;
     bool has_unsettled; /* something was written since the last settle */
     int64_t settled_at_ms;
     int64_t confirmed_at_ms;
+    int64_t heard_at_ms; /* of the server; or when we listened again */
+    int status_interval_ms;
+    int silence_ms; /* a longer one is the end */
 };
 
 struct stream_options stream_default_options(void)
@@ -67,7 +80,7 @@ static bool write_events(struct stream *stream, const struct replica_message *me
     if (!change_reader_feed(stream->reader, message->data, message->size_bytes, err))
         return false;
     for (;;) {
-        switch (change_reader_next(stream->reader, &event, err)) {
+        switch (spool_next(stream->spool, stream->reader, &event, err)) {
         case CHANGE_NEED: return true;
         case CHANGE_ERROR: return error_prefix(err, "reading the stream");
         case CHANGE_EVENT: break;
@@ -79,13 +92,32 @@ static bool write_events(struct stream *stream, const struct replica_message *me
     }
 }
 
+static bool is_due(int64_t since_ms, int interval_ms)
+{
+    return clock_monotonic_ms() - since_ms >= interval_ms;
+}
+
 static bool confirm_settled(struct stream *stream, struct error *err)
 {
-    stream->confirmed_at_ms = clock_monotonic_ms();
-    lsn_t received =
-        stream->received > stream->durable ? stream->received : stream->durable;
+    const struct replica_status status = {
+        .received_lsn = stream->received > stream->durable ? stream->received : stream->durable,
+        .durable_lsn = stream->durable,
+        .wants_reply = is_due(stream->heard_at_ms, stream->status_interval_ms),
+    };
 
-    return replica_confirm(stream->replica, received, stream->durable, err);
+    stream->confirmed_at_ms = clock_monotonic_ms();
+    return replica_confirm(stream->replica, &status, err);
+}
+
+/* For a sink that is kept waiting. A connection that has gone is found by the next receive. */
+static void tell_alive(void *context)
+{
+    struct stream *stream = context;
+    struct error ignored = {0};
+
+    stream->heard_at_ms = clock_monotonic_ms();
+    if (is_due(stream->confirmed_at_ms, stream->status_interval_ms))
+        confirm_settled(stream, &ignored);
 }
 
 static bool settle(struct stream *stream, struct error *err)
@@ -95,11 +127,6 @@ static bool settle(struct stream *stream, struct error *err)
         return false;
     stream->has_unsettled = stream->is_in_transaction;
     return confirm_settled(stream, err);
-}
-
-static bool is_due(int64_t since_ms, int interval_ms)
-{
-    return clock_monotonic_ms() - since_ms >= interval_ms;
 }
 
 static bool take_keepalive(struct stream *stream, const struct replica_message *message,
@@ -113,6 +140,17 @@ static bool take_keepalive(struct stream *stream, const struct replica_message *
     return !message->is_reply_wanted || confirm_settled(stream, err);
 }
 
+static bool check_silence(struct stream *stream, enum replica_result result, struct error *err)
+{
+    if (result != REPLICA_TIMEOUT)
+        stream->heard_at_ms = clock_monotonic_ms();
+    if (!is_due(stream->heard_at_ms, stream->silence_ms))
+        return true;
+    return error_set(err, ERROR_RETRY,
+                     "the server has been silent for %d s, though asked for a sign of life",
+                     stream->silence_ms / 1000);
+}
+
 /* One step; *is_over when the process was told to stop. */
 static bool step(struct stream *stream, bool *is_over, struct error *err)
 {
@@ -120,7 +158,10 @@ static bool step(struct stream *stream, bool *is_over, struct error *err)
     bool can_settle = stream->has_unsettled && !stream->is_in_transaction;
     int timeout_ms = can_settle ? 0 : IDLE_WAIT_MS;
 
-    switch (replica_receive(stream->replica, timeout_ms, &message, err)) {
+    enum replica_result result = replica_receive(stream->replica, timeout_ms, &message, err);
+    if (!check_silence(stream, result, err))
+        return false;
+    switch (result) {
     case REPLICA_DATA:
         if (!write_events(stream, &message, err))
             return false;
@@ -138,7 +179,20 @@ static bool step(struct stream *stream, bool *is_over, struct error *err)
     if (is_due(stream->settled_at_ms, stream->options->settle_interval_ms) &&
         stream->has_unsettled && !settle(stream, err))
         return false;
-    return !is_due(stream->confirmed_at_ms, STATUS_INTERVAL_MS) || confirm_settled(stream, err);
+    return !is_due(stream->confirmed_at_ms, stream->status_interval_ms) ||
+           confirm_settled(stream, err);
+}
+
+/* The caller's options, and that transactions in progress come in blocks: the spool joins them. */
+static void fill_plugin_options(const struct stream *stream, struct replica_option *options)
+{
+    size_t count = 0;
+
+    for (const struct replica_option *given = stream->options->plugin_options;
+         given->name != NULL && count < PLUGIN_OPTIONS_MAX; given++)
+        options[count++] = *given;
+    options[count++] = (struct replica_option){"streaming", "on"};
+    options[count] = (struct replica_option){NULL, NULL};
 }
 
 /* A slot is in use for a moment after its last reader was killed; longer means another process. */
@@ -146,11 +200,12 @@ static bool start(struct stream *stream, lsn_t resume, struct error *err)
 {
     const struct stream_options *options = stream->options;
     int64_t deadline_ms = clock_monotonic_ms() + options->slot_wait_ms;
+    struct replica_option plugin_options[PLUGIN_OPTIONS_MAX + 2];
     bool is_told = false;
 
+    fill_plugin_options(stream, plugin_options);
     for (;;) {
-        if (replica_start(stream->replica, options->slot_name, resume, options->plugin_options,
-                          err))
+        if (replica_start(stream->replica, options->slot_name, resume, plugin_options, err))
             return true;
         if (err->kind != ERROR_RETRY || clock_monotonic_ms() >= deadline_ms)
             return error_prefix(err, "starting the slot \"%s\"", options->slot_name);
@@ -176,12 +231,27 @@ static bool make_temporary_slot(struct stream *stream, lsn_t *consistent_lsn, st
     return is_ok;
 }
 
+/* A server that waits for ever is still told now and then, and may not be silent for ever. */
+static bool learn_patience(struct stream *stream, struct error *err)
+{
+    int patience_ms;
+
+    if (!replica_server_patience(stream->replica, &patience_ms, err))
+        return false;
+    stream->status_interval_ms = STATUS_INTERVAL_MS;
+    if (patience_ms > 0 && patience_ms / 3 < STATUS_INTERVAL_MS)
+        stream->status_interval_ms = patience_ms / 3;
+    stream->silence_ms =
+        patience_ms > 0 && patience_ms < INT_MAX / 2 ? 2 * patience_ms : SILENCE_MS;
+    return true;
+}
+
 static bool connect_and_start(struct stream *stream, lsn_t resume, struct error *err)
 {
     const struct stream_options *options = stream->options;
 
     stream->replica = replica_open(options->url, options->application_name, err);
-    if (stream->replica == NULL)
+    if (stream->replica == NULL || !learn_patience(stream, err))
         return false;
     if (options->with_temporary_slot && !make_temporary_slot(stream, &resume, err))
         return error_prefix(err, "making the temporary slot \"%s\"", options->slot_name);
@@ -189,6 +259,7 @@ static bool connect_and_start(struct stream *stream, lsn_t resume, struct error 
     stream->durable = resume;
     stream->settled_at_ms = clock_monotonic_ms();
     stream->confirmed_at_ms = stream->settled_at_ms;
+    stream->heard_at_ms = stream->settled_at_ms;
     if (stream->sink->begin != NULL && !stream->sink->begin(stream->sink, resume, err))
         return false;
     return start(stream, resume, err);
@@ -208,17 +279,22 @@ static bool run_until_stopped(struct stream *stream, struct error *err)
 
 bool stream_run(const struct stream_options *options, struct sink *sink, struct error *err)
 {
-    struct stream stream = {.options = options, .sink = sink, .reader = change_reader_new()};
+    struct stream stream = {
+        .options = options, .sink = sink, .reader = change_reader_new(), .spool = spool_new()};
     lsn_t resume = 0;
 
     bool is_ok = sink->open(sink, &resume, err) && connect_and_start(&stream, resume, err);
     if (is_ok) {
         log_info("streaming", log_text("slot", options->slot_name), log_text("sink", sink->name),
                  log_text("from", lsn_format(stream.reached).text));
+        sink->tell_alive = tell_alive;
+        sink->stream = &stream;
         is_ok = run_until_stopped(&stream, err);
+        sink->tell_alive = NULL;
     }
     sink->close(sink);
     replica_close(stream.replica);
+    spool_free(stream.spool);
     change_reader_free(stream.reader);
     return is_ok;
 }

@@ -50,6 +50,9 @@ def scratch():
 def cluster(scratch):
     cluster = Cluster(scratch / "cluster", BUILD / "plugin" / "pgforce.so")
     cluster.start()
+    # Servers are killed here, the machine is not: what was written is there without waiting for a disk.
+    cluster.psql("alter system set fsync = off", role="postgres")
+    cluster.reload()
     yield cluster
     cluster.remove()
 
@@ -101,6 +104,14 @@ def pgforce(database, sandbox, logs):
     pgforce = Pgforce(database, env, logs)
     yield pgforce
     pgforce.end()
+
+
+@pytest.fixture
+def sync(pgforce, database, sandbox):
+    """The same, set up; nothing is mapped yet."""
+    from sync import Sync
+
+    return Sync(pgforce, database, sandbox)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -28,7 +28,7 @@ static bool read_whole(const char *path, struct buf *bytes)
 
 int main(int argc, char **argv)
 {
-    struct buf bytes BUF_AUTO;
+    struct buf bytes BUF_AUTO = {0};
 
     buf_init(&bytes, MAX_BYTES);
     if (argc != 2 || !read_whole(argv[1], &bytes)) {

@@ -218,7 +218,7 @@ static void an_object_is_described(void **state)
     assert_true(owner->is_polymorphic && owner->is_createable && !owner->is_updateable);
     assert_null(sf_object_field(&object, "Nope"));
     assert_false(sf_describe(scene.session, "Nope__c", scene.arena, &object, &scene.err));
-    assert_int_equal(scene.err.kind, ERROR_CONFIG);
+    assert_int_equal(scene.err.kind, ERROR_RECORD);
     assert_non_null(strstr(scene.err.message, "Nope__c"));
     assert_false(sf_describe(scene.session, "Account", scene.arena, &object, &scene.err));
     assert_int_equal(scene.err.kind, ERROR_RETRY);

@@ -1,0 +1,155 @@
+"""A network that a test can break: a TCP proxy on loopback in front of the server.
+
+Connections pass through it unchanged until the test says otherwise. cut() breaks those that are there, as
+a fallen link or a firewall does; stall() keeps them open and lets nothing through, which neither side's
+kernel notices. New connections pass in both cases, unless refuse() has closed the door. throttle() lets
+only so many bytes per second through towards the client, cut_after() breaks the connection in the middle
+of what the server sends.
+"""
+
+import contextlib
+import select
+import socket
+import struct
+import threading
+import time
+
+BLOCK = 16 * 1024
+# Closing with this sends a reset instead of an orderly end.
+RESET = struct.pack("ii", 1, 0)
+
+
+class Link:
+    """One connection, from the client to the server and back."""
+
+    def __init__(self, client, server):
+        self.client = client
+        self.server = server
+        self.is_stalled = False
+        self.is_over = False
+
+    def close(self, with_reset):
+        self.is_over = True
+        for end in (self.client, self.server):
+            with contextlib.suppress(OSError):
+                if with_reset:
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                # Wakes the thread that waits for it.
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+
+class Proxy:
+    def __init__(self, port):
+        """port: the server's, on loopback."""
+        self._server_port = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._links = []
+        self._is_closed = False
+        self._is_refusing = False
+        self._bytes_per_second = None
+        self._bytes_until_cut = None
+        self._lock = threading.Lock()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def port(self):
+        return self._listener.getsockname()[1]
+
+    @property
+    def live_count(self):
+        with self._lock:
+            return sum(not link.is_over for link in self._links)
+
+    def cut(self):
+        with self._lock:
+            for link in self._links:
+                link.close(with_reset=True)
+            self._links.clear()
+
+    def stall(self):
+        """Those that are there now let nothing through any more."""
+        with self._lock:
+            for link in self._links:
+                link.is_stalled = True
+
+    def resume(self):
+        with self._lock:
+            for link in self._links:
+                link.is_stalled = False
+
+    def refuse(self, is_refusing=True):
+        """New connections end at once."""
+        self._is_refusing = is_refusing
+
+    def throttle(self, bytes_per_second):
+        """Towards the clients; None lifts it."""
+        self._bytes_per_second = bytes_per_second
+
+    def cut_after(self, size_bytes):
+        """Cuts once, when so many bytes more have gone to the clients."""
+        self._bytes_until_cut = size_bytes
+
+    def close(self):
+        self._is_closed = True
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
+
+    def _accept(self):
+        while not self._is_closed:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            if self._is_refusing:
+                client.close()
+                continue
+            try:
+                server = socket.create_connection(("127.0.0.1", self._server_port))
+            except OSError:
+                client.close()
+                continue
+            link = Link(client, server)
+            with self._lock:
+                self._links.append(link)
+            for source, sink in ((client, server), (server, client)):
+                threading.Thread(target=self._pump, args=(link, source, sink), daemon=True).start()
+
+    def _pump(self, link, source, sink):
+        try:
+            while not link.is_over and self._pass_on(link, source, sink):
+                pass
+        except (OSError, ValueError):
+            pass
+        link.close(with_reset=False)
+
+    def _pass_on(self, link, source, sink):
+        """One block. Answers False at the end of the connection."""
+        if link.is_stalled or not select.select([source], [], [], 0.05)[0]:
+            # A stalled link is looked at again: nothing tells when it is resumed.
+            time.sleep(0.01 if link.is_stalled else 0)
+            return True
+        block = source.recv(BLOCK)
+        if not block:
+            return False
+        if sink is link.client:
+            block = self._count(block)
+            self._slow_down(len(block))
+        sink.sendall(block)
+        if self._bytes_until_cut == 0:
+            self._bytes_until_cut = None
+            self.cut()
+        return True
+
+    def _count(self, block):
+        if self._bytes_until_cut is None:
+            return block
+        block = block[: self._bytes_until_cut]
+        self._bytes_until_cut -= len(block)
+        return block
+
+    def _slow_down(self, size_bytes):
+        if self._bytes_per_second is not None:
+            time.sleep(size_bytes / self._bytes_per_second)

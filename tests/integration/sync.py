@@ -1,0 +1,154 @@
+"""pgforce set up and mapped: where most stories begin.
+
+A test says which objects it maps, with only the fields it needs, in the form that Heroku Connect exports:
+
+    sync.map(mapping("Account", "Name", "External_Id__c", upsert="External_Id__c"))
+    sync.start("archive", "push")
+"""
+
+import json
+
+from eventually import eventually
+
+SETTLED = ("IGNORE", "READONLY", "SUCCESS", "MERGED", "IGNORED", "FAILED", "REQUEUED")
+
+
+def mapping(object_name, *fields, upsert=None, access="read_write", polling_seconds=1):
+    """One mapping of an export. What every export has is added: Id, SystemModstamp, IsDeleted."""
+    config = {
+        "access": access,
+        "sf_notify_enabled": False,
+        "sf_polling_seconds": polling_seconds,
+        "sf_max_daily_api_calls": 30000,
+        "fields": {name: {} for name in ("Id", "SystemModstamp", "IsDeleted", *fields)},
+        "indexes": {"Id": {"unique": True}, "SystemModstamp": {"unique": False}},
+    }
+    if upsert is not None:
+        config["upsert_field"] = upsert
+        config["indexes"][upsert] = {"unique": True}
+    return {"object_name": object_name, "config": config}
+
+
+def export(*mappings):
+    return json.dumps({"mappings": list(mappings), "connection": {"name": "test"}, "version": 1})
+
+
+def account(**options):
+    """Accounts with a unique identifier."""
+    fields = ("Name", "Phone", "Industry", "AnnualRevenue", "External_Id__c")
+    return mapping("Account", *fields, **{"upsert": "External_Id__c", **options})
+
+
+def nameless_account(**options):
+    """Accounts without a unique identifier: a create whose answer is lost cannot be found by one."""
+    return mapping("Account", "Name", "Phone", "Industry", "AnnualRevenue", **options)
+
+
+def contact(**options):
+    fields = ("FirstName", "LastName", "Email", "Account__External_Id__c", "External_Id__c")
+    return mapping("Contact", *fields, **{"upsert": "External_Id__c", **options})
+
+
+class Sync:
+    """One database, one organisation, and pgforce between them."""
+
+    def __init__(self, pgforce, database, sandbox):
+        self.pgforce = pgforce
+        self.database = database
+        self.org = sandbox
+        self.roles = {}
+        pgforce.set_up()
+
+    def map(self, *mappings):
+        return self.pgforce.run("import", "-", stdin=export(*mappings))
+
+    def start(self, *roles, env=None):
+        """Starts roles in the background; answers the last of them."""
+        for role in roles:
+            self.roles[role] = self.pgforce.start(role, env=env)
+        return self.roles[roles[-1]]
+
+    def load(self, *mappings):
+        """Maps, starts all three roles, and waits until the first load is over."""
+        self.map(*mappings)
+        self.start("archive", "push", "pull")
+        self.wait_until_loaded()
+
+    def wait_until_loaded(self, deadline_s=30):
+        eventually(lambda: self.mapping_states() == {"DATA_SYNCED"}, deadline_s)
+
+    def mapping_states(self):
+        return {row[0] for row in self.query("select state from pgforce.mapping", role="pgforce")}
+
+    def wait_for_polls(self, count=2):
+        """Waits until every mapping has been polled so often again: what was there before has been seen."""
+        for _ in range(count):
+            before = dict(self._polled())
+
+            def check(before=before):
+                now = dict(self._polled())
+                return all(before[mapping_id] != polled_at for mapping_id, polled_at in now.items())
+
+            eventually(check)
+
+    def _polled(self):
+        return self.query("select mapping_id, polled_at from pgforce.watermark", role="pgforce")
+
+    def mark(self):
+        return self.value("select changes_up_to from pgforce.watermark", role="pgforce")
+
+    # Rows
+
+    def query(self, sql, parameters=None, role="app"):
+        return self.database.query(sql, parameters, role)
+
+    def value(self, sql, parameters=None, role="app"):
+        """The first column of the first row; None when there is no row."""
+        rows = self.query(sql, parameters, role)
+        return rows[0][0] if rows else None
+
+    # The log
+
+    def entries(self, columns="action, state", where="true"):
+        return self.query(f"select {columns} from salesforce._trigger_log where {where} order by id")
+
+    def logged(self, count, columns="action, state", deadline_s=30):
+        """Waits until the log holds this many entries, and answers them."""
+        eventually(lambda: len(self.entries("id")) >= count, deadline_s)
+        found = self.entries(columns)
+        assert len(found) == count, found
+        return found
+
+    def settled(self, count, columns="action, state", deadline_s=30):
+        """Waits until the log holds this many entries and none waits any more, and answers them."""
+
+        def check():
+            found = self.query(
+                "select count(*), count(*) filter (where state = any(%s))"
+                " from salesforce._trigger_log",
+                [list(SETTLED)],
+            )
+            return found == [(count, count)] or found[0][0] > count
+
+        eventually(check, deadline_s)
+        found = self.entries(columns)
+        assert len(found) == count, found
+        return found
+
+    def log_is_quiet_after(self, statement):
+        """Runs a local change of a mapped table and waits until it is logged: what was captured before
+        it is in the log by now. Answers how many entries there were before."""
+        before = len(self.entries("id"))
+        self.query(statement)
+        eventually(lambda: len(self.entries("id")) > before)
+        return before
+
+    # The organisation
+
+    def requests(self, method, path):
+        """What the organisation has received, by method and a part of the path."""
+        return [
+            entry
+            for entry in self.org.journal()
+            if entry["method"] == method and path in entry["path"]
+        ]

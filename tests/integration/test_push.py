@@ -1,0 +1,462 @@
+"""From _trigger_log to Salesforce: every change once, in order, and what came of it in the log."""
+
+import json
+
+import psycopg2
+import pytest
+
+from eventually import eventually
+from sync import account, contact, mapping, nameless_account
+
+COLLECTIONS = "/composite/sobjects"
+
+
+@pytest.fixture
+def pushing(sync):
+    """Accounts and contacts, logged and pushed."""
+    sync.map(account(), contact())
+    sync.start("archive", "push")
+    return sync
+
+
+def records(sync, name="Account", fields="Id, Name, External_Id__c"):
+    return sync.org.query(f"select {fields} from {name} order by Name")
+
+
+def names(sync):
+    return [record["Name"] for record in records(sync)]
+
+
+def test_an_insert_an_update_and_a_delete_reach_the_organisation(pushing):
+    sync = pushing
+    sync.query("insert into salesforce.account (name, phone, external_id__c) values ('Acme', '1', 'A')")
+    [(_, state, message, sf_result, processed)] = sync.settled(
+        1, "action, state, sf_message, sf_result, processed_at is not null and processed_tx is not null"
+    )
+    assert (state, message, sf_result, processed) == ("SUCCESS", None, None, True)
+    [(sfid, lastop, error)] = sync.query("select sfid, _hc_lastop, _hc_err from salesforce.account")
+    assert (lastop, error) == ("INSERTED", None)
+    assert sync.org.retrieve("Account", sfid)["Phone"] == "1"
+
+    sync.query("update salesforce.account set phone = null, industry = 'Energy'")
+    sync.settled(2)
+    found = sync.org.retrieve("Account", sfid)
+    assert (found["Phone"], found["Industry"], found["Name"]) == (None, "Energy", "Acme")
+    assert sync.query("select _hc_lastop, _hc_err from salesforce.account") == [("UPDATED", None)]
+
+    sync.query("delete from salesforce.account")
+    assert sync.settled(3, "action, state, sfid")[2] == ("DELETE", "SUCCESS", sfid)
+    assert records(sync) == []
+
+
+def test_only_what_changed_is_sent(pushing):
+    sync = pushing
+    sync.query("insert into salesforce.account (name, phone) values ('Acme', '1')")
+    sync.settled(1)
+    [(sfid,)] = sync.query("select sfid from salesforce.account")
+    # Changed over there, and not yet known here.
+    sync.org.update("Account", sfid, Phone="2")
+    sync.query("update salesforce.account set industry = 'Energy'")
+    sync.settled(2)
+    assert sync.org.retrieve("Account", sfid)["Phone"] == "2"
+
+
+def test_what_the_answers_write_to_the_tables_is_not_captured(pushing):
+    sync = pushing
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    sync.settled(1)
+    assert sync.log_is_quiet_after("insert into salesforce.contact (lastname) values ('Coyote')") == 1
+
+
+def test_every_type_arrives_as_salesforce_writes_it(sync):
+    sync.map(
+        mapping(
+            "Invoice__c",
+            *("Amount__c", "Tax_Rate__c", "Quantity__c", "Status__c", "Tags__c", "Due_Date__c"),
+            *("Paid_At__c", "Is_Paid__c", "Pick_Up__c", "Contact_Email__c", "Notes__c"),
+            "External_Id__c",
+            upsert="External_Id__c",
+        )
+    )
+    sync.start("archive", "push")
+    sync.query(
+        r"""insert into salesforce.invoice__c (amount__c, tax_rate__c, quantity__c, status__c, tags__c,
+                due_date__c, paid_at__c, is_paid__c, pick_up__c, contact_email__c, notes__c,
+                external_id__c)
+            values (1234.5, 19, 3, 'Sent', 'Urgent;Export', '2026-02-28', '2026-03-01 12:34:56.789',
+                true, '23:59:59', 'a@b.example', E'one "two" \\ three\n漢字 🚀', 'I-1')"""
+    )
+    assert sync.settled(1) == [("INSERT", "SUCCESS")]
+    found = sync.org.retrieve("Invoice__c", sync.value("select sfid from salesforce.invoice__c"))
+    expected = {
+        "Amount__c": 1234.5,
+        "Tax_Rate__c": 19,
+        "Quantity__c": 3,
+        "Status__c": "Sent",
+        "Tags__c": "Urgent;Export",
+        "Due_Date__c": "2026-02-28",
+        "Paid_At__c": "2026-03-01T12:34:56.000+0000",
+        "Is_Paid__c": True,
+        "Pick_Up__c": "23:59:59.000Z",
+        "Contact_Email__c": "a@b.example",
+        "Notes__c": 'one "two" \\ three\n漢字 🚀',
+        "External_Id__c": "I-1",
+    }
+    assert {name: found[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("first", ["account", "contact"])
+def test_a_parent_and_its_child_may_come_in_one_transaction_in_any_order(pushing, first):
+    sync = pushing
+    inserts = {
+        "account": "insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1');",
+        "contact": "insert into salesforce.contact (lastname, external_id__c, account__external_id__c)"
+        " values ('Coyote', 'C-1', 'A-1');",
+    }
+    second = "contact" if first == "account" else "account"
+    sync.query(inserts[first] + inserts[second])
+    assert sync.settled(2, "state") == [("SUCCESS",)] * 2
+    [found] = sync.org.query("select LastName, Account.Name from Contact")
+    assert found["Account"]["Name"] == "Acme"
+
+
+def test_a_child_can_lose_its_parent(pushing):
+    sync = pushing
+    sync.query(
+        "insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1');"
+        "insert into salesforce.contact (lastname, account__external_id__c) values ('Coyote', 'A-1')"
+    )
+    sync.settled(2)
+    sync.query("update salesforce.contact set account__external_id__c = null")
+    assert sync.settled(3)[2] == ("UPDATE", "SUCCESS")
+    [found] = sync.org.query("select LastName, AccountId from Contact")
+    assert found["AccountId"] is None
+
+
+def test_a_refused_write_says_why_and_holds_up_nobody_else(pushing):
+    sync = pushing
+    sync.query(
+        "insert into salesforce.account (name, annualrevenue)"
+        " values ('Fine', 1), ('Broke', -5), ('Fine too', 2)"
+    )
+    entries = sync.settled(3, "state, sf_message")
+    assert [state for state, _ in entries] == ["SUCCESS", "FAILED", "SUCCESS"]
+    assert entries[1][1] == "FIELD_CUSTOM_VALIDATION_EXCEPTION: Annual revenue cannot be negative"
+    [(lastop, sfid, error)] = sync.query(
+        "select _hc_lastop, sfid, _hc_err from salesforce.account where name = 'Broke'"
+    )
+    assert (lastop, sfid) == ("FAILED", None)
+    assert json.loads(error) == {"op": "INSERT", "src": "SFDC", "msg": entries[1][1]}
+    assert names(sync) == ["Fine", "Fine too"]
+
+
+def test_a_refused_update_leaves_the_record_and_the_next_success_clears_the_error(pushing):
+    sync = pushing
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    sync.settled(1)
+    sync.query("update salesforce.account set annualrevenue = -5")
+    assert sync.settled(2)[1] == ("UPDATE", "FAILED")
+    assert sync.query("select _hc_lastop, _hc_err::json ->> 'op' from salesforce.account") == [
+        ("FAILED", "UPDATE")
+    ]
+    sync.query("update salesforce.account set annualrevenue = 5")
+    assert sync.settled(3)[2] == ("UPDATE", "SUCCESS")
+    assert sync.query("select _hc_lastop, _hc_err from salesforce.account") == [("UPDATED", None)]
+
+
+def test_an_update_of_a_record_whose_insert_was_refused_points_to_it(pushing):
+    sync = pushing
+    sync.query("insert into salesforce.account (name, annualrevenue) values ('Broke', -5)")
+    sync.settled(1)
+    sync.query("update salesforce.account set phone = '1'")
+    [_, (state, message)] = sync.settled(2, "state, sf_message")
+    assert state == "FAILED"
+    assert "INSERT (entry 1) failed" in message
+    assert names(sync) == []
+
+
+def test_an_entry_set_back_to_new_is_sent_at_once(pushing):
+    sync = pushing
+    a_foreign_record = {
+        "Name": "First come",
+        "External_Id__c": "A-1",
+        "CreatedById": "005000000000009AAA",
+    }
+    sync.org.insert("Account", a_foreign_record)
+    taken = records(sync)[0]["Id"]
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')")
+    [(state, message)] = sync.settled(1, "state, sf_message")
+    assert (state, message) == (
+        "FAILED",
+        "the external id is taken by a record that is not this row's",
+    )
+    assert sync.value("select sfid from salesforce.account") is None
+
+    sync.org.remove("Account", taken)
+    sync.query("update salesforce._trigger_log set state = 'NEW'")
+    # Without being woken, the role looks again after 30 s.
+    eventually(lambda: sync.entries() == [("INSERT", "SUCCESS")], deadline_s=15)
+    assert names(sync) == ["Acme"]
+    assert sync.value("select _hc_err from salesforce.account") is None
+
+
+def test_an_entry_that_a_user_dismisses_is_never_sent(sync):
+    sync.map(account())
+    sync.start("archive")
+    sync.query("insert into salesforce.account (name) values ('No'), ('Yes')")
+    sync.logged(2)
+    sync.query("update salesforce._trigger_log set state = 'IGNORED' where id = 1")
+    sync.start("push")
+    assert sync.settled(2, "state") == [("IGNORED",), ("SUCCESS",)]
+    assert names(sync) == ["Yes"]
+
+
+def test_the_changes_of_a_read_only_mapping_are_never_sent(sync):
+    sync.map(account(access="read_only"), contact())
+    sync.start("archive", "push")
+    sync.query("insert into salesforce.account (name) values ('Acme');"
+               " insert into salesforce.contact (lastname) values ('Coyote')")
+    assert sync.settled(2, "state") == [("READONLY",), ("SUCCESS",)]
+    assert names(sync) == []
+
+
+# The network and the organisation misbehave.
+
+
+def test_a_create_whose_answer_was_lost_makes_no_second_record(pushing):
+    sync = pushing
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "drop": "after"})
+    sync.query(
+        "insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1'), ('Bolt', 'A-2')"
+    )
+    assert sync.settled(2) == [("INSERT", "SUCCESS")] * 2
+    found = {record["External_Id__c"]: record["Id"] for record in records(sync)}
+    assert len(records(sync)) == 2
+    assert dict(sync.query("select external_id__c, sfid from salesforce.account")) == found
+    assert [entry["dropped"] for entry in sync.requests("POST", COLLECTIONS)] == [True]
+
+
+def test_a_create_that_never_arrived_is_sent_again(pushing):
+    sync = pushing
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "drop": "before"})
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')")
+    assert sync.settled(1) == [("INSERT", "SUCCESS")]
+    assert names(sync) == ["Acme"]
+
+
+@pytest.mark.parametrize("drop", ["before", "after"])
+def test_a_lost_create_without_a_unique_identifier_is_found_by_its_content(sync, drop):
+    sync.map(nameless_account())
+    sync.start("archive", "push")
+    sync.org.create("Account", Name="Acme", Phone="other")
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "drop": drop})
+    sync.query("insert into salesforce.account (name, phone) values ('Acme', '1'), ('Acme', '1')")
+    assert sync.settled(2) == [("INSERT", "SUCCESS")] * 2
+    found = {record["Id"] for record in records(sync) if record["Id"]}
+    assert len(found) == 3
+    bound = {sfid for (sfid,) in sync.query("select sfid from salesforce.account")}
+    assert len(bound) == 2 and bound < found
+
+
+@pytest.mark.parametrize("drop", ["before", "after"])
+def test_a_lost_create_with_a_null_unique_identifier_is_found_by_its_content(pushing, drop):
+    sync = pushing
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "drop": drop})
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    assert sync.settled(1) == [("INSERT", "SUCCESS")]
+    [record] = records(sync)
+    assert sync.query("select sfid from salesforce.account") == [(record["Id"],)]
+
+
+def test_a_lost_update_and_a_lost_delete_are_done_once_and_settled(pushing):
+    sync = pushing
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')")
+    sync.settled(1)
+    sync.org.fault({"match": {"method": "PATCH", "path": COLLECTIONS}, "drop": "after"})
+    sync.query("update salesforce.account set phone = '1'")
+    assert sync.settled(2)[1] == ("UPDATE", "SUCCESS")
+    assert records(sync, fields="Phone")[0]["Phone"] == "1"
+    sync.org.fault({"match": {"method": "DELETE", "path": COLLECTIONS}, "drop": "after"})
+    sync.query("delete from salesforce.account")
+    assert sync.settled(3)[2] == ("DELETE", "SUCCESS")
+    assert records(sync) == []
+
+
+def test_a_write_in_doubt_holds_up_its_own_record_only(sync):
+    sync.map(nameless_account())
+    sync.start("archive", "push", env={"PGFORCE_DOUBT_QUARANTINE_S": "3600"})
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "drop": "before"})
+    sync.query("insert into salesforce.account (name) values ('Lost')")
+    eventually(lambda: sync.entries() == [("INSERT", "PENDING")])
+    sync.query("update salesforce.account set phone = '1'")
+    sync.query("insert into salesforce.account (name) values ('Fine')")
+    eventually(lambda: sync.entries("state", "id = 3") == [("SUCCESS",)])
+    assert sync.entries() == [("INSERT", "PENDING"), ("UPDATE", "NEW"), ("INSERT", "SUCCESS")]
+    assert names(sync) == ["Fine"]
+
+
+def test_an_organisation_that_is_unavailable_is_asked_again(pushing):
+    sync = pushing
+    sync.org.fault(
+        {
+            "match": {"method": "POST", "path": COLLECTIONS},
+            "status": 503,
+            "body": [{"errorCode": "SERVER_UNAVAILABLE", "message": "Try later"}],
+        }
+    )
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')")
+    assert sync.settled(1) == [("INSERT", "SUCCESS")]
+    assert [entry["status"] for entry in sync.requests("POST", COLLECTIONS)][0] == 503
+    assert names(sync) == ["Acme"]
+
+
+def test_an_answer_in_html_is_no_answer(pushing):
+    sync = pushing
+    sync.org.fault(
+        {
+            "match": {"method": "POST", "path": COLLECTIONS},
+            "status": 200,
+            "body": "<html><body>We are down for maintenance</body></html>",
+        }
+    )
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')")
+    assert sync.settled(1) == [("INSERT", "SUCCESS")]
+    assert names(sync) == ["Acme"]
+
+
+def test_an_expired_session_is_renewed_and_nothing_fails(pushing):
+    sync = pushing
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    sync.settled(1)
+    sync.org.expire_sessions()
+    sync.query("insert into salesforce.account (name) values ('Bolt')")
+    assert sync.settled(2) == [("INSERT", "SUCCESS")] * 2
+    assert [entry["status"] for entry in sync.requests("POST", COLLECTIONS)] == [200, 401, 200]
+    assert sync.roles["push"].is_running()
+
+
+def test_a_record_that_is_locked_for_a_moment_is_tried_again(pushing):
+    sync = pushing
+    locked = {"success": False, "errors": [{"statusCode": "UNABLE_TO_LOCK_ROW", "message": "busy",
+                                            "fields": []}]}
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "status": 200, "body": [locked]})
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    assert sync.settled(1) == [("INSERT", "SUCCESS")]
+    assert names(sync) == ["Acme"]
+
+
+def test_a_record_deleted_over_there_can_be_deleted_here_but_not_updated(pushing):
+    sync = pushing
+    sync.query("insert into salesforce.account (name) values ('Acme'), ('Bolt')")
+    sync.settled(2)
+    for (sfid,) in sync.query("select sfid from salesforce.account"):
+        sync.org.remove("Account", sfid)
+    sync.query("update salesforce.account set phone = '1' where name = 'Acme';"
+               " delete from salesforce.account where name = 'Bolt'")
+    entries = sync.settled(4, "action, state, sf_message")[2:]
+    assert [entry[:2] for entry in entries] == [("UPDATE", "FAILED"), ("DELETE", "SUCCESS")]
+    assert entries[0][2].startswith("ENTITY_IS_DELETED")
+
+
+# Order and size.
+
+
+def test_five_hundred_rows_of_one_transaction_go_in_three_requests(pushing):
+    sync = pushing
+    sync.query(
+        "insert into salesforce.account (name, external_id__c)"
+        " select 'Account ' || n, 'A-' || n from generate_series(1, 500) n"
+    )
+    states = sync.settled(500, "state")
+    assert set(states) == {("SUCCESS",)}
+    sizes = [entry["records"] for entry in sync.requests("POST", COLLECTIONS)]
+    assert sorted(sizes) == [100, 200, 200]
+    assert sync.value("select count(distinct sfid) from salesforce.account") == 500
+    assert len(records(sync)) == 500
+
+
+def test_two_updates_of_one_record_are_sent_in_their_order(sync):
+    sync.map(account())
+    sync.start("archive", "push")
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    sync.settled(1)
+    sync.roles["push"].stop()
+    sync.query("update salesforce.account set phone = '1', industry = 'Energy'")
+    sync.query("update salesforce.account set phone = '2'")
+    sync.logged(3)
+    sync.start("push")
+    assert sync.settled(3)[1:] == [("UPDATE", "SUCCESS")] * 2
+    [found] = records(sync, fields="Phone, Industry")
+    assert (found["Phone"], found["Industry"]) == ("2", "Energy")
+
+
+def test_an_update_made_before_its_insert_was_answered_follows_it(pushing):
+    sync = pushing
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "delay_ms": 1500})
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    eventually(lambda: sync.entries() == [("INSERT", "PENDING")])
+    sync.query("update salesforce.account set phone = '1'")
+    assert sync.settled(2) == [("INSERT", "SUCCESS"), ("UPDATE", "SUCCESS")]
+    [found] = records(sync, fields="Name, Phone")
+    assert (found["Name"], found["Phone"]) == ("Acme", "1")
+
+
+def test_a_row_deleted_before_its_insert_was_answered_leaves_no_record(pushing):
+    sync = pushing
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "delay_ms": 1500})
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    eventually(lambda: sync.entries() == [("INSERT", "PENDING")])
+    sync.query("delete from salesforce.account")
+    assert sync.settled(2, "state") == [("SUCCESS",)] * 2
+    assert records(sync) == []
+
+
+def test_a_row_made_and_deleted_in_one_transaction_leaves_no_record(pushing):
+    sync = pushing
+    sync.query("begin; insert into salesforce.account (name) values ('Acme');"
+               " delete from salesforce.account; commit")
+    sync.settled(2)
+    assert records(sync) == []
+
+
+def test_a_row_that_an_application_holds_locked_gets_its_answer_when_it_is_free(pushing):
+    sync = pushing
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "delay_ms": 500})
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    holder = sync.database.connect(autocommit=False)
+    holder.cursor().execute("select from salesforce.account for update")
+    eventually(
+        lambda: sync.value(
+            "select count(*) from pg_stat_activity where application_name = 'pgforce push'"
+            " and wait_event_type = 'Lock'",
+            role="postgres",
+        )
+        == 1
+    )
+    holder.rollback()
+    holder.close()
+    assert sync.settled(1) == [("INSERT", "SUCCESS")]
+    assert sync.value("select _hc_lastop from salesforce.account") == "INSERTED"
+
+
+def test_a_second_push_waits_until_the_first_is_dead(pushing):
+    sync = pushing
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    sync.settled(1)
+    first = sync.roles["push"]
+    second = sync.start("push")
+    sync.query("insert into salesforce.account (name) values ('Bolt')")
+    sync.settled(2)
+    assert first.is_running() and second.is_running()
+    assert "pushed" not in second.log_text()
+    first.kill()
+    sync.query("insert into salesforce.account (name) values ('Cog')")
+    sync.settled(3)
+    assert names(sync) == ["Acme", "Bolt", "Cog"]
+
+
+def test_an_application_may_not_make_two_rows_of_one_unique_identifier(sync):
+    sync.load(account())
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')")
+    with pytest.raises(psycopg2.errors.UniqueViolation):
+        sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')")

@@ -1,0 +1,268 @@
+"use strict";
+// jsforce, as its users use it.
+
+const assert = require("node:assert/strict");
+const jsforce = require("jsforce");
+const { StreamingExtension } = require("jsforce/lib/api/streaming");
+const { check, door, oauth2, password, refreshToken, runAll, token, url, username, version } =
+  require("./checks.js");
+
+const conn = new jsforce.Connection({ instanceUrl: url, accessToken: token, version });
+
+async function refused(promise, code) {
+  await assert.rejects(promise, (error) => {
+    assert.equal(error.errorCode ?? error.name, code, error.message);
+    return true;
+  });
+}
+
+function names(prefix, count) {
+  return Array.from({ length: count }, (_, index) => ({ Name: `${prefix} ${index}` }));
+}
+
+// ---- sessions ----
+
+check("signs in with user name and password", async () => {
+  const other = new jsforce.Connection({ oauth2, version });
+  const who = await other.login(username, password);
+  assert.equal(who.organizationId.slice(0, 3), "00D");
+  assert.equal((await other.identity()).username, username);
+});
+
+check("signs in with client credentials", async () => {
+  const other = new jsforce.Connection({ oauth2, version });
+  await other.authorize({ grant_type: "client_credentials" });
+  assert.equal((await other.query("SELECT Id FROM User")).totalSize, 1);
+});
+
+check("says which credentials are wrong", async () => {
+  await refused(new jsforce.Connection({ oauth2 }).login(username, "wrong"), "invalid_grant");
+});
+
+check("refreshes a session that has expired", async () => {
+  const other = new jsforce.Connection({
+    oauth2, instanceUrl: url, accessToken: "00Dxx!expired", refreshToken, version,
+  });
+  let refreshed = 0;
+  other.on("refresh", () => refreshed++);
+  assert.equal((await other.query("SELECT Id FROM User")).totalSize, 1);
+  assert.equal(refreshed, 1);
+});
+
+check("signs out", async () => {
+  const other = new jsforce.Connection({ oauth2, version });
+  await other.login(username, password);
+  const ended = other.accessToken;
+  await other.logout();
+  const late = new jsforce.Connection({ instanceUrl: url, accessToken: ended, version });
+  await refused(late.query("SELECT Id FROM User"), "INVALID_SESSION_ID");
+});
+
+// ---- records ----
+
+check("identity, versions, limits", async () => {
+  const who = await conn.identity();
+  assert.match(who.user_id, /^005\w{15}$/);
+  const versions = await conn.request("/services/data");
+  assert.ok(versions.some((each) => each.version === version));
+  const limits = await conn.request(`/services/data/v${version}/limits`);
+  assert.equal(limits.DailyApiRequests.Max, conn.limitInfo.apiUsage.limit);
+  assert.ok(conn.limitInfo.apiUsage.used > 0);
+});
+
+check("describes the organisation and an object", async () => {
+  const all = await conn.describeGlobal();
+  assert.ok(all.sobjects.some((each) => each.name === "Account"));
+  const account = await conn.describe("Account");
+  const key = account.fields.find((field) => field.name === "External_Id__c");
+  assert.ok(key.externalId && key.unique && key.idLookup);
+});
+
+check("creates, reads, updates and deletes a record", async () => {
+  const made = await conn.sobject("Account").create({ Name: "One", AnnualRevenue: 5 });
+  assert.equal(made.success, true);
+  await conn.sobject("Account").update({ Id: made.id, Name: "Two", AnnualRevenue: null });
+  const account = await conn.sobject("Account").retrieve(made.id);
+  assert.deepEqual([account.Name, account.AnnualRevenue], ["Two", null]);
+  await conn.sobject("Account").destroy(made.id);
+  await refused(conn.sobject("Account").retrieve(made.id), "NOT_FOUND");
+});
+
+check("is told what is wrong with a record", async () => {
+  await refused(conn.sobject("Contact").create({ FirstName: "A" }), "REQUIRED_FIELD_MISSING");
+  await refused(conn.sobject("Account").create({ Nope__c: 1 }), "INVALID_FIELD");
+  await refused(conn.query("SELECT Nope FROM Account"), "INVALID_FIELD");
+  await refused(conn.query("SELEC Id FROM Account"), "MALFORMED_QUERY");
+});
+
+check("upserts by an external id", async () => {
+  const record = { External_Id__c: "up-1", Name: "Up" };
+  const first = await conn.sobject("Account").upsert(record, "External_Id__c");
+  const again = await conn.sobject("Account").upsert({ ...record, Name: "Up 2" }, "External_Id__c");
+  assert.deepEqual([first.created ?? true, again.created ?? false], [true, false]);
+  const found = await conn.sobject("Account").find({ External_Id__c: "up-1" });
+  assert.deepEqual(found.map((each) => each.Name), ["Up 2"]);
+});
+
+check("works on collections of more than 200", async () => {
+  const made = await conn
+    .sobject("Account")
+    .create(names("Many", 450), { allowRecursive: true });
+  assert.equal(made.filter((each) => each.success).length, 450);
+  const ids = made.map((each) => each.id);
+  const changed = await conn.sobject("Account").update(
+    ids.map((Id) => ({ Id, Phone: "1" })), { allowRecursive: true });
+  assert.ok(changed.every((each) => each.success));
+  const read = await conn.sobject("Account").retrieve(ids.slice(0, 3));
+  assert.deepEqual(read.map((each) => each.Phone), ["1", "1", "1"]);
+  const upserted = await conn.sobject("Account").upsert(
+    [{ External_Id__c: "c1", Name: "C1" }, { External_Id__c: "c2", Name: "C2" }],
+    "External_Id__c");
+  assert.ok(upserted.every((each) => each.success));
+  const gone = await conn.sobject("Account").destroy(ids.slice(0, 200));
+  assert.ok(gone.every((each) => each.success));
+});
+
+check("hears of each record's refusal in a collection", async () => {
+  const results = await conn.sobject("Contact").create([{ LastName: "Good" }, { FirstName: "Bad" }]);
+  assert.deepEqual(results.map((each) => each.success), [true, false]);
+  assert.equal(results[1].errors[0].statusCode, "REQUIRED_FIELD_MISSING");
+});
+
+check("pages through a long result", async () => {
+  await door("load", { object: "Lead", count: 4500 });
+  const first = await conn.query("SELECT Id FROM Lead");
+  assert.deepEqual([first.totalSize, first.records.length, first.done], [4500, 2000, false]);
+  const second = await conn.queryMore(first.nextRecordsUrl);
+  assert.equal(second.records.length, 2000);
+  const all = await conn.query("SELECT Id FROM Lead").run({ autoFetch: true, maxFetch: 10000 });
+  assert.equal(all.records?.length ?? all.length, 4500);
+});
+
+check("queries with parents, children, conditions and order", async () => {
+  const { id } = await conn.sobject("Account").create({ Name: "Parent" });
+  await conn.sobject("Contact").create([
+    { LastName: "B", AccountId: id }, { LastName: "A", AccountId: id },
+  ]);
+  const contacts = await conn
+    .sobject("Contact")
+    .find({ AccountId: id }, "Id, LastName, Account.Name, Account.Owner.Name")
+    .sort("LastName");
+  assert.deepEqual(contacts.map((each) => each.LastName), ["A", "B"]);
+  assert.equal(contacts[0].Account.Name, "Parent");
+  const [account] = await conn
+    .sobject("Account")
+    .find({ Id: id }, "Id, Name")
+    .include("Contacts")
+    .select("Id, LastName")
+    .end();
+  assert.equal(account.Contacts.totalSize, 2);
+  const deleted = await conn.sobject("Account").destroy(id);
+  assert.equal(deleted.success, true);
+  const kept = await conn.query(`SELECT Id FROM Account WHERE Id = '${id}'`, { scanAll: true });
+  assert.equal(kept.totalSize, 1);
+});
+
+check("asks what was updated and deleted", async () => {
+  const { id } = await conn.sobject("Account").create({ Name: "Fresh" });
+  const start = new Date(Date.now() - 3600000).toISOString();
+  const end = new Date(Date.now() + 120000).toISOString();
+  assert.ok((await conn.updated("Account", start, end)).ids.includes(id));
+  await conn.sobject("Account").destroy(id);
+  const { deletedRecords } = await conn.deleted("Account", start, end);
+  assert.ok(deletedRecords.some((each) => each.id === id));
+});
+
+check("reaches the retries that it has", async () => {
+  await door("faults", { match: { method: "GET", path: "/query" }, status: 503, times: 1 });
+  assert.equal((await conn.query("SELECT Id FROM User")).totalSize, 1);
+});
+
+// ---- Bulk API 2.0 ----
+
+check("loads and queries by Bulk API 2.0", async () => {
+  conn.bulk2.pollInterval = 100;
+  const input = [...names("Bulk", 500), { Name: "" }].map((each) => ({ ...each, Phone: "1" }));
+  const results = await conn.bulk2.loadAndWaitForResults({
+    object: "Account", operation: "insert", input,
+  });
+  assert.equal(results.successfulResults.length, 500);
+  assert.match(results.successfulResults[0].sf__Id, /^001\w{15}$/);
+  assert.equal(results.failedResults.length, 1);
+  assert.match(results.failedResults[0].sf__Error, /^REQUIRED_FIELD_MISSING:/);
+  const stream = await conn.bulk2.query("SELECT Id, Name FROM Account WHERE Name LIKE 'Bulk %'");
+  const rows = await stream.toArray();
+  assert.equal(rows.length, 500);
+  const deleted = await conn.bulk2.loadAndWaitForResults({
+    object: "Account", operation: "delete", input: rows.map(({ Id }) => ({ Id })),
+  });
+  assert.equal(deleted.successfulResults.length, 500);
+});
+
+// ---- streaming ----
+
+/** The first `count` events of a channel, once `act` has been done. */
+function hear(streaming, channel, count, act) {
+  return new Promise((resolve, reject) => {
+    const heard = [];
+    const subscription = streaming.subscribe(channel, (event) => {
+      heard.push(event);
+      if (heard.length === count) {
+        subscription.cancel();
+        resolve(heard);
+      }
+    });
+    subscription.then(act).catch(reject);
+  });
+}
+
+check("hears of changes that come after it subscribes", async () => {
+  const streaming = conn.streaming.createClient([]);
+  const [event] = await hear(streaming, "/data/AccountChangeEvent", 1, () =>
+    conn.sobject("Account").create({ Name: "Live" }));
+  assert.equal(event.payload.Name, "Live");
+  assert.equal(event.payload.ChangeEventHeader.changeType, "CREATE");
+  streaming.disconnect();
+});
+
+check("hears of what came before, by replay", async () => {
+  const channel = "/data/ContactChangeEvent";
+  const { id } = await conn.sobject("Contact").create({ LastName: "Before" });
+  const replay = new StreamingExtension.Replay(channel, -2);
+  const streaming = conn.streaming.createClient([replay]);
+  const events = await new Promise((resolve, reject) => {
+    const heard = [];
+    const subscription = streaming.subscribe(channel, (event) => {
+      heard.push(event);
+      if (event.payload.ChangeEventHeader.recordIds.includes(id)) resolve(heard);
+    });
+    subscription.then(() => {}, reject);
+  });
+  assert.ok(events.length > 1);
+  streaming.disconnect();
+});
+
+check("hears of a PushTopic", async () => {
+  await conn.sobject("PushTopic").create({
+    Name: "Big", Query: "SELECT Id, Name FROM Account WHERE AnnualRevenue > 10", ApiVersion: 60,
+  });
+  const message = await new Promise((resolve, reject) => {
+    const subscription = conn.streaming.topic("Big").subscribe(resolve);
+    subscription
+      .then(() => conn.sobject("Account").create({ Name: "Large", AnnualRevenue: 11 }))
+      .catch(reject);
+  });
+  assert.equal(message.event.type, "created");
+  assert.equal(message.sobject.Name, "Large");
+});
+
+check("is told that its session is no good", async () => {
+  const other = new jsforce.Connection({ instanceUrl: url, accessToken: "00Dxx!no", version });
+  const failure = await new Promise((resolve) => {
+    const watch = new StreamingExtension.AuthFailure(resolve);
+    other.streaming.createClient([watch]).subscribe("/data/ChangeEvents", () => {});
+  });
+  assert.match(JSON.stringify(failure), /401::Authentication invalid/);
+});
+
+runAll();
