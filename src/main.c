@@ -45,7 +45,7 @@ static bool refuse_other_flags(const struct arguments *arguments, const char *fl
 {
     for (int i = 0; i < arguments->count; i++)
         if (strncmp(arguments->texts[i], "--", 2) == 0 && strcmp(arguments->texts[i], flag) != 0)
-            return error_set(err, ERROR_CONFIG, "unknown option %s (there is %s)",
+            return error_set(err, ERROR_USAGE, "unknown option %s (there is %s)",
                              arguments->texts[i], flag);
     return true;
 }
