@@ -14,6 +14,7 @@
 #include "archive/progress.h"
 #include "inbound/merge_rows.h"
 #include "inbound/stage.h"
+#include "pg/origin.h"
 
 enum { SQL_MAX_BYTES = 1 << 20, BARRIER_TIMEOUT_MS = 10 * 1000 };
 
@@ -287,7 +288,7 @@ bool apply_records(const struct apply_world *world, const struct apply_page *pag
 {
     struct changes changes = changes_from_records(page->mapping, page->records, world->arena);
     struct apply_report sum = *report;
-    bool is_ok = pg_script(world->pg, "begin", err) &&
+    bool is_ok = origin_begin(world->pg, err) &&
                  stage_changes(world->pg, page->mapping, &changes, err) &&
                  apply_staged(world, page, &sum, err) &&
                  (page->store == NULL || page->store(page->context, world->pg, err)) &&

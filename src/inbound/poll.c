@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/wait.h"
 #include "mapping/schema.h"
+#include "pg/origin.h"
 #include "sf/rest.h"
 #include "sf/soql.h"
 #include "sync/watermark.h"
@@ -140,7 +141,7 @@ static bool apply_pages(struct reading *reading, struct error *err)
 static bool finish(struct reading *reading, struct error *err)
 {
     struct pg *pg = reading->poll->world.pg;
-    bool is_ok = pg_script(pg, "begin", err) && store_mark(&reading->update, pg, err) &&
+    bool is_ok = origin_begin(pg, err) && store_mark(&reading->update, pg, err) &&
                  mapping_set_state(pg, reading->poll->mapping->id, "DATA_SYNCED", NULL, err) &&
                  pg_script(pg, "commit", err);
 
@@ -151,7 +152,7 @@ static bool finish(struct reading *reading, struct error *err)
 
 static bool create_indexes(const struct poll *poll, struct error *err)
 {
-    bool is_ok = pg_script(poll->world.pg, "begin", err) &&
+    bool is_ok = origin_begin(poll->world.pg, err) &&
                  schema_create_indexes(poll->world.pg, poll->mapping, err) &&
                  pg_script(poll->world.pg, "commit", err);
 

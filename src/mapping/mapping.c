@@ -236,14 +236,18 @@ bool mapping_set_state(struct pg *pg, int64_t id, const char *state, const char 
 {
     PGresult *result PG_RESULT_AUTO =
         pg_query(pg,
+                 /* Every poll says DATA_SYNCED: a row that says so already is left alone. */
+                 "with changed as ("
                  "update pgforce.mapping"
                  " set state = $2, state_description = $3, updated_at = now()"
-                 " where id = $1",
+                 " where id = $1"
+                 " and (state, state_description) is distinct from ($2, $3::text))"
+                 " select exists (select from pgforce.mapping where id = $1)",
                  PG_PARAMS(pg_number(id).text, state, description), err);
 
     if (result == NULL)
         return error_prefix(err, "setting the state of a mapping");
-    if (pg_affected(result) != 1)
+    if (!pg_field_bool(result, 0, 0))
         return error_set(err, ERROR_CONFIG,
                          "mapping %lld does not exist any more; restart to read the mappings anew",
                          (long long)id);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "outbound/batch.h"
+#include "pg/origin.h"
 #include "sf/collections.h"
 
 /* One entry on its way. */
@@ -163,7 +164,7 @@ static bool store_intents(const struct delivery *delivery, struct error *err)
                                   make_intent(delivery, &delivery->shipments[i].parcels[j]));
     char *text = json_dumps(intents, JSON_COMPACT);
     json_decref(intents);
-    bool is_ok = pg_script(world->pg, "begin", err) &&
+    bool is_ok = origin_begin(world->pg, err) &&
                  queue_store_intents(world->pg, world->schema_name, text, err) &&
                  pg_script(world->pg, "commit", err);
     free(text);

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "pg/origin.h"
 
 enum { SQL_MAX_BYTES = 64 * 1024 };
 
@@ -185,8 +186,7 @@ static bool store_tables(const struct settle *settle, struct pg *pg, const char 
 bool settle_store(struct settle *settle, struct pg *pg, const char *schema_name, struct error *err)
 {
     char *entries = json_dumps(settle->entries, JSON_COMPACT);
-    bool is_ok = pg_script(pg, "begin", err) &&
-                 queue_store_outcomes(pg, schema_name, entries, err) &&
+    bool is_ok = origin_begin(pg, err) && queue_store_outcomes(pg, schema_name, entries, err) &&
                  store_tables(settle, pg, schema_name, err) && pg_script(pg, "commit", err);
 
     free(entries);

@@ -37,3 +37,11 @@ bool origin_take(struct pg *pg, const char *role, const char *schema_name, struc
     }
     return true;
 }
+
+bool origin_begin(struct pg *pg, struct error *err)
+{
+    return pg_script(pg,
+                     "begin;"
+                     "select pg_replication_origin_xact_setup('0/0', clock_timestamp())",
+                     err);
+}

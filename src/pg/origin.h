@@ -24,4 +24,12 @@ struct origin_name origin_name(const char *role, const char *schema_name);
  * not exist. */
 bool origin_take(struct pg *pg, const char *role, const char *schema_name, struct error *err);
 
+/*
+ * Begins a transaction of a session that has an origin. Readers of the stream see, as its commit
+ * time, what the session last set for its origin, which is nothing (2000-01-01) or an earlier
+ * commit's time unless each transaction sets it (PostgreSQL's RecordTransactionCommit and
+ * DecodeCommit).
+ */
+bool origin_begin(struct pg *pg, struct error *err);
+
 #endif

@@ -14,9 +14,13 @@
 static const char *const origin_roles[] = {"archive", "push", "pull", "load"};
 
 static const char *const origin_functions[] = {
-    "pg_replication_origin_create(text)",    "pg_replication_origin_drop(text)",
-    "pg_replication_origin_oid(text)",       "pg_replication_origin_session_setup(text)",
-    "pg_replication_origin_session_reset()", "pg_replication_origin_session_is_setup()",
+    "pg_replication_origin_create(text)",
+    "pg_replication_origin_drop(text)",
+    "pg_replication_origin_oid(text)",
+    "pg_replication_origin_session_setup(text)",
+    "pg_replication_origin_session_reset()",
+    "pg_replication_origin_session_is_setup()",
+    "pg_replication_origin_xact_setup(pg_lsn,timestamptz)",
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

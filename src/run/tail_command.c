@@ -13,6 +13,18 @@
 
 enum { CHUNK_BYTES = 64 * 1024 };
 
+/* What is watched are the users' tables. Our own bookkeeping is for those who ask by --table. */
+static bool leave_out_bookkeeping(struct filter *filter, const char *schema_name, struct error *err)
+{
+    char log_tables[80];
+
+    if (filter->tables.count > 0)
+        return true;
+    snprintf(log_tables, sizeof(log_tables), "%s._*", schema_name);
+    return filter_add_tables(&filter->excluded_tables, "pgforce.*", err) &&
+           filter_add_tables(&filter->excluded_tables, log_tables, err);
+}
+
 bool tail_command_run(const struct config *config, int argc, char **argv, struct error *err)
 {
     struct tail_arguments arguments;
@@ -24,7 +36,8 @@ bool tail_command_run(const struct config *config, int argc, char **argv, struct
     if (is_ok && arguments.is_help_wanted)
         tail_options_print_help(stdout);
     else if (is_ok)
-        is_ok = tail_options_open_output(&arguments, err) && tail_run(&arguments.options, err);
+        is_ok = leave_out_bookkeeping(&arguments.options.filter, config->schema_name, err) &&
+                tail_options_open_output(&arguments, err) && tail_run(&arguments.options, err);
     tail_options_done(&arguments);
     return is_ok;
 }

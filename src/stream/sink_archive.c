@@ -82,7 +82,7 @@ static bool begin_transaction(struct sink_archive *archive, struct error *err)
 {
     lsn_t found;
 
-    if (!pg_script(archive->pg, "begin", err) ||
+    if (!origin_begin(archive->pg, err) ||
         !progress_lock(archive->pg, archive->schema_name, &found, err))
         return false;
     if (found == archive->stored)

@@ -42,7 +42,8 @@ static const struct {
      "allow the plugin for this role, as a superuser: ALTER ROLE <role> SET"
      " output_plugin_libraries = pgforce; (or for the server: ALTER SYSTEM SET"
      " output_plugin_libraries = pgoutput, test_decoding, pgforce; and reload)"},
-    {"42501", NULL, ERROR_CONFIG, "as a superuser: ALTER ROLE <role> REPLICATION;"},
+    {"42501", "replication slots", ERROR_CONFIG, "as a superuser: ALTER ROLE <role> REPLICATION;"},
+    {"42501", "replication role", ERROR_CONFIG, "as a superuser: ALTER ROLE <role> REPLICATION;"},
     {"55000", "wal_level", ERROR_CONFIG,
      "as a superuser: ALTER SYSTEM SET wal_level = logical; and restart the server"},
     {"58P01", NULL, ERROR_CONFIG,
