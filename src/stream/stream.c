@@ -28,6 +28,7 @@ enum {
     SILENCE_MS = 120 * 1000,
     SLOT_RETRY_MS = 200,
     IDLE_WAIT_MS = 1000,
+    SETTLE_GAP_MS = 10,
     PLUGIN_OPTIONS_MAX = 16, /* more than the plugin has */
 };
 
@@ -122,7 +123,8 @@ static void tell_alive(void *context)
 
 static bool settle(struct stream *stream, struct error *err)
 {
-    stream->settled_at_ms = clock_monotonic_ms();
+    if (stream->has_unsettled)
+        stream->settled_at_ms = clock_monotonic_ms();
     if (!stream->sink->settle(stream->sink, stream->reached, &stream->durable, err))
         return false;
     stream->has_unsettled = stream->is_in_transaction;
@@ -151,14 +153,26 @@ static bool check_silence(struct stream *stream, enum replica_result result, str
                      stream->silence_ms / 1000);
 }
 
+/*
+ * How long to listen for more before settling. The first change after a silence is settled at once;
+ * a busy stream at most every SETTLE_GAP_MS, because each settling costs a flush of the WAL that
+ * the application's own commits wait for.
+ */
+static int listen_ms(const struct stream *stream)
+{
+    if (!stream->has_unsettled || stream->is_in_transaction)
+        return IDLE_WAIT_MS;
+    int64_t left_ms = stream->settled_at_ms + SETTLE_GAP_MS - clock_monotonic_ms();
+    return left_ms > 0 ? (int)left_ms : 0;
+}
+
 /* One step; *is_over when the process was told to stop. */
 static bool step(struct stream *stream, bool *is_over, struct error *err)
 {
     struct replica_message message;
     bool can_settle = stream->has_unsettled && !stream->is_in_transaction;
-    int timeout_ms = can_settle ? 0 : IDLE_WAIT_MS;
 
-    enum replica_result result = replica_receive(stream->replica, timeout_ms, &message, err);
+    enum replica_result result = replica_receive(stream->replica, listen_ms(stream), &message, err);
     if (!check_silence(stream, result, err))
         return false;
     switch (result) {
