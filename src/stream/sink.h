@@ -6,7 +6,9 @@
  * settle makes durable whatever it can and answers up to where that is; the stream confirms exactly
  * that. reached is the position before which the stream has given everything: the end of the last
  * committed transaction or, when nothing is open, of a keepalive. Called inside an open
- * transaction, settle answers the old position: half a transaction is never durable.
+ * transaction, settle answers the old position: half a transaction is never durable. is_awaited: the
+ * server waits for the answer (it asks whether we live, or is shutting down and wants to have all that
+ * it sent confirmed), so that even an idle position is worth storing.
  */
 #ifndef PGFORCE_STREAM_SINK_H
 #define PGFORCE_STREAM_SINK_H
@@ -19,7 +21,8 @@ struct sink {
     /* resume: where the stream has to begin; 0 lets the slot decide. */
     bool (*open)(struct sink *sink, lsn_t *resume, struct error *err);
     bool (*write)(struct sink *sink, const struct event *event, struct error *err);
-    bool (*settle)(struct sink *sink, lsn_t reached, lsn_t *durable, struct error *err);
+    bool (*settle)(struct sink *sink, lsn_t reached, bool is_awaited, lsn_t *durable,
+                   struct error *err);
     void (*close)(struct sink *sink);
     /* These two may be NULL. begin comes once after open: the slot is there, and the first
      * transaction written will be one that commits at or after from. is_done is asked between

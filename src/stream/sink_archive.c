@@ -239,16 +239,18 @@ static bool is_worth_storing(const struct sink_archive *archive, lsn_t reached)
             clock_monotonic_ms() - archive->stored_at_ms >= IDLE_STORE_MS);
 }
 
-static bool settle_archive(struct sink *sink, lsn_t reached, lsn_t *durable, struct error *err)
+static bool settle_archive(struct sink *sink, lsn_t reached, bool is_awaited, lsn_t *durable,
+                           struct error *err)
 {
     struct sink_archive *archive = self(sink);
+    bool is_worth = is_worth_storing(archive, reached) || (is_awaited && reached > archive->stored);
     bool is_ok = true;
 
     if (archive->is_in_transaction)
         is_ok = true;
     else if (archive->has_open_batch)
         is_ok = commit_batch(archive, reached, err);
-    else if (is_worth_storing(archive, reached))
+    else if (is_worth)
         is_ok = begin_transaction(archive, err) && store_progress(archive, reached, err);
     *durable = archive->stored;
     return is_ok;

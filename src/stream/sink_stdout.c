@@ -185,8 +185,10 @@ static bool write_event(struct sink *sink, const struct event *event, struct err
     return true;
 }
 
-static bool settle_stdout(struct sink *sink, lsn_t reached, lsn_t *durable, struct error *err)
+static bool settle_stdout(struct sink *sink, lsn_t reached, bool is_awaited, lsn_t *durable,
+                          struct error *err)
 {
+    (void)is_awaited;
     struct sink_stdout *out = self(sink);
     lsn_t end_lsn = out->options.end_lsn;
     bool is_whole = !out->is_in_transaction || out->is_ended;

@@ -121,11 +121,11 @@ static void tell_alive(void *context)
         confirm_settled(stream, &ignored);
 }
 
-static bool settle(struct stream *stream, struct error *err)
+static bool settle(struct stream *stream, bool is_awaited, struct error *err)
 {
     if (stream->has_unsettled)
         stream->settled_at_ms = clock_monotonic_ms();
-    if (!stream->sink->settle(stream->sink, stream->reached, &stream->durable, err))
+    if (!stream->sink->settle(stream->sink, stream->reached, is_awaited, &stream->durable, err))
         return false;
     stream->has_unsettled = stream->is_in_transaction;
     return confirm_settled(stream, err);
@@ -137,7 +137,7 @@ static bool take_keepalive(struct stream *stream, const struct replica_message *
     stream->received = message->wal_end;
     if (!stream->is_in_transaction && message->wal_end > stream->reached)
         stream->reached = message->wal_end;
-    if (!stream->has_unsettled && !settle(stream, err))
+    if (!stream->has_unsettled && !settle(stream, message->is_reply_wanted, err))
         return false;
     return !message->is_reply_wanted || confirm_settled(stream, err);
 }
@@ -183,7 +183,7 @@ static bool step(struct stream *stream, bool *is_over, struct error *err)
     case REPLICA_KEEPALIVE: return take_keepalive(stream, &message, err);
     case REPLICA_TIMEOUT:
         if (can_settle)
-            return settle(stream, err);
+            return settle(stream, false, err);
         break;
     case REPLICA_STOP: *is_over = true; return true;
     case REPLICA_END:
@@ -191,7 +191,7 @@ static bool step(struct stream *stream, bool *is_over, struct error *err)
     case REPLICA_ERROR: return false;
     }
     if (is_due(stream->settled_at_ms, stream->options->settle_interval_ms) &&
-        stream->has_unsettled && !settle(stream, err))
+        stream->has_unsettled && !settle(stream, false, err))
         return false;
     return !is_due(stream->confirmed_at_ms, stream->status_interval_ms) ||
            confirm_settled(stream, err);
@@ -288,7 +288,7 @@ static bool run_until_stopped(struct stream *stream, struct error *err)
             return false;
         is_over = is_over || (stream->sink->is_done != NULL && stream->sink->is_done(stream->sink));
     }
-    return settle(stream, err);
+    return settle(stream, false, err);
 }
 
 bool stream_run(const struct stream_options *options, struct sink *sink, struct error *err)

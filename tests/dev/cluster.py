@@ -141,9 +141,9 @@ class Cluster:
         else:
             self._start_server()
 
-    def stop(self, mode="fast"):
+    def stop(self, mode="fast", deadline_s=120):
         if self.is_running():
-            self._pg_ctl("stop", "-m", mode)
+            self._pg_ctl("stop", "-m", mode, "-t", str(deadline_s))
 
     def immediate_stop(self):
         """As a crash: no checkpoint, the next start recovers from the log."""

@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "dev"))
 
 from cluster import BUILD, Cluster  # noqa: E402
+from eventually import eventually  # noqa: E402
 from programs import Pgforce  # noqa: E402
 
 database_numbers = itertools.count(1)
@@ -69,6 +70,23 @@ def database(cluster):
     if not cluster.is_running():
         cluster.start()
     cluster.drop_database(database.name)
+
+
+@pytest.fixture
+def server_setting(cluster):
+    """Changes settings of the whole server for one test."""
+    changed = []
+
+    def change(name, value):
+        changed.append(name)
+        cluster.psql(f"alter system set {name} = '{value}'", database="postgres")
+        cluster.reload()
+        eventually(lambda: cluster.psql(f"show {name}", database="postgres").strip() == value)
+
+    yield change
+    for name in changed:
+        cluster.psql(f"alter system reset {name}", database="postgres")
+    cluster.reload()
 
 
 @pytest.fixture

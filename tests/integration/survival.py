@@ -132,11 +132,15 @@ class Load:
             thread.join()
 
 
+def map_with_truth(sync):
+    sync.map(account())
+    sync.query(TRUTH, role="postgres")
+
+
 @contextlib.contextmanager
 def loaded(sync):
     """Accounts mapped, the truth told, and writers at work."""
-    sync.map(account())
-    sync.query(TRUTH, role="postgres")
+    map_with_truth(sync)
     load = Load(sync)
     try:
         yield load
@@ -192,6 +196,26 @@ def insert(sync, count=1, name="Acme"):
 
 def log_size(sync):
     return sync.value("select count(*) from salesforce._trigger_log")
+
+
+@contextlib.contextmanager
+def locked_log(sync):
+    """Nobody writes to the log meanwhile."""
+    connection = sync.database.connect("postgres", autocommit=False)
+    connection.cursor().execute("lock table salesforce._trigger_log in share mode")
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def is_blocked(sync):
+    """Whether a session of the database waits for a lock."""
+    return sync.value(
+        "select count(*) > 0 from pg_stat_activity where wait_event_type = 'Lock'"
+        " and datname = current_database()",
+        role="postgres",
+    )
 
 
 def end_for_good(sync, message):

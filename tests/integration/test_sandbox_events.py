@@ -558,6 +558,34 @@ def test_the_door_makes_gaps_and_overflow(sandbox):
     assert sandbox.post("/_sandbox/events/nope").status == 404
 
 
+def test_an_event_that_would_be_too_large_is_a_gap(sandbox):
+    names = [f"Text{number}__c" for number in range(9)]
+    fields = [{"name": name, "type": "textarea", "length": 131072} for name in names]
+    sandbox.define({"name": "Wide__c", "fields": fields})
+    listener = listen(sandbox, CHANGES)
+    sandbox.create("Wide__c", **{name: "x" * 131072 for name in names})
+    (change,) = listener.changes()
+    assert header(change)["changeType"] == "GAP_CREATE"
+    assert set(change) == {"ChangeEventHeader"}
+
+
+def test_a_composite_call_cannot_hold_a_connect(sandbox, listener):
+    step = {"method": "POST", "url": f"/cometd/{VERSION}", "referenceId": "a"}
+    body = {"compositeRequest": [{**step, "body": [listener.connection()]}]}
+    (answer,) = sandbox.post("composite", body).json["compositeResponse"]
+    assert answer["httpStatusCode"] >= 400
+
+
+def test_a_stop_ends_a_held_connect(sandbox, listener):
+    connection = http.client.HTTPConnection("127.0.0.1", listener.port, timeout=60)
+    headers = {"Authorization": f"OAuth {TOKEN}"}
+    message = json.dumps([listener.connection()])
+    connection.request("POST", f"/cometd/{VERSION}", message, headers)
+    eventually(lambda: is_waiting(sandbox, listener))
+    assert sandbox.stop() == 0
+    connection.close()
+
+
 def test_a_long_backlog_comes_in_order_and_whole(sandbox):
     listener = listen(sandbox, ACCOUNTS)
     wanted = [f"A{number}" for number in range(2200)]
@@ -670,7 +698,40 @@ def test_a_platform_event_is_told_and_not_kept(sandbox):
     assert sandbox.rows("Alarm__e") == []
 
 
-# ---- the door's page ----
+# ---- the door ----
+
+
+def test_a_snapshot_is_brought_back(sandbox):
+    kept = sandbox.create("Account", Name="Kept")
+    assert sandbox.post("/_sandbox/snapshot", {"name": "before"}).status == 200
+    gone = sandbox.create("Account", Name="Gone")
+    sandbox.update("Account", kept, Name="Changed")
+    sandbox.define({"name": "Late__c", "fields": []})
+    sandbox.create("Late__c", Name="x")
+    sandbox.advance(3600)
+    last = state(sandbox)["lastReplayId"]
+    for _ in range(2):
+        assert sandbox.post("/_sandbox/restore", {"name": "before"}).status == 200
+        assert [row["Name"] for row in sandbox.rows("Account")] == ["Kept"]
+        assert sandbox.rows("Late__c") == []
+        assert sandbox.get("/_sandbox/clock").json["offset_seconds"] == 0
+    assert len(listen(sandbox, CHANGES, replay=-2).changes()) == 1
+    assert sandbox.create("Account", Name="New") == gone
+    assert state(sandbox)["lastReplayId"] == last + 1
+    assert sandbox.post("/_sandbox/restore", {"name": "never"}).status == 400
+
+
+def test_a_fault_with_a_rate_meets_the_same_share_of_calls_each_time(sandbox):
+    def statuses():
+        sandbox.fault({"match": {}, "rate": 0.3, "seed": 7, "times": 1000, "status": 503})
+        got = [sandbox.get("limits").status for _ in range(100)]
+        sandbox.clear_faults()
+        return got
+
+    first = statuses()
+    assert first == statuses()
+    assert 15 < first.count(503) < 45
+    assert sandbox.post("/_sandbox/faults", {"rate": 2}).status == 400
 
 
 def test_the_doors_page_lists_every_call_and_the_state(sandbox):

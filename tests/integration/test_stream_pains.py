@@ -8,16 +8,18 @@ import threading
 
 import pytest
 
+from cluster import run_as_server, server_program
 from eventually import eventually
 from survival import (
     Archive,
     assert_nothing_lost_or_repeated,
     end_for_good,
     insert,
-    loaded,
+    is_blocked,
+    locked_log,
     log_size,
+    map_with_truth,
     progress,
-    slot,
 )
 from sync import account, contact, mapping
 
@@ -166,8 +168,15 @@ def test_rows_changed_while_nobody_read_are_logged_under_the_columns_of_their_ti
     ]
 
 
-def test_a_mapping_whose_commit_waits_for_a_standby_is_not_missed(sync, cluster):
-    """A commit is in the stream before other sessions see it, and long before where it waits for a standby."""
+SENT_ALL = """
+select sent_lsn >= pg_current_wal_insert_lsn() from pg_stat_replication
+where application_name = 'pgforce_salesforce'
+"""
+
+
+def test_a_mapping_whose_commit_waits_for_a_standby_is_not_missed(sync, server_setting):
+    """A commit is in the stream before other sessions see it, and long before where it waits for a
+    standby."""
     sync.map(account())
     archive = Archive(sync)
     archive.streams()
@@ -181,38 +190,15 @@ def test_a_mapping_whose_commit_waits_for_a_standby_is_not_missed(sync, cluster)
             "insert into pgforce.mapping (schema_name, object_name, table_name, access, config)"
             " values ('salesforce', 'Lead', 'lead', 'read_write', '{}')"
         )
-        with absent_standby(cluster):
-            sender = waiting_commit(sync, connection)
-            # The commit has been decoded: its end has been sent.
-            eventually(
-                lambda: sync.value(
-                    "select sent_lsn >= pg_current_wal_insert_lsn() from pg_stat_replication"
-                    " where application_name = 'pgforce_salesforce'",
-                    role="postgres",
-                )
-            )
-        sender.join()
+        server_setting("synchronous_standby_names", "absent")
+        commit = waiting_commit(sync, connection)
+        # The commit has been decoded: its end has been sent.
+        eventually(lambda: sync.value(SENT_ALL, role="postgres"))
+        server_setting("synchronous_standby_names", "")
+        commit.join()
     sync.query("insert into salesforce.lead (name) values ('Acme')")
     archive.until(lambda: log_size(sync) >= 1)
     assert sync.entries("table_name") == [("lead",)]
-
-
-@contextlib.contextmanager
-def absent_standby(cluster):
-    """COMMIT waits for a standby that is not there."""
-    set_standbys(cluster, "absent")
-    try:
-        yield
-    finally:
-        set_standbys(cluster, "")
-
-
-def set_standbys(cluster, names):
-    cluster.psql(f"alter system set synchronous_standby_names = '{names}'", database="postgres")
-    cluster.reload()
-    eventually(
-        lambda: cluster.psql("show synchronous_standby_names", database="postgres").strip() == names
-    )
 
 
 def waiting_commit(sync, connection):
@@ -429,18 +415,45 @@ def idle_ms(sync):
     )
 
 
-@pytest.mark.parametrize("level", ["off", "local"])
 def test_a_role_that_does_not_wait_for_its_commits_is_safe_all_the_same(
-    sync, cluster, role_settings, level
+    sync, cluster, role_settings, server_setting
 ):
-    role_settings({"synchronous_commit": level})
-    with loaded(sync) as load:
-        archive = Archive(sync)
-        for _ in range(2):
-            archive.streams()
-            load.goes_on()
-            cluster.immediate_stop()
-            cluster.start()
-        load.goes_on()
+    """What the archive has confirmed is on the disk, and not only in the server's memory."""
+    sync.map(account())
+    # Nobody else writes the WAL out in its stead.
+    server_setting("wal_writer_delay", "10s")
+    role_settings({"synchronous_commit": "off"})
+    archive = Archive(sync)
+    archive.streams()
+    insert(sync)
+    archive.until(lambda: log_size(sync) == 1)
+    archive.kill()
+    cluster.restart("immediate")
+    assert log_size(sync) == 1
+
+
+# Very old servers
+
+
+@pytest.fixture
+def old_server(cluster):
+    """One that has used up its transaction numbers three times."""
+    cluster.stop()
+    run_as_server([server_program("pg_resetwal"), "-e", "3", "-D", str(cluster.data)])
+    cluster.start()
+
+
+def test_transaction_numbers_are_those_of_txid_current_also_after_four_thousand_million(
+    old_server, sync
+):
+    map_with_truth(sync)
+    archive = Archive(sync)
+    archive.streams()
+    # Transactions that begin after the archive's own are in the same batch.
+    with locked_log(sync):
+        insert(sync)
+        eventually(lambda: is_blocked(sync))
+        for _ in range(3):
+            insert(sync)
     assert_nothing_lost_or_repeated(sync, archive)
-    assert slot(sync, "confirmed_flush_lsn")[0] is not None
+    assert sync.value("select min(txid) >= 3 * 2::bigint ^ 32 from salesforce._trigger_log")
