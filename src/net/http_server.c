@@ -1,9 +1,7 @@
 #include "net/http_server.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -13,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/wait.h"
+#include "net/http_address.h"
 #include "net/http_file.h"
 
 enum {
@@ -439,68 +438,7 @@ static enum MHD_Result take_request(void *context, struct MHD_Connection *connec
 
 /* ---- listening ---- */
 
-union address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-};
-
-static bool parse_port(const char *text, in_port_t *port)
-{
-    char *end = NULL;
-    long number = strtol(text, &end, 10);
-
-    if (*text < '0' || *text > '9' || *end != '\0' || number > 65535)
-        return false;
-    *port = htons((in_port_t)number);
-    return true;
-}
-
-static bool fill_address(const char *host, in_port_t port, union address *address)
-{
-    memset(address, 0, sizeof(*address));
-    if (strcmp(host, "localhost") == 0)
-        host = "127.0.0.1";
-    if (inet_pton(AF_INET, host, &address->v4.sin_addr) == 1) {
-        address->v4.sin_family = AF_INET;
-        address->v4.sin_port = port;
-        return true;
-    }
-    if (inet_pton(AF_INET6, host, &address->v6.sin6_addr) == 1) {
-        address->v6.sin6_family = AF_INET6;
-        address->v6.sin6_port = port;
-        return true;
-    }
-    return false;
-}
-
-static bool parse_address(const char *text, union address *address)
-{
-    char host[INET6_ADDRSTRLEN] = "";
-    const char *colon = strrchr(text, ':');
-    in_port_t port = 0;
-
-    if (colon == NULL || !parse_port(colon + 1, &port))
-        return false;
-    size_t length = (size_t)(colon - text);
-    if (length >= 2 && text[0] == '[' && text[length - 1] == ']') {
-        text++;
-        length -= 2;
-    }
-    if (length >= sizeof(host))
-        return false;
-    memcpy(host, text, length);
-    return fill_address(host, port, address);
-}
-
-static bool is_loopback(const union address *address)
-{
-    if (address->any.sa_family == AF_INET)
-        return (ntohl(address->v4.sin_addr.s_addr) >> 24) == 127;
-    return IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
-}
-
-static bool start_daemon(struct http_server *server, const union address *address,
+static bool start_daemon(struct http_server *server, const union http_address *address,
                          struct error *err)
 {
     unsigned int flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
@@ -528,15 +466,15 @@ static int find_port(struct MHD_Daemon *daemon)
 bool http_server_open(const struct http_server_options *options, struct http_server **server,
                       struct error *err)
 {
-    union address address;
+    union http_address address;
 
     *server = NULL;
-    if (!parse_address(options->address, &address))
+    if (!http_address_parse(options->address, &address))
         return error_set(err, ERROR_CONFIG,
                          "cannot listen on \"%s\": write a numeric address and a port, for example "
                          "127.0.0.1:8080",
                          options->address);
-    if (options->is_loopback_only && !is_loopback(&address))
+    if (options->is_loopback_only && !http_address_is_loopback(&address))
         return error_set(err, ERROR_CONFIG,
                          "refuses to listen on %s: only loopback addresses (127.0.0.1, ::1) are "
                          "allowed here",

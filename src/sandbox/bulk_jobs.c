@@ -10,6 +10,7 @@
 #include "sandbox/bulk_load.h"
 #include "sandbox/bulk_query.h"
 #include "sandbox/routes.h"
+#include "sandbox/rules.h"
 #include "sandbox/times.h"
 
 enum {
@@ -171,6 +172,7 @@ static void work_slice(struct org *org, struct bulk_job *job)
     buf_init(&response.body, ERROR_MESSAGE_BYTES);
     if (routes_split(&call, request.path))
         call.version = job->version;
+    rules_read_header(&call);
     do
         work_on(&call, job);
     while (job->state == BULK_IN_PROGRESS && clock_monotonic_ms() < end_ms);

@@ -67,7 +67,7 @@ bool bulk_row_find_column(const struct schema *schema, const struct object *obje
 
     *column = (struct bulk_column){.field = field};
     if (field != NULL)
-        return field->type->kind != KIND_COMPOUND;
+        return field->type->kind != KIND_COMPOUND && !field->is_hidden;
     return find_parent(schema, object, name, column);
 }
 

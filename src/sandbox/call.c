@@ -2,8 +2,10 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/log.h"
+#include "sandbox/xml_rows.h"
 
 static const char content_type_json[] = "application/json;charset=UTF-8";
 
@@ -16,6 +18,10 @@ json_t *call_body(struct call *call)
 {
     json_error_t problem;
 
+    const char *type = http_server_header(call->request, "Content-Type");
+
+    if (call->body == NULL && type != NULL && strncasecmp(type, "application/xml", 15) == 0)
+        call->body = xml_rows_read(call->arena, call->request->body);
     if (call->body == NULL)
         call->body = json_loadb(call->request->body, call->request->body_bytes, 0, &problem);
     if (call->body == NULL)

@@ -3,12 +3,13 @@
 #include <string.h>
 #include <strings.h>
 
+#include "sandbox/ids.h"
 #include "sandbox/record.h"
 #include "sandbox/removal.h"
 #include "sandbox/save.h"
 #include "sandbox/values.h"
 
-enum { MAX_RECORDS = 200, MAX_RETRIEVED = 2000, MAX_FIELD_BYTES = 60000 };
+enum { MAX_RECORDS = 200, MAX_CHUNKS = 10, MAX_RETRIEVED = 2000, MAX_FIELD_BYTES = 60000 };
 
 /* One call over many records. */
 struct batch {
@@ -20,6 +21,7 @@ struct batch {
     const struct object *object; /* of upsert */
     const struct field *key;     /* of upsert; NULL upserts by Id */
     struct save *saves;
+    struct ids_text *seen; /* by index: what update and delete were given */
     bool has_failures;
 };
 
@@ -96,6 +98,7 @@ static bool run_all(struct batch *batch, bool (*run)(struct batch *, size_t, str
     struct error ignored = {0};
 
     batch->saves = arena_array(batch->call->arena, struct save, batch->count + 1);
+    batch->seen = arena_array(batch->call->arena, struct ids_text, batch->count + 1);
     if (!store_begin(store, err))
         return false;
     for (size_t i = 0; i < batch->count; i++)
@@ -136,6 +139,49 @@ static bool read_body(struct batch *batch)
     }
     if (batch->count > MAX_RECORDS)
         return refuse_limit(batch->call);
+    return true;
+}
+
+/* Records of one type that follow each other are one chunk. */
+static bool check_chunks(struct batch *batch)
+{
+    const char *last = "";
+    int chunks = 0;
+    size_t index;
+    const json_t *record;
+
+    json_array_foreach(batch->records, index, record)
+    {
+        const char *type =
+            json_string_value(json_object_get(json_object_get(record, "attributes"), "type"));
+
+        if (type == NULL || strcasecmp(type, last) == 0)
+            continue;
+        last = type;
+        chunks++;
+    }
+    if (chunks <= MAX_CHUNKS)
+        return true;
+    call_error(batch->call, "LIMIT_EXCEEDED",
+               "Cannot have more than %d chunks in a single operation. Please rearrange the data "
+               "to reduce chunking.",
+               MAX_CHUNKS);
+    return false;
+}
+
+/* The record must not have come before in the same call. */
+static bool check_repeated(struct batch *batch, size_t index, const char *id)
+{
+    struct save *save = &batch->saves[index];
+    struct ids_text own;
+
+    if (!ids_normalize(id, &own))
+        return true;
+    batch->seen[index] = own;
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(batch->seen[i].text, own.text) == 0)
+            return errors_add(&save->errors, "DUPLICATE_VALUE", "Id", "Duplicate id in list: %s",
+                              own.text);
     return true;
 }
 
@@ -182,7 +228,7 @@ static bool update_one(struct batch *batch, size_t index, struct error *err)
         errors_add(&save->errors, "MISSING_ARGUMENT", "Id", "Id not specified in an update call");
         return true;
     }
-    return save_update(save, id, record, err);
+    return !check_repeated(batch, index, id) || save_update(save, id, record, err);
 }
 
 static const char *read_key(struct batch *batch, const json_t *value, struct save *save)
@@ -219,7 +265,7 @@ void collections_create(struct call *call)
 {
     struct batch batch = {.call = call};
 
-    if (read_body(&batch))
+    if (read_body(&batch) && check_chunks(&batch))
         run_and_answer(&batch, create_one);
 }
 
@@ -227,7 +273,7 @@ void collections_update(struct call *call)
 {
     struct batch batch = {.call = call};
 
-    if (read_body(&batch))
+    if (read_body(&batch) && check_chunks(&batch))
         run_and_answer(&batch, update_one);
 }
 
@@ -274,7 +320,7 @@ static bool delete_one(struct batch *batch, size_t index, struct error *err)
         errors_add(&save->errors, "MALFORMED_ID", "Id", "malformed id %s", id);
         return true;
     }
-    return removal_delete(save, id, err);
+    return !check_repeated(batch, index, id) || removal_delete(save, id, err);
 }
 
 void collections_delete(struct call *call)

@@ -381,7 +381,9 @@ static void handle_all(struct conversation *talk, const json_t *body)
 /* Version 37 is the first that has replay. */
 static bool check_version(struct call *call)
 {
-    if (resources_is_version(call->arguments[0]) && atoi(call->arguments[0]) >= 37)
+    /* An answer inside another cannot be held. */
+    if (!call->is_inner && resources_is_version(call->arguments[0]) &&
+        atoi(call->arguments[0]) >= 37)
         return true;
     call_text(call, 400, "text/plain;charset=UTF-8",
               "API version in the URI is mandatory. URI format: '/cometd/60.0'");

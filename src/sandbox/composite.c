@@ -6,7 +6,7 @@
 
 #include "sandbox/routes.h"
 
-enum { MAX_SUBREQUESTS = 25, MAX_PATH_STEPS = 20 };
+enum { MAX_SUBREQUESTS = 25, MAX_GRAPHS = 75, MAX_NODES = 500, MAX_PATH_STEPS = 20 };
 
 struct subrequest {
     struct call *outer;
@@ -61,20 +61,20 @@ static bool is_nested(const char *url)
 {
     const char *found = strstr(url, "/composite");
 
-    return found != NULL &&
-           (found[10] == '\0' || found[10] == '?' || strstr(found, "/batch") != NULL);
+    return found != NULL && (found[10] == '\0' || found[10] == '?' ||
+                             strstr(found, "/batch") != NULL || strstr(found, "/graph") != NULL);
 }
 
-static json_t *read_list(struct call *call, const char *key)
+static json_t *read_list(struct call *call, const char *key, size_t max)
 {
     json_t *body = call_body(call);
     json_t *list = json_object_get(body, key);
 
     if (body == NULL)
         return NULL;
-    if (!json_is_array(list) || json_array_size(list) > MAX_SUBREQUESTS) {
-        call_error(call, "INVALID_INPUT", "%s: an array of at most %d subrequests is required", key,
-                   MAX_SUBREQUESTS);
+    if (!json_is_array(list) || json_array_size(list) > max) {
+        call_error(call, "INVALID_INPUT", "%s: an array of at most %zu subrequests is required",
+                   key, max);
         return NULL;
     }
     return list;
@@ -231,34 +231,95 @@ static bool run_items(struct call *call, const json_t *list, json_t *responses)
     return !has_failed;
 }
 
-void composite_run(struct call *call)
+/* The answers of the list, in a unit of work; NULL when storage failed. */
+static json_t *run_list(struct call *call, const json_t *list, bool is_all_or_none, bool *is_good)
 {
-    json_t *list = read_list(call, "compositeRequest");
     struct store *store = call->org->store;
     struct error err = {0};
-
-    if (list == NULL)
-        return;
-    bool is_all_or_none = json_is_true(json_object_get(call->body, "allOrNone"));
     json_t *responses = json_array();
     bool is_done = store_begin(store, &err);
-    bool is_kept = is_done && (run_items(call, list, responses) || !is_all_or_none);
+
+    *is_good = is_done && run_items(call, list, responses);
+    bool is_kept = *is_good || !is_all_or_none;
     if (is_done && !is_kept)
         halt(responses);
     is_done = is_done && (is_kept ? store_commit(store, &err) : store_rollback(store, &err));
-    if (is_done) {
-        call_json(call, 200, json_pack("{s:o}", "compositeResponse", responses));
-        return;
-    }
+    if (is_done)
+        return responses;
     json_decref(responses);
     call_failed(call, &err);
+    return NULL;
+}
+
+void composite_run(struct call *call)
+{
+    json_t *list = read_list(call, "compositeRequest", MAX_SUBREQUESTS);
+    bool is_good = false;
+
+    if (list == NULL)
+        return;
+    json_t *responses =
+        run_list(call, list, json_is_true(json_object_get(call->body, "allOrNone")), &is_good);
+    if (responses != NULL)
+        call_json(call, 200, json_pack("{s:o}", "compositeResponse", responses));
+}
+
+/* ---- graphs ---- */
+
+static json_t *run_graph(struct call *call, const json_t *graph)
+{
+    const json_t *list = json_object_get(graph, "compositeRequest");
+    bool is_good = false;
+    json_t *responses = run_list(call, list, true, &is_good);
+
+    if (responses == NULL)
+        return NULL;
+    return json_pack("{s:O?, s:{s:o}, s:b}", "graphId", json_object_get(graph, "graphId"),
+                     "graphResponse", "compositeResponse", responses, "isSuccessful", is_good);
+}
+
+static size_t count_nodes(const json_t *graphs)
+{
+    size_t count = 0;
+    size_t index;
+    const json_t *graph;
+
+    json_array_foreach(graphs, index, graph) count +=
+        json_array_size(json_object_get(graph, "compositeRequest"));
+    return count;
+}
+
+void composite_graph(struct call *call)
+{
+    json_t *graphs = read_list(call, "graphs", MAX_GRAPHS);
+    json_t *answers = json_array();
+    size_t index;
+    const json_t *graph;
+
+    if (graphs != NULL && count_nodes(graphs) > MAX_NODES) {
+        call_error(call, "INVALID_INPUT", "graphs: at most %d nodes in all", MAX_NODES);
+        graphs = NULL;
+    }
+    json_array_foreach(graphs, index, graph)
+    {
+        json_t *answer = run_graph(call, graph);
+
+        if (answer == NULL) {
+            graphs = NULL;
+            break;
+        }
+        json_array_append_new(answers, answer);
+    }
+    if (graphs != NULL)
+        call_json(call, 200, json_pack("{s:O}", "graphs", answers));
+    json_decref(answers);
 }
 
 /* ---- batch ---- */
 
 void composite_batch(struct call *call)
 {
-    json_t *list = read_list(call, "batchRequests");
+    json_t *list = read_list(call, "batchRequests", MAX_SUBREQUESTS);
     json_t *results = json_array();
     bool has_errors = false;
     size_t index;

@@ -1,5 +1,5 @@
 /*
- * /composite and /composite/batch: several calls in one.
+ * /composite, /composite/graph and /composite/batch: several calls in one.
  */
 #ifndef PGFORCE_SANDBOX_COMPOSITE_H
 #define PGFORCE_SANDBOX_COMPOSITE_H
@@ -7,6 +7,9 @@
 #include "sandbox/call.h"
 
 void composite_run(struct call *call);
+
+/* Graphs are kept or undone each by itself. */
+void composite_graph(struct call *call);
 void composite_batch(struct call *call);
 
 #endif

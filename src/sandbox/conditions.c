@@ -130,9 +130,8 @@ static void set_headers(struct call *call, const struct subject *subject)
     call_header(call, "Last-Modified",
                 arena_strdup(call->arena, times_format_http(subject->modified_s).text));
     if (subject->tag != NULL)
-        call_header(
-            call, "ETag",
-            arena_printf(call->arena, "\"%s%s\"", subject->tag, is_packed ? "-gzip" : ""));
+        call_header(call, "ETag",
+                    arena_printf(call->arena, "\"%s%s\"", subject->tag, is_packed ? "-gzip" : ""));
 }
 
 bool conditions_read_row(struct call *call, const struct object *object, const char *id)

@@ -92,9 +92,9 @@ void describe_basic(struct call *call)
     const struct object *object = call_object(call, call->arguments[0]);
 
     if (object != NULL)
-        call_json(
-            call, 200,
-            json_pack("{s:o, s:o}", "objectDescribe", describe_head(call, object), "recentItems", recent_list(call, object, MAX_RECENT)));
+        call_json(call, 200,
+                  json_pack("{s:o, s:o}", "objectDescribe", describe_head(call, object),
+                            "recentItems", recent_list(call, object, MAX_RECENT)));
 }
 
 /* ---- fields ---- */
@@ -196,10 +196,7 @@ static void set_mask(json_t *json, const struct field *field)
 
     set_bool(json, "encrypted", is_encrypted);
     set_text(json, "mask", is_encrypted ? "*" : NULL);
-    set_text(json, "maskType",
-             !is_encrypted            ? NULL
-             : field->shows_last_four ? "lastFour"
-                                      : "all");
+    set_text(json, "maskType", !is_encrypted ? NULL : field->shows_last_four ? "lastFour" : "all");
 }
 
 static json_t *describe_field(const struct field *field)
@@ -214,9 +211,9 @@ static json_t *describe_field(const struct field *field)
                                      "searchPrefilterable",
                                      "writeRequiresMasterRead",
                                      NULL};
-    static const char *const nothing[] = {
-        "controllerName", "defaultValueFormula",  "filteredLookupInfo",
-        "referenceTargetField", "relationshipOrder",  NULL};
+    static const char *const nothing[] = {"controllerName",     "defaultValueFormula",
+                                          "filteredLookupInfo", "referenceTargetField",
+                                          "relationshipOrder",  NULL};
     json_t *json = json_object();
 
     set_text(json, "name", field->name);

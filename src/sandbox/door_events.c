@@ -7,6 +7,9 @@
 #include "sandbox/event_log.h"
 #include "sandbox/event_writer.h"
 #include "sandbox/events.h"
+#include "sandbox/ids.h"
+
+enum { MAX_GAP_IDS = 1000 };
 
 static void refuse(struct call *call, const char *message)
 {
@@ -54,12 +57,24 @@ static const char *tell_gap(struct call *call, const struct object *object, cons
     return is_told ? NULL : arena_strdup(call->arena, err.message);
 }
 
+/* Ids, or a wildcard like 001*. */
+static bool are_ids(const json_t *ids)
+{
+    size_t index;
+    const json_t *id;
+
+    json_array_foreach(ids, index, id) if (!json_is_string(id) ||
+                                           json_string_length(id) > IDS_LONG) return false;
+    return json_array_size(ids) > 0 && json_array_size(ids) <= MAX_GAP_IDS;
+}
+
 static const char *make_gap(struct call *call, const json_t *body)
 {
     static const char *const types[] = {"GAP_CREATE", "GAP_UPDATE", "GAP_DELETE", "GAP_UNDELETE"};
     const struct object *object = find_object(call, body);
     const json_t *next = json_object_get(body, "next");
     const char *type = json_string_value(json_object_get(body, "changeType"));
+    const json_t *ids = json_object_get(body, "recordIds");
 
     if (object == NULL)
         return "\"object\" must name an object";
@@ -67,11 +82,11 @@ static const char *make_gap(struct call *call, const json_t *body)
         events_make_gaps(call->org->events, object, json_integer_value(next));
         return NULL;
     }
-    for (size_t i = 0; type != NULL && i < sizeof(types) / sizeof(types[0]); i++)
+    for (size_t i = 0; type != NULL && are_ids(ids) && i < sizeof(types) / sizeof(types[0]); i++)
         if (strcmp(type, types[i]) == 0)
-            return tell_gap(call, object, types[i], json_object_get(body, "recordIds"));
+            return tell_gap(call, object, types[i], ids);
     return "send \"next\": n, or \"changeType\" (GAP_CREATE, GAP_UPDATE, GAP_DELETE, GAP_UNDELETE) "
-           "and \"recordIds\"";
+           "and \"recordIds\", at most 1000";
 }
 
 static const char *make_overflow(struct call *call, const json_t *body)

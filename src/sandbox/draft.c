@@ -137,12 +137,12 @@ bool draft_read(struct draft *draft, const json_t *fields, struct error *err)
 
         if (strcasecmp(key, "attributes") == 0 || (strcasecmp(key, "Id") == 0 && !draft->is_insert))
             continue;
-        if (field != NULL) {
+        if (field != NULL && !field->is_hidden) {
             read_one(draft, field, json);
             continue;
         }
         field = schema_relationship(object, key);
-        if (field == NULL || (!json_is_object(json) && !json_is_null(json)))
+        if (field == NULL || field->is_hidden || (!json_is_object(json) && !json_is_null(json)))
             errors_add(&draft->save->errors, "INVALID_FIELD", "",
                        "No such column '%s' on sobject of type %s", key, object->name);
         else if (!read_parent(draft, field, json, err))
@@ -201,7 +201,7 @@ void draft_stamp(struct draft *draft)
 {
     struct org *org = draft->save->org;
     struct value now =
-        value_text(arena_strdup(draft->save->arena, times_format_datetime(org_now(org)).text));
+        value_text(arena_strdup(draft->save->arena, times_format_datetime(org_stamp(org)).text));
     struct value user = value_text(org->user_id);
 
     compose_name(draft);

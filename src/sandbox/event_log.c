@@ -26,23 +26,39 @@ static bool read_number(struct store *store, const char *sql, int64_t *number, s
     return true;
 }
 
+bool event_log_reload(struct event_log *log, struct error *err)
+{
+    int64_t last = log->last;
+
+    /* autoincrement keeps the last id when the events are gone. */
+    if (!read_number(log->store,
+                     "select ifnull(max(seq), 0) from sqlite_sequence "
+                     "where name = 'sandbox_event'",
+                     &log->last, err))
+        return false;
+    if (log->last >= last)
+        return true;
+    struct value value = value_integer(last);
+    log->last = last;
+    return store_change(log->store, "delete from sqlite_sequence where name = 'sandbox_event'",
+                        NULL, 0, err) &&
+           store_change(log->store, "insert into sqlite_sequence values ('sandbox_event', ?)",
+                        &value, 1, err);
+}
+
 bool event_log_open(struct store *store, struct event_log **log, struct error *err)
 {
     struct event_log *new_log = memory_alloc(sizeof(*new_log));
 
     new_log->store = store;
     *log = new_log;
-    /* autoincrement keeps the last id when the events are gone. */
     return store_run(store,
                      "create table if not exists sandbox_event ("
                      " id integer primary key autoincrement, channel text not null,"
                      " is_change integer not null, created_s integer not null,"
                      " data text not null, extra text not null)",
                      err) &&
-           read_number(store,
-                       "select ifnull(max(seq), 0) from sqlite_sequence "
-                       "where name = 'sandbox_event'",
-                       &new_log->last, err);
+           event_log_reload(new_log, err);
 }
 
 void event_log_free(struct event_log *log)

@@ -21,6 +21,9 @@ struct event_log;
 bool event_log_open(struct store *store, struct event_log **log, struct error *err);
 void event_log_free(struct event_log *log);
 
+/* After the store has been replaced: ids go on from what it holds, or from where they were. */
+bool event_log_reload(struct event_log *log, struct error *err);
+
 struct event {
     const char *channel; /* "/data/AccountChangeEvent" */
     const char *data;    /* members of the message's data, as JSON without braces */

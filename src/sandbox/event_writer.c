@@ -13,7 +13,8 @@
 enum {
     MAX_EVENT_BYTES = 1000000, /* a larger one is told by its header only */
     MAX_MERGED = 1000,
-    MAX_NAMES_BYTES = 256 * 1024,
+    MAX_NAMES_BYTES = 1024 * 1024, /* more than the most fields with the longest names need */
+    MAX_DATA_BYTES = 4 * 1024 * 1024,
 };
 
 static const char *const change_types[] = {
@@ -135,7 +136,7 @@ static bool append_event(struct event_writer *writer, const struct draft_event *
     writer->sequence++;
     if (!events_is_captured(org->events, draft->object))
         return true;
-    buf_init(&data, MAX_EVENT_BYTES * 2);
+    buf_init(&data, MAX_DATA_BYTES);
     buf_printf(&data, "\"schema\":\"%s\",\"payload\":",
                event_payload_schema(writer->scratch, draft->object));
     write_header(writer, draft, change_type, &data);
@@ -235,7 +236,7 @@ bool event_writer_tell_platform(struct event_writer *writer, const struct event_
     const char *sql =
         arena_printf(writer->scratch, "delete from \"%s\" where \"Id\" = ?", change->object->name);
 
-    buf_init(&data, MAX_EVENT_BYTES * 2);
+    buf_init(&data, MAX_DATA_BYTES);
     buf_init(&body, MAX_EVENT_BYTES);
     event_payload_write_body(&payload, &body);
     buf_printf(&data, "\"schema\":\"%s\",\"payload\":{%s}",

@@ -40,8 +40,10 @@ static int get_int(const json_t *fault, const char *key, int otherwise)
 
 static const char *check(const json_t *fault)
 {
-    static const char *const keys[] = {"match",   "times",    "skip", "status",      "body",
-                                       "headers", "delay_ms", "drop", "content_type"};
+    static const char *const keys[] = {"match",        "times",   "skip",     "status",
+                                       "body",         "headers", "delay_ms", "drop",
+                                       "content_type", "rate",    "seed"};
+    const json_t *rate = json_object_get(fault, "rate");
     const char *drop = get_text(fault, "drop");
     int status = get_int(fault, "status", 200);
     const char *key;
@@ -57,10 +59,12 @@ static const char *check(const json_t *fault)
             is_known = is_known || strcmp(key, keys[i]) == 0;
         if (!is_known)
             return "unknown key: use match, times, skip, status, body, content_type, headers, "
-                   "delay_ms, drop";
+                   "delay_ms, drop, rate, seed";
     }
     if (drop != NULL && strcmp(drop, "before") != 0 && strcmp(drop, "after") != 0)
         return "drop is \"before\" or \"after\"";
+    if (rate != NULL && !(json_number_value(rate) > 0 && json_number_value(rate) <= 1))
+        return "rate is above 0 and at most 1";
     if (status < 200 || status > 599)
         return "status is from 200 to 599";
     if (get_int(fault, "delay_ms", 0) < 0 || get_int(fault, "delay_ms", 0) > MAX_DELAY_MS)
@@ -99,6 +103,19 @@ static bool matches(const json_t *fault, const struct call *call)
            (path == NULL || strstr(call->request->path, path) != NULL);
 }
 
+/* With a rate, only that share of the matching calls meets the fault: the seed says which. */
+static bool is_met(json_t *fault)
+{
+    const json_t *rate = json_object_get(fault, "rate");
+    uint64_t state = (uint64_t)json_integer_value(json_object_get(fault, "seed"));
+
+    if (rate == NULL)
+        return true;
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    json_object_set_new(fault, "seed", json_integer((json_int_t)state));
+    return (double)(state >> 33) / (double)(1u << 31) < json_number_value(rate);
+}
+
 json_t *faults_take(struct faults *faults, const struct call *call)
 {
     size_t index;
@@ -109,7 +126,7 @@ json_t *faults_take(struct faults *faults, const struct call *call)
         int skip = get_int(fault, "skip", 0);
         int times = get_int(fault, "times", 1);
 
-        if (!matches(fault, call))
+        if (!matches(fault, call) || !is_met(fault))
             continue;
         if (skip > 0) {
             json_object_set_new(fault, "skip", json_integer(skip - 1));

@@ -3,10 +3,11 @@
  *
  *     {"match": {"method": "POST", "path": "/composite/sobjects"}, "times": 2, "skip": 0,
  *      "status": 503, "body": "...", "content_type": "text/html", "headers": {"Retry-After": "1"},
- *      "delay_ms": 100, "drop": "before" | "after"}
+ *      "delay_ms": 100, "drop": "before" | "after", "rate": 0.1, "seed": 1}
  *
  * path matches any part of the request's path. A fault without status and drop only delays. "after"
- * does the work and then cuts the connection.
+ * does the work and then cuts the connection. With a rate, that share of the matching calls meets
+ * it, the same ones for the same seed.
  */
 #ifndef PGFORCE_SANDBOX_FAULTS_H
 #define PGFORCE_SANDBOX_FAULTS_H

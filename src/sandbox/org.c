@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "sandbox/bulk_jobs.h"
 #include "sandbox/cometd_clients.h"
+#include "sandbox/door_state.h"
 #include "sandbox/events.h"
 #include "sandbox/faults.h"
 #include "sandbox/ids.h"
@@ -16,6 +17,7 @@
 #include "sandbox/oauth_jwt.h"
 #include "sandbox/query.h"
 #include "sandbox/recent.h"
+#include "sandbox/rules.h"
 #include "sandbox/times.h"
 
 extern const char sandbox_objects_account[], sandbox_objects_contact[], sandbox_objects_user[],
@@ -45,6 +47,11 @@ enum { SHIPPED_COUNT = sizeof(shipped) / sizeof(shipped[0]) };
 int64_t org_now(const struct org *org)
 {
     return clock_wall_us() / 1000000 + org->clock_offset_s;
+}
+
+int64_t org_stamp(const struct org *org)
+{
+    return org_now(org) - org->commit_lag_s;
 }
 
 static bool make_tables(struct org *org, struct error *err)
@@ -96,6 +103,7 @@ bool org_define(struct org *org, const json_t *definition, bool is_kept, struct 
         make_tables(org, &ignored);
         return false;
     }
+    org->schema_modified_s = org_now(org);
     return make_tables(org, err) && (!is_kept || keep_definition(org, definition, err));
 }
 
@@ -219,6 +227,10 @@ bool org_reset(struct org *org, struct error *err)
     query_forget_cursors(org->cursors, org->store);
     bulk_jobs_forget(org->bulk);
     recent_forget(org->recent);
+    rules_forget(org->rules);
+    org->commit_lag_s = 0;
+    org->page_rows = 0;
+    org->masks_secrets = false;
     for (size_t i = 0; i < schema_count(org->schema); i++) {
         snprintf(sql, sizeof(sql), "delete from \"%s\"", schema_at(org->schema, i)->name);
         if (!store_run(org->store, sql, err))
@@ -262,8 +274,11 @@ bool org_open(const struct org_options *options, struct org **org, struct error 
     new_org->bulk = bulk_jobs_new();
     new_org->oauth_codes = oauth_code_new();
     new_org->recent = recent_new();
+    new_org->rules = rules_new();
     new_org->cometd = cometd_clients_new();
+    new_org->snapshots = door_state_new();
     set_identity(new_org);
+    new_org->schema_modified_s = org_now(new_org);
     if ((options->jwt_certificate != NULL &&
          !oauth_jwt_load_key(new_org, options->jwt_certificate, err)) ||
         !store_open(options->data, &new_org->store, err) ||
@@ -287,9 +302,11 @@ void org_close(struct org *org)
     bulk_jobs_free(org->bulk);
     oauth_code_free(org->oauth_codes);
     recent_free(org->recent);
+    rules_free(org->rules);
     oauth_jwt_set_key(org, NULL, NULL);
     events_free(org->events);
     cometd_clients_free(org->cometd);
+    door_state_free(org->snapshots);
     store_close(org->store);
     schema_free(org->schema);
     free(org->base_url);

@@ -40,9 +40,11 @@ struct journal;  /* journal.c */
 struct bulk;     /* bulk_jobs.c */
 struct events;   /* events.c */
 struct oauth_codes;
-struct recent; /* recent.c */
+struct recent;      /* recent.c */
+struct rules;       /* rules.c */
 struct evp_pkey_st; /* OpenSSL's */
 struct cometd_clients;
+struct door_state;
 
 struct org {
     struct org_options options;
@@ -55,9 +57,11 @@ struct org {
     struct bulk *bulk;
     struct oauth_codes *oauth_codes;
     struct recent *recent;
+    struct rules *rules;
     struct evp_pkey_st *jwt_key; /* NULL: any signature will do */
     struct events *events;
     struct cometd_clients *cometd;
+    struct door_state *snapshots;
     char *base_url;      /* "http://127.0.0.1:8080" */
     const char *org_id;  /* born rows: number 0 of their object, */
     const char *user_id; /* which the counters never hand out */
@@ -75,6 +79,9 @@ bool org_open(const struct org_options *options, struct org **org, struct error 
 void org_close(struct org *org);
 
 int64_t org_now(const struct org *org);
+
+/* What a row saved now is stamped with: earlier, where rows are to be seen late. */
+int64_t org_stamp(const struct org *org);
 
 /* Takes a definition (schema.h), widens the tables, and with is_kept stores it in the data file. */
 bool org_define(struct org *org, const json_t *definition, bool is_kept, struct error *err);

@@ -207,7 +207,7 @@ static const struct field *find_key(struct call *call, const struct object *obje
 {
     const struct field *key = object != NULL ? schema_field(object, call->arguments[1]) : NULL;
 
-    if (object != NULL && (key == NULL || !key->is_id_lookup)) {
+    if (object != NULL && (key == NULL || !key->is_id_lookup || key->is_hidden)) {
         call_error(call, "NOT_FOUND",
                    "Provided external ID field does not exist or is not accessible: %s",
                    call->arguments[1]);

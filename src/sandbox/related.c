@@ -42,8 +42,7 @@ bool related_find_parent(struct call *call, const struct object *object)
 {
     const struct field *field = schema_relationship(object, call->arguments[2]);
     const char *id = field != NULL ? read_reference(call, object, field) : NULL;
-    const struct object *parent =
-        id != NULL ? schema_find_prefix(call->org->schema, id) : NULL;
+    const struct object *parent = id != NULL ? schema_find_prefix(call->org->schema, id) : NULL;
 
     if (parent == NULL)
         return refuse_missing(call);
@@ -68,8 +67,7 @@ static void write_fields(struct buf *soql, const struct object *object, const ch
     }
 }
 
-static void answer_children(struct call *call, const struct object *child,
-                            const struct field *link)
+static void answer_children(struct call *call, const struct object *child, const struct field *link)
 {
     const char *fields = http_server_param(call->request, "fields");
     struct buf soql BUF_AUTO = {0};

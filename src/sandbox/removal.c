@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "sandbox/events.h"
+#include "sandbox/rules.h"
 #include "sandbox/times.h"
 
 enum { SQL_BYTES = 600 };
@@ -160,10 +161,12 @@ static bool remove_record(struct save *save, const char *id, bool is_hard, struc
     else if (!save->object->is_deletable)
         errors_add(&save->errors, "INSUFFICIENT_ACCESS_OR_READONLY", "",
                    "entity type %s does not support delete", save->object->name);
+    else
+        rules_check_row(save, NULL);
     if (!errors_is_empty(&save->errors))
         return true;
     removal.root = save->id;
-    removal.now = arena_strdup(save->arena, times_format_datetime(org_now(save->org)).text);
+    removal.now = arena_strdup(save->arena, times_format_datetime(org_stamp(save->org)).text);
     append_victim(&removal, save->object, save->id);
     for (struct victim *each = removal.last; each != NULL; each = each->next)
         if (!mark_deleted(&removal, each, err) || !follow_links(&removal, each, err))
@@ -188,7 +191,7 @@ bool removal_undelete(struct save *save, const char *id, struct error *err)
         errors_add(&save->errors, "UNDELETE_FAILED", "", "Entity is not in the recycle bin");
     if (!errors_is_empty(&save->errors))
         return true;
-    const char *now = arena_strdup(save->arena, times_format_datetime(org_now(save->org)).text);
+    const char *now = arena_strdup(save->arena, times_format_datetime(org_stamp(save->org)).text);
     struct value values[] = {value_text(now), value_text(save->id)};
     for (size_t i = 0; i < schema_count(schema); i++) {
         snprintf(sql, sizeof(sql),

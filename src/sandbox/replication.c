@@ -53,7 +53,8 @@ static bool read_window(struct call *call, int days_back, struct window *window)
     if (window->start_s < now_s - (int64_t)days_back * DAY_S)
         return refuse(call, arena_printf(call->arena, "startDate cannot be more than %d days ago",
                                          days_back));
-    int64_t minute_s = now_s - now_s % MINUTE_S;
+    int64_t stamp_s = org_stamp(call->org);
+    int64_t minute_s = stamp_s - stamp_s % MINUTE_S;
     window->covered_s = window->end_s < minute_s ? window->end_s : minute_s;
     return true;
 }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sandbox/bulk_jobs.h"
+
 enum { FIRST_VERSION = 31, LAST_VERSION = 66, FIRST_YEAR = 14 };
 
 bool resources_is_version(const char *text)
@@ -39,7 +41,16 @@ void resources_versions(struct call *call)
 
 void resources_list(struct call *call)
 {
-    static const char *const names[] = {"sobjects", "query", "queryAll", "limits", "composite"};
+    static const char *const names[] = {"sobjects",
+                                        "query",
+                                        "queryAll",
+                                        "search",
+                                        "limits",
+                                        "recent",
+                                        "parameterizedSearch",
+                                        "composite",
+                                        "jobs/query",
+                                        "jobs/ingest"};
     json_t *list = json_object();
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -50,30 +61,81 @@ void resources_list(struct call *call)
     call_json(call, 200, list);
 }
 
+static void set_limit(json_t *list, const char *name, int64_t max, int64_t left)
+{
+    json_object_set_new(list, name,
+                        json_pack("{s:I, s:I}", "Max", (json_int_t)max, "Remaining",
+                                  (json_int_t)(left > 0 ? left : 0)));
+}
+
 void resources_limits(struct call *call)
 {
+    enum { MAX_QUERY_JOBS = 10000, MAX_BATCHES = 15000 };
     static const struct {
         const char *name;
         int max;
     } limits[] = {
+        {"ActiveScratchOrgs", 3},
+        {"AnalyticsExternalDataSizeMB", 40960},
+        {"ConcurrentAsyncGetReportInstances", 200},
+        {"ConcurrentEinsteinDataInsightsStoryCreation", 5},
+        {"ConcurrentEinsteinDiscoveryStoryCreation", 2},
+        {"ConcurrentSyncReportRuns", 20},
+        {"DailyAnalyticsDataflowJobExecutions", 60},
+        {"DailyAnalyticsUploadedFilesSizeMB", 51200},
+        {"DailyApiRequests", 0},
         {"DailyAsyncApexExecutions", 250000},
+        {"DailyAsyncApexTests", 500},
         {"DailyBulkApiBatches", 15000},
         {"DailyBulkV2QueryFileStorageMB", 976562},
         {"DailyBulkV2QueryJobs", 10000},
+        {"DailyDeliveredPlatformEvents", 10000},
+        {"DailyDurableGenericStreamingApiEvents", 10000},
         {"DailyDurableStreamingApiEvents", 10000},
+        {"DailyEinsteinDataInsightsStoryCreation", 1000},
+        {"DailyEinsteinDiscoveryPredictAPICalls", 50000},
+        {"DailyEinsteinDiscoveryPredictionsByCDC", 500000},
+        {"DailyEinsteinDiscoveryStoryCreation", 100},
+        {"DailyFunctionsApiCallLimit", 50000},
+        {"DailyGenericStreamingApiEvents", 10000},
+        {"DailyScratchOrgs", 6},
+        {"DailyStandardVolumePlatformEvents", 10000},
         {"DailyStreamingApiEvents", 10000},
+        {"DailyWorkflowEmails", 1005},
         {"DataStorageMB", 1073},
+        {"DurableStreamingApiConcurrentClients", 20},
         {"FileStorageMB", 1073},
+        {"HourlyAsyncReportRuns", 1200},
+        {"HourlyDashboardRefreshes", 200},
+        {"HourlyDashboardResults", 5000},
+        {"HourlyDashboardStatuses", 999999999},
+        {"HourlyLongTermIdMapping", 100000},
+        {"HourlyManagedContentPublicRequests", 50000},
+        {"HourlyODataCallout", 20000},
+        {"HourlyPublishedPlatformEvents", 50000},
+        {"HourlyPublishedStandardVolumePlatformEvents", 1000},
+        {"HourlyShortTermIdMapping", 100000},
+        {"HourlySyncReportRuns", 500},
+        {"HourlyTimeBasedWorkflow", 1000},
+        {"MassEmail", 5000},
+        {"MonthlyEinsteinDiscoveryStoryCreation", 500},
+        {"MonthlyPlatformEventsUsageEntitlement", 0},
+        {"Package2VersionCreates", 6},
+        {"Package2VersionCreatesWithoutValidation", 500},
+        {"PermissionSets", 1500},
+        {"PrivateConnectOutboundCalloutHourlyLimitMB", 0},
+        {"SingleEmail", 5000},
+        {"StreamingApiConcurrentClients", 20},
     };
     json_t *list = json_object();
     int64_t left = call->org->api_max - call->org->api_used;
 
     for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
-        json_object_set_new(
-            list, limits[i].name,
-            json_pack("{s:i, s:i}", "Max", limits[i].max, "Remaining", limits[i].max));
-    json_object_set_new(list, "DailyApiRequests",
-                        json_pack("{s:I, s:I}", "Max", (json_int_t)call->org->api_max, "Remaining",
-                                  (json_int_t)(left > 0 ? left : 0)));
+        set_limit(list, limits[i].name, limits[i].max, limits[i].max);
+    set_limit(list, "DailyApiRequests", call->org->api_max, left);
+    set_limit(list, "DailyBulkV2QueryJobs", MAX_QUERY_JOBS,
+              MAX_QUERY_JOBS - bulk_jobs_query_count(call->org->bulk));
+    set_limit(list, "DailyBulkApiBatches", MAX_BATCHES,
+              MAX_BATCHES - bulk_jobs_ingest_count(call->org->bulk));
     call_json(call, 200, list);
 }

@@ -16,14 +16,19 @@
 #include "sandbox/door_bulk.h"
 #include "sandbox/door_events.h"
 #include "sandbox/door_page.h"
+#include "sandbox/door_rules.h"
+#include "sandbox/door_state.h"
 #include "sandbox/oauth.h"
 #include "sandbox/oauth_code.h"
 #include "sandbox/oauth_soap.h"
 #include "sandbox/oauth_token.h"
 #include "sandbox/query.h"
+#include "sandbox/recent.h"
 #include "sandbox/record.h"
 #include "sandbox/replication.h"
 #include "sandbox/resources.h"
+#include "sandbox/search.h"
+#include "sandbox/tree.h"
 
 enum need { NO_SESSION, SESSION };
 
@@ -72,6 +77,13 @@ static const struct route {
     {"PATCH", "services/data/V/sobjects/{object}/{field}/{value}", record_upsert, SESSION},
     {"DELETE", "services/data/V/sobjects/{object}/{field}/{value}", record_delete_by_key, SESSION},
 
+    {"GET", "services/data/V/search", search_get, SESSION},
+    {"GET", "services/data/V/parameterizedSearch", search_parameterized, SESSION},
+    {"POST", "services/data/V/parameterizedSearch", search_parameterized, SESSION},
+    {"GET", "services/data/V/recent", recent_get, SESSION},
+
+    {"POST", "services/data/V/composite/tree/{object}", tree_create, SESSION},
+    {"POST", "services/data/V/composite/graph", composite_graph, SESSION},
     {"POST", "services/data/V/composite", composite_run, SESSION},
     {"POST", "services/data/V/composite/batch", composite_batch, SESSION},
     {"POST", "services/data/V/composite/sobjects", collections_create, SESSION},
@@ -111,6 +123,14 @@ static const struct route {
     {"GET", "_sandbox/bulk", door_bulk_read, NO_SESSION},
     {"POST", "_sandbox/bulk", door_bulk_set, NO_SESSION},
     {"POST", "_sandbox/bulk/prepare", door_bulk_prepare, NO_SESSION},
+    {"GET", "_sandbox/rules", door_rules_read, NO_SESSION},
+    {"POST", "_sandbox/rules", door_rules_set, NO_SESSION},
+    {"GET", "_sandbox/row-faults", door_rules_row_faults, NO_SESSION},
+    {"POST", "_sandbox/row-faults", door_rules_add_row_fault, NO_SESSION},
+    {"DELETE", "_sandbox/row-faults", door_rules_clear_row_faults, NO_SESSION},
+    {"POST", "_sandbox/duplicate-rules", door_rules_add_duplicates, NO_SESSION},
+    {"DELETE", "_sandbox/duplicate-rules", door_rules_clear_duplicates, NO_SESSION},
+    {"POST", "_sandbox/merge", door_rules_merge, NO_SESSION},
     {"GET", "_sandbox/journal", door_journal, NO_SESSION},
     {"DELETE", "_sandbox/journal", door_journal_clear, NO_SESSION},
     {"POST", "_sandbox/faults", door_fault, NO_SESSION},
@@ -123,6 +143,8 @@ static const struct route {
     {"POST", "_sandbox/queries/expire", door_expire_queries, NO_SESSION},
     {"POST", "_sandbox/objects", door_objects, NO_SESSION},
     {"POST", "_sandbox/reset", door_reset, NO_SESSION},
+    {"POST", "_sandbox/snapshot", door_state_snapshot, NO_SESSION},
+    {"POST", "_sandbox/restore", door_state_restore, NO_SESSION},
     {"POST", "_sandbox/load", door_rows_load, NO_SESSION},
     {"POST", "_sandbox/records", door_rows_insert, NO_SESSION},
     {"GET", "_sandbox/records/{object}", door_rows_records, NO_SESSION},

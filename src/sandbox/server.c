@@ -8,7 +8,9 @@
 #include "sandbox/faults.h"
 #include "sandbox/journal.h"
 #include "sandbox/routes.h"
+#include "sandbox/rules.h"
 #include "sandbox/times.h"
+#include "sandbox/xml_rows.h"
 
 /* POST ...?_HttpMethod=PATCH */
 static const char *find_method(const struct http_server_request *request)
@@ -29,7 +31,9 @@ static void serve(struct call *call)
 {
     json_t *fault = faults_take(call->org->faults, call);
 
+    rules_read_header(call);
     work(call, fault);
+    xml_rows_write(call);
     journal_add(call->org->journal, call, fault != NULL ? faults_name(fault) : NULL);
     json_decref(fault);
 }

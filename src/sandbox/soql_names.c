@@ -91,6 +91,18 @@ static struct soql_join *find_join(struct soql_compiler *compiler, const struct 
 
 /* ---- what lies behind a reference to several objects ---- */
 
+/* Cases and tasks are called by another field than Name. */
+const struct field *soql_names_common(const struct object *object, const char *name)
+{
+    const struct field *field = schema_field(object, name);
+
+    for (size_t i = 0; field == NULL && strcasecmp(name, "Name") == 0 && i < object->field_count;
+         i++)
+        if (object->fields[i]->is_name)
+            field = object->fields[i];
+    return field != NULL && !field->is_hidden ? field : NULL;
+}
+
 /* The fields that all such parents are asked for, whatever they are. */
 static const struct field *find_common_field(const struct soql_join *join, const char *name)
 {
@@ -112,19 +124,24 @@ static const char *choose_column(struct soql_compiler *compiler, const struct so
                                  const char *name)
 {
     bool is_type = strcasecmp(name, "Type") == 0;
-    const char *sql = "case";
+    const char *sql = "(case";
+    const char *collation = "";
 
     for (size_t i = 0; i < join->choice_count; i++) {
         const struct soql_join *choice = join->choices[i];
-        const char *value = is_type
-                                ? arena_printf(compiler->arena, "'%s'", choice->object->name)
-                                : arena_printf(compiler->arena, "%s.\"%s\"", choice->alias, name);
+        const struct field *field = soql_names_common(choice->object, name);
 
-        if (is_type || schema_field(choice->object, name) != NULL)
-            sql = arena_printf(compiler->arena, "%s when %s.\"Id\" is not null then %s", sql,
-                               choice->alias, value);
+        if (!is_type && field == NULL)
+            continue;
+        const char *value =
+            is_type ? arena_printf(compiler->arena, "'%s'", choice->object->name)
+                    : arena_printf(compiler->arena, "%s.\"%s\"", choice->alias, field->name);
+        sql = arena_printf(compiler->arena, "%s when %s.\"Id\" is not null then %s", sql,
+                           choice->alias, value);
+        if (is_type || (field->type->kind == KIND_TEXT && !field->is_case_sensitive))
+            collation = " collate nocase";
     }
-    return arena_printf(compiler->arena, "%s end", sql);
+    return arena_printf(compiler->arena, "%s end%s)", sql, collation);
 }
 
 const char *soql_names_column(struct soql_compiler *compiler, const struct soql_join *join,

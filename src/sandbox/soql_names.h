@@ -41,6 +41,9 @@ const struct field *soql_names_resolve(struct soql_compiler *compiler, const str
 struct soql_join *soql_names_join(struct soql_compiler *compiler, const struct soql_join *from,
                                   const struct field *reference, const struct object *object);
 
+/* The field that a path through several kinds of parents means in one of them; NULL for none. */
+const struct field *soql_names_common(const struct object *object, const char *name);
+
 /* The SQL of a join's column. */
 const char *soql_names_column(struct soql_compiler *compiler, const struct soql_join *join,
                               const char *name);

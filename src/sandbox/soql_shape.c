@@ -196,14 +196,16 @@ static bool add_choice(struct type_of *type_of, const struct soql_choice *choice
     *type_of->end = new_shape(builder, join);
     type_of->end = &join->shape->other;
     for (const struct soql_item *item = choice->items; item != NULL; item = item->next) {
-        const struct field *field =
-            item->path.count == 1 ? schema_field(object, item->path.names[0]) : NULL;
+        const char *name = item->path.names[item->path.count - 1];
+        const struct field *field = item->path.count == 1 ? soql_names_common(object, name) : NULL;
 
-        if (field == NULL || field->is_hidden)
+        if (field != NULL)
+            soql_shape_append_field(builder, join, field,
+                                    schema_field(object, name) != NULL ? NULL : "Name");
+        else if (choice->type != NULL)
             return refuse(compiler, "INVALID_FIELD", item->path.position,
-                          arena_printf(compiler->arena, "No such column '%s' on entity '%s'.",
-                                       item->path.names[item->path.count - 1], object->name));
-        soql_shape_append_field(builder, join, field, NULL);
+                          arena_printf(compiler->arena, "No such column '%s' on entity '%s'.", name,
+                                       object->name));
     }
     return true;
 }

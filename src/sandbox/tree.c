@@ -34,9 +34,9 @@ static const char *reference_of(const json_t *record)
 
 static bool refuse(struct tree *tree, const json_t *record, const struct record_errors *errors)
 {
-    json_array_append_new(tree->refused, json_pack("{s:s, s:o}", "referenceId",
-                                                   reference_of(record), "errors",
-                                                   errors_to_json(errors, "statusCode")));
+    json_array_append_new(tree->refused,
+                          json_pack("{s:s, s:o}", "referenceId", reference_of(record), "errors",
+                                    errors_to_json(errors, "statusCode")));
     return true;
 }
 
@@ -86,8 +86,7 @@ static bool create_children(struct tree *tree, const struct node *node, const ch
 
         if (!is_list(value))
             continue;
-        below.link =
-            schema_children(tree->call->org->schema, node->object, key, &below.object);
+        below.link = schema_children(tree->call->org->schema, node->object, key, &below.object);
         if (below.link == NULL)
             return refuse_with(tree, node->json, "INVALID_FIELD",
                                arena_printf(tree->call->arena,

@@ -5,6 +5,7 @@
 
 #include "sandbox/ids.h"
 #include "sandbox/push_topics.h"
+#include "sandbox/rules.h"
 #include "sandbox/values.h"
 
 enum { ID_IN_MESSAGE = 15 };
@@ -175,8 +176,12 @@ bool validate_draft(struct draft *draft, struct error *err)
         return true;
     if (!check_fields(draft, err))
         return false;
-    if (errors_is_empty(&draft->save->errors))
+    if (errors_is_empty(&draft->save->errors) && !draft->save->org->rules->skips_validation)
         check_rules(draft);
+    if (errors_is_empty(&draft->save->errors) && !rules_check_duplicates(draft, err))
+        return false;
+    if (errors_is_empty(&draft->save->errors))
+        rules_check_row(draft->save, draft->values);
     push_topics_check(draft);
     return true;
 }

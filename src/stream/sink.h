@@ -6,9 +6,9 @@
  * settle makes durable whatever it can and answers up to where that is; the stream confirms exactly
  * that. reached is the position before which the stream has given everything: the end of the last
  * committed transaction or, when nothing is open, of a keepalive. Called inside an open
- * transaction, settle answers the old position: half a transaction is never durable. is_awaited: the
- * server waits for the answer (it asks whether we live, or is shutting down and wants to have all that
- * it sent confirmed), so that even an idle position is worth storing.
+ * transaction, settle answers the old position: half a transaction is never durable. is_awaited:
+ * the server waits for the answer (it asks whether we live, or is shutting down and wants to have
+ * all that it sent confirmed), so that even an idle position is worth storing.
  */
 #ifndef PGFORCE_STREAM_SINK_H
 #define PGFORCE_STREAM_SINK_H

@@ -2,6 +2,7 @@
 // jsforce, as its users use it.
 
 const assert = require("node:assert/strict");
+const crypto = require("node:crypto");
 const jsforce = require("jsforce");
 const { StreamingExtension } = require("jsforce/lib/api/streaming");
 const { check, door, oauth2, password, refreshToken, runAll, token, url, username, version } =
@@ -33,6 +34,48 @@ check("signs in with client credentials", async () => {
   const other = new jsforce.Connection({ oauth2, version });
   await other.authorize({ grant_type: "client_credentials" });
   assert.equal((await other.query("SELECT Id FROM User")).totalSize, 1);
+});
+
+check("signs in with a signed assertion", async () => {
+  const { privateKey } = crypto.generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const encode = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const claims = {
+    iss: oauth2.clientId, sub: username, aud: url, exp: Math.floor(Date.now() / 1000) + 180,
+  };
+  const text = `${encode({ alg: "RS256" })}.${encode(claims)}`;
+  const signature = crypto.sign("RSA-SHA256", Buffer.from(text), privateKey).toString("base64url");
+  const other = new jsforce.Connection({ oauth2, version });
+  await other.authorize({
+    grant_type: "urn:ietf:params:oauth:grant-type:jwt-bearer",
+    assertion: `${text}.${signature}`,
+  });
+  assert.equal((await other.identity()).username, username);
+});
+
+check("signs in through the login page, with PKCE", async () => {
+  const redirectUri = "http://localhost:1717/OauthRedirect";
+  const other = new jsforce.Connection({
+    oauth2: { ...oauth2, redirectUri, useVerifier: true }, version,
+  });
+  const page = new URL(other.oauth2.getAuthorizationUrl({ scope: "api refresh_token" }));
+  assert.match(await (await fetch(page)).text(), /<form/);
+  const body = new URLSearchParams([...page.searchParams, ["username", username], ["pw", password]]);
+  const answer = await fetch(new URL(page.pathname, url), {
+    method: "POST", body, redirect: "manual",
+  });
+  const back = new URL(answer.headers.get("location"));
+  assert.equal(back.origin + back.pathname, redirectUri);
+  await other.authorize(back.searchParams.get("code"));
+  assert.equal((await other.query("SELECT Id FROM User")).totalSize, 1);
+  assert.ok(other.refreshToken);
+});
+
+check("signs in by SOAP, as it does without a client id", async () => {
+  const other = new jsforce.Connection({ loginUrl: url, version });
+  await other.login(username, password);
+  assert.equal((await other.query("SELECT Id FROM User")).totalSize, 1);
+  await assert.rejects(new jsforce.Connection({ loginUrl: url, version }).login(username, "wrong"),
+    /INVALID_LOGIN/);
 });
 
 check("says which credentials are wrong", async () => {

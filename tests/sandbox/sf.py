@@ -91,6 +91,23 @@ def needs_no_sign_in_when_the_environment_names_the_organisation(sf):
 
 
 @check
+def signs_in_with_a_signed_assertion(sf):
+    key = sf.folder / "key.pem"
+    make_key = ("openssl", "genpkey", "-algorithm", "RSA", "-out", key)
+    subprocess.run(make_key, check=True, capture_output=True)
+    answer = sf(
+        *("org", "login", "jwt", "--username", sf.sandbox.username, "--alias", "signed"),
+        *("--client-id", sf.sandbox.client_id, "--jwt-key-file", str(key)),
+        *("--instance-url", sf.sandbox.url),
+        org=None,
+    )
+    assert answer["username"] == sf.sandbox.username, answer
+    assert sf("data", "query", "-q", "SELECT Id FROM User", org="signed")["totalSize"] == 1
+    sf("org", "logout", "--no-prompt", org="signed")
+    signs_in_with_an_access_token(sf)
+
+
+@check
 def org_display_and_list(sf):
     assert sf("org", "display")["connectedStatus"] == "Connected"
     orgs = sf("org", "list", org=None)["nonScratchOrgs"]

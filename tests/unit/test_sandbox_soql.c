@@ -121,6 +121,42 @@ static void literals_are_told_apart(void **state)
     assert_null(literal);
 }
 
+static void groups_have_functions_and_conditions_of_their_own(void **state)
+{
+    const struct soql_query *query =
+        parse(state, "SELECT Name, FORMAT(SUM(N)) s FROM A USING SCOPE mine WHERE "
+                     "HOUR_IN_DAY(convertTimezone(T)) = 1 WITH SECURITY_ENFORCED "
+                     "GROUP BY ROLLUP(Name, DAY_ONLY(T)) HAVING COUNT(Id) > 1 "
+                     "ORDER BY COUNT(Id) FOR VIEW FOR REFERENCE");
+
+    assert_string_equal(query->items->next->function, "SUM");
+    assert_string_equal(query->items->next->path.names[0], "N");
+    assert_string_equal(query->items->next->alias, "s");
+    assert_string_equal(query->where->function, "HOUR_IN_DAY");
+    assert_string_equal(query->where->path.names[0], "T");
+    assert_int_equal(query->grouping, SOQL_ROLLUP);
+    assert_null(query->groups->function);
+    assert_string_equal(query->groups->next->function, "DAY_ONLY");
+    assert_string_equal(query->having->function, "COUNT");
+    assert_string_equal(query->orders->function, "COUNT");
+}
+
+static void type_of_has_choices(void **state)
+{
+    const struct soql_item *item =
+        parse(state, "SELECT TYPEOF What WHEN A THEN X, Y ELSE Z END, Id FROM T")->items;
+
+    assert_int_equal(item->kind, SOQL_TYPE_OF);
+    assert_string_equal(item->path.names[0], "What");
+    assert_string_equal(item->choices->type, "A");
+    assert_string_equal(item->choices->items->next->path.names[0], "Y");
+    assert_null(item->choices->next->type);
+    assert_string_equal(item->choices->next->items->path.names[0], "Z");
+    assert_string_equal(item->next->path.names[0], "Id");
+    /* It is a name where nothing of the kind follows. */
+    assert_int_equal(parse(state, "SELECT TYPEOF FROM T")->items->kind, SOQL_FIELD);
+}
+
 static void a_mistake_is_shown_at_its_place(void **state)
 {
     assert_string_equal(refusal(state, "SELECT Id\nFROM A WHERE = 1"),
@@ -135,6 +171,10 @@ static void a_mistake_is_shown_at_its_place(void **state)
     assert_refused_with(state, "SELECT Id FROM A LIMIT 1.5", "unexpected token: '1.5'");
     assert_refused_with(state, "SELECT Id FROM A LIMIT 1 2", "unexpected token: '2'");
     assert_refused_with(state, "SELECT Id FROM A;", "unexpected token: ';'");
+    assert_refused_with(state, "SELECT TYPEOF W END FROM A", "unexpected token: 'END'");
+    assert_refused_with(state, "SELECT SUM(AVG(N)) FROM A", "unexpected token: ')'");
+    assert_refused_with(state, "SELECT Id FROM A ORDER BY DISTANCE(B, C, 'mi')", "DISTANCE");
+    assert_refused_with(state, "SELECT Id FROM A GROUP BY CUBE(B", "unexpected token");
 }
 
 /* Deep or long statements are refused, not recursed into. */
@@ -195,6 +235,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_clause_finds_its_place, new_arena, free_arena),
         cmocka_unit_test_setup_teardown(conditions_nest_as_they_are_written, new_arena, free_arena),
         cmocka_unit_test_setup_teardown(literals_are_told_apart, new_arena, free_arena),
+        cmocka_unit_test_setup_teardown(groups_have_functions_and_conditions_of_their_own,
+                                        new_arena, free_arena),
+        cmocka_unit_test_setup_teardown(type_of_has_choices, new_arena, free_arena),
         cmocka_unit_test_setup_teardown(a_mistake_is_shown_at_its_place, new_arena, free_arena),
         cmocka_unit_test_setup_teardown(size_and_depth_are_bounded, new_arena, free_arena),
         cmocka_unit_test(date_words_stand_for_days),
