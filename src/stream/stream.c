@@ -161,7 +161,8 @@ static bool check_silence(struct stream *stream, enum replica_result result, str
 static int listen_ms(const struct stream *stream)
 {
     if (!stream->has_unsettled || stream->is_in_transaction)
-        return IDLE_WAIT_MS;
+        return stream->status_interval_ms < IDLE_WAIT_MS ? stream->status_interval_ms
+                                                         : IDLE_WAIT_MS;
     int64_t left_ms = stream->settled_at_ms + SETTLE_GAP_MS - clock_monotonic_ms();
     return left_ms > 0 ? (int)left_ms : 0;
 }

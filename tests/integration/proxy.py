@@ -131,6 +131,9 @@ class Proxy:
             # A stalled link is looked at again: nothing tells when it is resumed.
             time.sleep(0.01 if link.is_stalled else 0)
             return True
+        if link.is_stalled:
+            # Stalled while we waited: what came since stays where it is.
+            return True
         block = source.recv(BLOCK)
         if not block:
             return False
