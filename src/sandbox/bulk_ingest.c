@@ -84,6 +84,21 @@ static bool store_upload(struct call *call, struct bulk_job *job, const char *da
     return false;
 }
 
+struct bulk_job *bulk_ingest_make_batch(struct call *call, const json_t *parameters)
+{
+    struct bulk_job *job = make_job(call, parameters);
+
+    if (job == NULL)
+        return NULL;
+    job->format.takes_any_end = true;
+    if (store_upload(call, job, call->request->body, call->request->body_bytes)) {
+        bulk_jobs_set_state(call->org, job, BULK_UPLOAD_COMPLETE);
+        return job;
+    }
+    bulk_jobs_drop(job);
+    return NULL;
+}
+
 /* The parameters and the data in one call: a part "job" and a part "content". */
 static struct bulk_job *make_whole(struct call *call, const struct multipart_body *body)
 {

@@ -10,6 +10,9 @@
 
 void bulk_ingest_create(struct call *call);
 void bulk_ingest_upload(struct call *call);
+
+/* A job whose data are the call's body, ready to be worked on, in no list; NULL after answering. */
+struct bulk_job *bulk_ingest_make_batch(struct call *call, const json_t *parameters);
 void bulk_ingest_successful(struct call *call);
 void bulk_ingest_failed(struct call *call);
 void bulk_ingest_unprocessed(struct call *call);

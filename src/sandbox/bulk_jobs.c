@@ -261,6 +261,15 @@ static void unlink_job(struct bulk *bulk, struct bulk_job **link)
     bulk_jobs_drop(job);
 }
 
+void bulk_jobs_remove(struct bulk *bulk, struct bulk_job *job)
+{
+    struct bulk_job **link = &bulk->first;
+
+    while (*link != job)
+        link = &(*link)->next;
+    unlink_job(bulk, link);
+}
+
 /* Jobs past their time go, and the oldest that has ended when there are too many. */
 static void forget_old(struct org *org)
 {
@@ -271,11 +280,17 @@ static void forget_old(struct org *org)
     while (*link != NULL) {
         bool is_old = (*link)->created_s < limit_s || bulk->job_count >= MAX_JOBS;
 
-        if (is_old && is_ended(*link))
+        /* Batches belong to their jobs. */
+        if (is_old && is_ended(*link) && !(*link)->is_batch)
             unlink_job(bulk, link);
         else
             link = &(*link)->next;
     }
+}
+
+struct ids_text bulk_jobs_next_id(struct bulk *bulk, const char *prefix)
+{
+    return ids_make(prefix, ++bulk->next_number);
 }
 
 void bulk_jobs_add(struct call *call, struct bulk_job *job)
@@ -287,7 +302,7 @@ void bulk_jobs_add(struct call *call, struct bulk_job *job)
     while (*link != NULL)
         link = &(*link)->next;
     *link = job;
-    job->id = ids_make("750", ++bulk->next_number);
+    job->id = bulk_jobs_next_id(bulk, "750");
     bulk->job_count++;
     bulk->query_count += job->is_query;
     bulk->ingest_count += !job->is_query;
@@ -354,7 +369,7 @@ struct bulk_job *bulk_jobs_find(struct call *call, bool is_query)
 
     if (ids_normalize(call->arguments[0], &id))
         for (struct bulk_job *job = call->org->bulk->first; job != NULL; job = job->next)
-            if (job->is_query == is_query && strcmp(job->id.text, id.text) == 0)
+            if (job->is_query == is_query && !job->is_batch && strcmp(job->id.text, id.text) == 0)
                 return job;
     call_error(call, "NOT_FOUND", "The requested resource does not exist");
     return NULL;
@@ -431,8 +446,7 @@ void bulk_jobs_change_ingest(struct call *call)
 
 static void delete_job(struct call *call, bool is_query)
 {
-    const struct bulk_job *job = bulk_jobs_find(call, is_query);
-    struct bulk_job **link = &call->org->bulk->first;
+    struct bulk_job *job = bulk_jobs_find(call, is_query);
 
     if (job == NULL)
         return;
@@ -441,9 +455,7 @@ static void delete_job(struct call *call, bool is_query)
                    state_names[job->state]);
         return;
     }
-    while (*link != job)
-        link = &(*link)->next;
-    unlink_job(call->org->bulk, link);
+    bulk_jobs_remove(call->org->bulk, job);
     call_no_content(call);
 }
 
@@ -470,8 +482,8 @@ static void list_jobs(struct call *call, bool is_query)
     json_t *next = json_null();
 
     for (const struct bulk_job *job = call->org->bulk->first; job != NULL; job = job->next) {
-        if (job->is_query != is_query || (type != NULL && strcmp(type, own) != 0) ||
-            position++ < first)
+        if (job->is_query != is_query || job->is_batch ||
+            (type != NULL && strcmp(type, own) != 0) || position++ < first)
             continue;
         if (json_array_size(records) == LIST_ROWS) {
             next = json_sprintf("/services/data/v%s/jobs/%s?queryLocator=%" PRId64, call->version,

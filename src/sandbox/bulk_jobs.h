@@ -28,6 +28,7 @@ struct bulk_job {
     struct ids_text id;
     struct arena *arena; /* the texts below are in it */
     bool is_query;
+    bool is_batch; /* of the Bulk API 1.0 (async_jobs.c): not in the lists */
     enum bulk_state state;
     const char *operation;
     const struct object *object;
@@ -86,6 +87,12 @@ int64_t bulk_jobs_ingest_count(const struct bulk *bulk);
 struct bulk_job *bulk_jobs_make(struct call *call, const json_t *parameters, bool is_query);
 void bulk_jobs_add(struct call *call, struct bulk_job *job);
 void bulk_jobs_drop(struct bulk_job *job);
+
+/* Out of the list, and dropped. */
+void bulk_jobs_remove(struct bulk *bulk, struct bulk_job *job);
+
+/* Ids of jobs and batches never repeat. */
+struct ids_text bulk_jobs_next_id(struct bulk *bulk, const char *prefix);
 
 /* The job that the first argument of the route names; NULL after answering 404. */
 struct bulk_job *bulk_jobs_find(struct call *call, bool is_query);

@@ -81,8 +81,31 @@ static const char *error_text(struct arena *arena, const struct record_errors *e
     return text;
 }
 
+/* Of a batch, one line for each row, in the rows' order. */
+static bool write_batch_header(struct bulk_job *job, struct error *err)
+{
+    static const char header[] = "\"Id\",\"Success\",\"Created\",\"Error\"\n";
+
+    job->successes = spool_new();
+    job->failures = spool_new();
+    return spool_append(job->successes, header, strlen(header), err);
+}
+
+static void write_batch_result(struct buf *out, const struct save *save)
+{
+    bool is_saved = errors_is_empty(&save->errors);
+    const char *text = error_text(save->arena, &save->errors);
+
+    buf_printf(out, "\"%s\",\"%s\",\"%s\",", is_saved ? save->id : "", is_saved ? "true" : "false",
+               save->is_created && is_saved ? "true" : "false");
+    csv_write(out, text, strlen(text));
+    buf_char(out, '\n');
+}
+
 static bool write_headers(struct bulk_job *job, struct error *err)
 {
+    if (job->is_batch)
+        return write_batch_header(job, err);
     struct buf success BUF_AUTO = {0};
     struct buf failure BUF_AUTO = {0};
 
@@ -192,13 +215,17 @@ static void write_outcome(struct chunk *chunk, const struct chunk_row *row, cons
     struct buf *out = is_saved ? &chunk->successes : &chunk->failures;
     const char *given = find_id(chunk, row);
 
+    job->processed_count++;
+    job->failed_count += !is_saved;
+    if (job->is_batch) {
+        write_batch_result(&chunk->successes, save);
+        return;
+    }
     if (is_saved)
         write_result(out, job, save->id, save->is_created ? "true" : "false");
     else
         write_result(out, job, given != NULL ? given : "", error_text(save->arena, &save->errors));
     write_cells(out, job, &row->csv, false);
-    job->processed_count++;
-    job->failed_count += !is_saved;
 }
 
 /* One row in a unit of work of its own. */
@@ -296,7 +323,7 @@ static void read_rows(struct chunk *chunk, size_t room)
 
 static bool run_rows(struct chunk *chunk, struct error *err)
 {
-    bool is_shuffled = bulk_jobs_switches(chunk->org->bulk)->is_shuffled;
+    bool is_shuffled = bulk_jobs_switches(chunk->org->bulk)->is_shuffled && !chunk->job->is_batch;
     size_t step = is_shuffled && chunk->count % SHUFFLE_STEP != 0 ? SHUFFLE_STEP : 1;
     size_t first = is_shuffled ? chunk->count - 1 : 0;
     struct error ignored = {0};

@@ -21,7 +21,7 @@ struct batch {
     const struct object *object; /* of upsert */
     const struct field *key;     /* of upsert; NULL upserts by Id */
     struct save *saves;
-    struct ids_text *seen; /* by index: what update and delete were given */
+    struct ids_text *seen; /* by index: what update was given */
     bool has_failures;
 };
 
@@ -320,7 +320,7 @@ static bool delete_one(struct batch *batch, size_t index, struct error *err)
         errors_add(&save->errors, "MALFORMED_ID", "Id", "malformed id %s", id);
         return true;
     }
-    return !check_repeated(batch, index, id) || removal_delete(save, id, err);
+    return removal_delete(save, id, err);
 }
 
 void collections_delete(struct call *call)

@@ -80,6 +80,8 @@ static bool find_line_end(struct scan *scan, size_t *length)
     bool has_feed = is_next(reader, '\n');
 
     *length = has_return ? 2 : has_feed ? 1 : 0;
+    if (reader->format.takes_any_end)
+        return true;
     if (has_return && !reader->format.is_crlf)
         return fail(scan, "LineEnding is invalid on user data. Current LineEnding setting is LF");
     if (has_feed && reader->format.is_crlf)

@@ -23,6 +23,7 @@ enum {
 struct csv_format {
     char delimiter;
     bool is_crlf;
+    bool takes_any_end; /* reads LF and CRLF alike */
 };
 
 /* By Salesforce's names: COMMA, TAB, ...; LF and CRLF. NULL means the default. False for others. */

@@ -81,7 +81,7 @@ const char *oauth_open_session(struct org *org)
     return session->token;
 }
 
-static bool is_alive(struct org *org, const char *token)
+bool oauth_is_alive(struct org *org, const char *token)
 {
     if (org->options.access_token != NULL && strcmp(org->options.access_token, token) == 0)
         return true;
@@ -110,7 +110,7 @@ bool oauth_has_session(const struct call *call)
 {
     const char *token = read_token(call);
 
-    return token != NULL && is_alive(call->org, token);
+    return token != NULL && oauth_is_alive(call->org, token);
 }
 
 bool oauth_check_session(struct call *call)
@@ -121,7 +121,7 @@ bool oauth_check_session(struct call *call)
         call_error(call, "INVALID_AUTH_HEADER", "INVALID_HEADER_TYPE");
         return false;
     }
-    if (!is_alive(call->org, token)) {
+    if (!oauth_is_alive(call->org, token)) {
         call_error(call, "INVALID_SESSION_ID", "Session expired or invalid");
         return false;
     }
@@ -219,7 +219,7 @@ void oauth_introspect(struct call *call)
         return;
     }
     bool is_refresh = token != NULL && oauth_is_refresh_token(org, token);
-    if (token == NULL || (!is_refresh && !is_alive(org, token))) {
+    if (token == NULL || (!is_refresh && !oauth_is_alive(org, token))) {
         call_json(call, 200, json_pack("{s:b}", "active", 0));
         return;
     }
@@ -265,7 +265,7 @@ void oauth_identity(struct call *call)
 
     if (token == NULL)
         token = http_server_param(call->request, "oauth_token");
-    if (token == NULL || !is_alive(org, token)) {
+    if (token == NULL || !oauth_is_alive(org, token)) {
         call_text(call, 403, "text/plain;charset=UTF-8", "Bad_OAuth_Token");
         return;
     }

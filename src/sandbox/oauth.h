@@ -20,6 +20,9 @@ bool oauth_check_session(struct call *call);
 /* The same question, without an answer to the call. */
 bool oauth_has_session(const struct call *call);
 
+/* Whether the token is of a living session, which then lives on. */
+bool oauth_is_alive(struct org *org, const char *token);
+
 /* A new session's token. */
 const char *oauth_open_session(struct org *org);
 

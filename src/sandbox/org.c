@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "sandbox/async_jobs.h"
 #include "sandbox/bulk_jobs.h"
 #include "sandbox/cometd_clients.h"
 #include "sandbox/door_state.h"
@@ -225,6 +226,7 @@ bool org_reset(struct org *org, struct error *err)
     char sql[200];
 
     query_forget_cursors(org->cursors, org->store);
+    async_jobs_forget(org->async);
     bulk_jobs_forget(org->bulk);
     recent_forget(org->recent);
     rules_forget(org->rules);
@@ -275,6 +277,7 @@ bool org_open(const struct org_options *options, struct org **org, struct error 
     new_org->oauth_codes = oauth_code_new();
     new_org->recent = recent_new();
     new_org->rules = rules_new();
+    new_org->async = async_jobs_new();
     new_org->cometd = cometd_clients_new();
     new_org->snapshots = door_state_new();
     set_identity(new_org);
@@ -303,6 +306,7 @@ void org_close(struct org *org)
     oauth_code_free(org->oauth_codes);
     recent_free(org->recent);
     rules_free(org->rules);
+    async_jobs_free(org->async);
     oauth_jwt_set_key(org, NULL, NULL);
     events_free(org->events);
     cometd_clients_free(org->cometd);

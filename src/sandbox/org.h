@@ -41,6 +41,7 @@ struct bulk;     /* bulk_jobs.c */
 struct events;   /* events.c */
 struct oauth_codes;
 struct recent;      /* recent.c */
+struct async;       /* async_jobs.c */
 struct rules;       /* rules.c */
 struct evp_pkey_st; /* OpenSSL's */
 struct cometd_clients;
@@ -58,6 +59,7 @@ struct org {
     struct oauth_codes *oauth_codes;
     struct recent *recent;
     struct rules *rules;
+    struct async *async;
     struct evp_pkey_st *jwt_key; /* NULL: any signature will do */
     struct events *events;
     struct cometd_clients *cometd;

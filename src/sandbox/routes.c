@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "sandbox/async_jobs.h"
 #include "sandbox/bulk_ingest.h"
 #include "sandbox/bulk_jobs.h"
 #include "sandbox/bulk_query.h"
@@ -119,6 +120,20 @@ static const struct route {
     {"GET", "services/data/V/jobs/ingest/{job}/failedResults", bulk_ingest_failed, SESSION},
     {"GET", "services/data/V/jobs/ingest/{job}/unprocessedrecords", bulk_ingest_unprocessed,
      SESSION},
+
+    /* The Bulk API 1.0 has a header for its session and errors of its own. */
+    {"POST", "services/async/{version}/job", async_jobs_create, NO_SESSION},
+    {"GET", "services/async/{version}/job/{job}", async_jobs_get, NO_SESSION},
+    {"POST", "services/async/{version}/job/{job}", async_jobs_change, NO_SESSION},
+    {"POST", "services/async/{version}/job/{job}/batch", async_jobs_add_batch, NO_SESSION},
+    {"GET", "services/async/{version}/job/{job}/batch", async_jobs_list_batches, NO_SESSION},
+    {"GET", "services/async/{version}/job/{job}/batch/{batch}", async_jobs_get_batch, NO_SESSION},
+    {"GET", "services/async/{version}/job/{job}/batch/{batch}/request", async_jobs_get_request,
+     NO_SESSION},
+    {"GET", "services/async/{version}/job/{job}/batch/{batch}/result", async_jobs_get_result,
+     NO_SESSION},
+    {"GET", "services/async/{version}/job/{job}/batch/{batch}/result/{result}",
+     async_jobs_get_query_result, NO_SESSION},
 
     {"GET", "_sandbox/bulk", door_bulk_read, NO_SESSION},
     {"POST", "_sandbox/bulk", door_bulk_set, NO_SESSION},

@@ -510,7 +510,7 @@ def test_a_collection_answers_record_by_record(sandbox):
     assert (retrieved[0]["Name"], retrieved[1], retrieved[2]["Name"]) == ("c", None, "a2")
     results = sandbox.delete(f"composite/sobjects?ids={ids[0]},{ids[0]},{ids[1]}").json
     assert [result["success"] for result in results] == [True, False, True]
-    row_refusal(results[1], "DUPLICATE_VALUE")
+    row_refusal(results[1], "ENTITY_IS_DELETED")
 
 
 def test_all_or_none_keeps_nothing(sandbox):
