@@ -10,7 +10,7 @@
 static const long long MAX_VALUE_BYTES = 1000000000;
 static const Size DEFAULT_MAX_VALUE_BYTES = 64 * 1024 * 1024;
 
-static void pg_attribute_noreturn() refuse(const char *name, const char *why)
+static void __attribute__((noreturn)) refuse(const char *name, const char *why)
 {
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                     errmsg("option \"%s\" of output plugin pgforce %s", name, why)));
