@@ -1,5 +1,6 @@
 """pgforce tail and pgforce decode: what they print, when they end, and that nothing is lost in silence."""
 
+import datetime
 import json
 import os
 import pty
@@ -468,6 +469,26 @@ def test_the_join_survives_a_server_restart(cluster, database, tail, mapped):
     eventually(lambda: len(printed(tail)) == 3)
     assert child.stop() == 0
     assert [line["after"]["name"] for line in printed(tail)] == ["before", "meanwhile", "later"]
+
+
+def test_our_own_bookkeeping_is_shown_only_when_it_is_asked_for(database, tail, mapped):
+    watched = start(tail, "--format", "json")
+    add_account(database, "Acme")
+    eventually(lambda: database.query("select id from salesforce._trigger_log", role="pgforce"))
+    # Behind the archive's own transaction: once this is printed, that would be too.
+    database.query("insert into t values (1)")
+    eventually(lambda: printed(tail) and printed(tail)[-1]["table"] == "t")
+    assert watched.stop() == 0
+    assert {line["table"] for line in printed(tail)} == {"account", "t"}
+
+    tail.out.unlink()
+    asked = start(tail, "--format", "json", "--table", "salesforce._trigger_log")
+    add_account(database, "Bolt")
+    eventually(lambda: [line["table"] for line in printed(tail)] == ["_trigger_log"])
+    commit_time = datetime.datetime.fromisoformat(printed(tail)[0]["commit_time"])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    assert abs(now - commit_time) < datetime.timedelta(hours=1), "not the time an origin hides"
+    assert asked.stop() == 0
 
 
 def test_the_archives_slot_is_not_for_others(tail, mapped):
