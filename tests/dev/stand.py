@@ -5,6 +5,7 @@ The folder holds, besides what cluster.py puts there:
 
     env             lines for a shell to source: where everything is, and every secret (mode 600)
     org.sqlite      the sandbox organisation's data
+    jwt.key, .crt   what the JWT flow signs and checks with
     log/            one file per program
     *.pid           process ids; stand.json has their start times, so that a stranger is never stopped
 
@@ -31,6 +32,8 @@ SANDBOX = BUILD / "bin" / "pgforce-sandbox"
 PLUGIN = BUILD / "plugin" / "pgforce.so"
 FIXTURE = ROOT / "tests" / "fixtures" / "demo.json"
 SLOT = "pgforce_salesforce"
+JWT_KEY = "jwt.key"
+JWT_CERTIFICATE = "jwt.crt"
 DEADLINE_S = 60
 # In the order in which they are stopped; the cluster comes last.
 PROGRAMS = ("pgforce", "sandbox")
@@ -98,7 +101,7 @@ class Stand:
         self.down()
         self.cluster.remove()
         shutil.rmtree(self.log, ignore_errors=True)
-        for path in [self.folder / "env", *self.folder.glob("org.sqlite*")]:
+        for path in [self.folder / "env", *self.folder.glob("org.sqlite*"), *self.folder.glob("jwt.*")]:
             path.unlink(missing_ok=True)
         self._state_file.unlink()
         if not any(self.folder.iterdir()):
@@ -139,6 +142,7 @@ class Stand:
         port_file.unlink(missing_ok=True)
         argv = [SANDBOX, "--listen", "127.0.0.1:0", "--port-file", port_file]
         argv += ["--data", self.folder / "org.sqlite"]
+        argv += ["--jwt-cert", self._make_jwt_key()]
         for name, value in env.items():
             argv += ["--" + name.removeprefix("ORG_").lower().replace("_", "-"), value]
         self._start("sandbox", argv, process.environment())
@@ -146,7 +150,20 @@ class Stand:
         port = port_file.read_text().strip()
         port_file.unlink()
         env["ORG_URL"] = f"http://127.0.0.1:{port}"
+        env["ORG_JWT_KEY_FILE"] = str(self.folder / JWT_KEY)
         return env
+
+    def _make_jwt_key(self):
+        """For the JWT flow: the key is the client's, the certificate the organisation's."""
+        key, certificate = self.folder / JWT_KEY, self.folder / JWT_CERTIFICATE
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30"]
+            + ["-subj", "/CN=pgforce", "-keyout", key, "-out", certificate],
+            check=True,
+            capture_output=True,
+        )
+        key.chmod(0o600)
+        return certificate
 
     def _set_up(self, env):
         statements = self._pgforce(env, "setup", "--print-superuser-sql")
