@@ -4,20 +4,13 @@
 
 enum { SQL_MAX_BYTES = 64 * 1024 };
 
-/* The log's name, for the statements below: SQL cannot take it as a parameter. */
-static void append_log(struct buf *sql, const char *schema_name)
-{
-    pg_append_identifier(sql, schema_name);
-    buf_text(sql, "._trigger_log");
-}
-
 /* Puts the log in place of each @. */
 static void format_sql(struct buf *sql, const char *schema_name, const char *format)
 {
     struct buf log BUF_AUTO = {0};
 
     buf_init(&log, 1024);
-    append_log(&log, schema_name);
+    pg_append_qualified(&log, schema_name, "_trigger_log");
     buf_init(sql, SQL_MAX_BYTES);
     for (const char *at = format; *at != '\0'; at++) {
         if (*at == '@')

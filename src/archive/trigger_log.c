@@ -386,8 +386,7 @@ static bool ignore_deletes_of_unsent_rows(struct trigger_log *log, struct error 
     struct buf table BUF_AUTO = {0};
 
     buf_init(&table, 4096);
-    pg_append_identifier(&table, log->schema_name);
-    buf_text(&table, "._trigger_log");
+    pg_append_qualified(&table, log->schema_name, "_trigger_log");
     buf_init(&sql, 64 * 1024);
     buf_printf(&sql,
                "update %s deleted"

@@ -31,8 +31,7 @@ struct mark {
 
 static void append_log(struct buf *sql, const struct mapping *mapping)
 {
-    pg_append_identifier(sql, mapping->schema_name);
-    buf_text(sql, "._trigger_log");
+    pg_append_qualified(sql, mapping->schema_name, "_trigger_log");
 }
 
 static void append_name(struct buf *sql, const struct mapping *mapping)

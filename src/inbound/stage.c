@@ -8,9 +8,7 @@ enum { SQL_MAX_BYTES = 1 << 20 };
 
 void stage_append_target(struct buf *sql, const struct mapping *mapping)
 {
-    pg_append_identifier(sql, mapping->schema_name);
-    buf_char(sql, '.');
-    pg_append_identifier(sql, mapping->table_name);
+    pg_append_qualified(sql, mapping->schema_name, mapping->table_name);
 }
 
 void stage_append_stage(struct buf *sql, const struct mapping *mapping)

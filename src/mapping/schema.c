@@ -10,9 +10,7 @@ enum { SQL_BYTES_MAX = 4 << 20, IDENTIFIER_BYTES = 63 };
 
 static void append_table(struct buf *sql, const struct mapping *mapping)
 {
-    pg_append_identifier(sql, mapping->schema_name);
-    buf_char(sql, '.');
-    pg_append_identifier(sql, mapping->table_name);
+    pg_append_qualified(sql, mapping->schema_name, mapping->table_name);
 }
 
 static void append_column(struct buf *sql, const struct mapping_field *field)

@@ -200,9 +200,8 @@ static bool mark_bound(struct search *search, struct error *err)
     buf_init(&sql, SOQL_MAX_BYTES);
     buf_text(&sql, "select f.ordinality - 1 from jsonb_array_elements_text($1::jsonb)"
                    " with ordinality f join ");
-    pg_append_identifier(&sql, search->doubts->mapping->schema_name);
-    buf_char(&sql, '.');
-    pg_append_identifier(&sql, search->doubts->mapping->table_name);
+    pg_append_qualified(&sql, search->doubts->mapping->schema_name,
+                        search->doubts->mapping->table_name);
     buf_text(&sql, " t on t.sfid = f.value");
     PGresult *result PG_RESULT_AUTO = pg_query(search->world->pg, sql.data, PG_PARAMS(text), err);
     free(text);

@@ -123,13 +123,6 @@ void settle_add(struct settle *settle, const struct mapping *mapping,
         add_row(settle, mapping, entry, outcome);
 }
 
-static void append_table(struct buf *sql, const char *schema_name, const char *table)
-{
-    pg_append_identifier(sql, schema_name);
-    buf_char(sql, '.');
-    pg_append_identifier(sql, table);
-}
-
 /*
  * A poll may have read the new record before its sfid stood in the row, and made a row of its own:
  * that twin goes, the application's row stays.
@@ -141,7 +134,7 @@ static bool remove_twins(struct pg *pg, const char *schema_name, const char *tab
 
     buf_init(&sql, SQL_MAX_BYTES);
     buf_text(&sql, "delete from ");
-    append_table(&sql, schema_name, table);
+    pg_append_qualified(&sql, schema_name, table);
     buf_text(&sql, " t using jsonb_to_recordset($1::jsonb) as r(id integer, sfid text)"
                    " where t.sfid = r.sfid"
                    " and t.id <> r.id");
@@ -155,7 +148,7 @@ static bool update_rows(struct pg *pg, const char *schema_name, const char *tabl
 
     buf_init(&sql, SQL_MAX_BYTES);
     buf_text(&sql, "update ");
-    append_table(&sql, schema_name, table);
+    pg_append_qualified(&sql, schema_name, table);
     buf_text(&sql, " t set sfid = coalesce(r.sfid, t.sfid), _hc_lastop = r.lastop,"
                    " _hc_err = r.err"
                    " from jsonb_to_recordset($1::jsonb)"

@@ -439,6 +439,13 @@ void pg_append_identifier(struct buf *buf, const char *name)
     buf_char(buf, '"');
 }
 
+void pg_append_qualified(struct buf *buf, const char *schema_name, const char *name)
+{
+    pg_append_identifier(buf, schema_name);
+    buf_char(buf, '.');
+    pg_append_identifier(buf, name);
+}
+
 void pg_append_literal(struct buf *buf, const char *text)
 {
     bool has_backslash = strchr(text, '\\') != NULL;

@@ -99,6 +99,9 @@ lsn_t pg_field_lsn(const PGresult *result, int row, int column);     /* 0 for nu
 /* Appends "name", quoted always: unlike quote_ident, the answer does not depend on the server. */
 void pg_append_identifier(struct buf *buf, const char *name);
 
+/* Appends "schema"."name". */
+void pg_append_qualified(struct buf *buf, const char *schema_name, const char *name);
+
 /* Appends 'text' as a literal that does not depend on standard_conforming_strings. */
 void pg_append_literal(struct buf *buf, const char *text);
 
