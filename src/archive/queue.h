@@ -37,12 +37,13 @@ struct queue_entry {
 
 struct queue {
     struct arena *arena;         /* given: where the entries and their texts live */
-    int limit;                   /* given: how many unsettled entries at most */
+    int limit;                   /* given: how many that wait for their time, and how many others */
     struct queue_entry *entries; /* by ascending log_id */
     size_t count;
 };
 
-/* Reads the entries that are NEW or PENDING, and the FAILED INSERTs of their records. */
+/* Reads the entries that are NEW or PENDING, and the FAILED INSERTs of their records. What stands
+ * behind a held entry of its record is left out: it could not be sent, and would fill the queue. */
 bool queue_take(struct pg *pg, const char *schema_name, struct queue *queue, struct error *err);
 
 /* A crash while SENDING is doubt. For the start of the one process that sends. */

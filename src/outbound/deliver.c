@@ -10,6 +10,7 @@
 
 /* One entry on its way. */
 struct parcel {
+    const struct mapping *mapping;
     const struct queue_entry *entry;
     struct batch_record record;
 };
@@ -24,7 +25,7 @@ struct shipment {
 
 struct delivery {
     const struct deliver_world *world;
-    const struct deliver_group *group;
+    const struct deliver_wave *wave;
     struct settle *settle;
     struct deliver_report *report;
     struct shipment *shipments;
@@ -64,39 +65,38 @@ static const enum sf_write writes[] = {
     [DELIVERY_DELETE] = SF_DELETE,
 };
 
-static void settle_unsent(struct delivery *delivery, const struct queue_entry *entry,
+static void settle_unsent(struct delivery *delivery, const struct parcel *parcel,
                           enum delivery_state state, const char *message)
 {
     struct settle_outcome outcome = {.verdict = {.todo = DELIVERY_SETTLE, .state = state},
                                      .message = message};
 
     delivery->report->failed += state == DELIVERY_FAILED;
-    settle_add(delivery->settle, delivery->group->mapping, entry, &outcome);
+    settle_add(delivery->settle, parcel->mapping, parcel->entry, &outcome);
 }
 
 /* Makes the record; false when the entry needs no call, and has been settled. */
-static bool make_parcel(struct delivery *delivery, const struct queue_entry *entry,
-                        struct parcel *parcel)
+static bool make_parcel(struct delivery *delivery, struct parcel *parcel)
 {
-    bool is_insert = delivery->group->action == DELIVERY_INSERT;
-    bool is_delete = delivery->group->action == DELIVERY_DELETE;
+    const struct queue_entry *entry = parcel->entry;
+    bool is_insert = delivery->wave->action == DELIVERY_INSERT;
+    bool is_delete = delivery->wave->action == DELIVERY_DELETE;
     struct arena *arena = delivery->world->arena;
     struct error err = {0};
 
     if (!is_insert && entry->sfid == NULL) {
-        settle_unsent(delivery, entry, is_delete ? DELIVERY_IGNORED : DELIVERY_FAILED,
+        settle_unsent(delivery, parcel, is_delete ? DELIVERY_IGNORED : DELIVERY_FAILED,
                       "pgforce: the row has no sfid: Salesforce never had this record");
         return false;
     }
-    parcel->entry = entry;
-    if (!batch_make_record(delivery->group->mapping, entry, arena, &parcel->record, &err)) {
-        settle_unsent(delivery, entry, DELIVERY_FAILED, err.message);
+    if (!batch_make_record(parcel->mapping, entry, arena, &parcel->record, &err)) {
+        settle_unsent(delivery, parcel, DELIVERY_FAILED, err.message);
         return false;
     }
     if (is_insert || is_delete || parcel->record.field_count > 0)
         return true;
     json_decref(parcel->record.json);
-    settle_unsent(delivery, entry, DELIVERY_IGNORED,
+    settle_unsent(delivery, parcel, DELIVERY_IGNORED,
                   "pgforce: none of the changed columns can be written to Salesforce");
     return false;
 }
@@ -104,16 +104,18 @@ static bool make_parcel(struct delivery *delivery, const struct queue_entry *ent
 static void fill_shipment(struct delivery *delivery, const struct order_batch *batch)
 {
     struct shipment *shipment = &delivery->shipments[delivery->count];
+    const struct mapping *mapping = &delivery->wave->mappings->items[batch->mapping];
     struct arena *arena = delivery->world->arena;
 
     shipment->parcels = arena_array(arena, struct parcel, batch->count);
     shipment->ids = arena_array(arena, const char *, batch->count);
     shipment->records = json_array();
     for (size_t i = 0; i < batch->count; i++) {
-        const struct queue_entry *entry = &delivery->group->queue->entries[batch->entries[i]];
+        const struct queue_entry *entry = &delivery->wave->queue->entries[batch->entries[i]];
         struct parcel *parcel = &shipment->parcels[shipment->count];
 
-        if (!make_parcel(delivery, entry, parcel))
+        *parcel = (struct parcel){.mapping = mapping, .entry = entry};
+        if (!make_parcel(delivery, parcel))
             continue;
         shipment->ids[shipment->count++] = entry->sfid;
         if (parcel->record.json != NULL)
@@ -130,18 +132,18 @@ static void fill_batch(const struct delivery *delivery, size_t index)
     const struct shipment *shipment = &delivery->shipments[index];
     struct sf_batch *batch = &delivery->batches[index];
 
-    batch->write = writes[delivery->group->action];
-    batch->records = delivery->group->action == DELIVERY_DELETE ? NULL : shipment->records;
+    batch->write = writes[delivery->wave->action];
+    batch->records = delivery->wave->action == DELIVERY_DELETE ? NULL : shipment->records;
     batch->ids = shipment->ids;
     batch->id_count = shipment->count;
 }
 
-static json_t *make_intent(const struct delivery *delivery, const struct parcel *parcel)
+static json_t *make_intent(const struct parcel *parcel)
 {
     json_t *intent = json_object();
 
     json_object_set_new(intent, "log_id", json_integer(parcel->entry->log_id));
-    json_object_set_new(intent, "mapping_id", json_integer(delivery->group->mapping->id));
+    json_object_set_new(intent, "mapping_id", json_integer(parcel->mapping->id));
     json_object_set_new(intent, "record_id", json_integer(parcel->entry->record_id));
     json_object_set_new(intent, "action", json_string(parcel->entry->action));
     if (parcel->record.external_id != NULL)
@@ -160,8 +162,7 @@ static bool store_intents(const struct delivery *delivery, struct error *err)
 
     for (size_t i = 0; i < delivery->count; i++)
         for (size_t j = 0; j < delivery->shipments[i].count; j++)
-            json_array_append_new(intents,
-                                  make_intent(delivery, &delivery->shipments[i].parcels[j]));
+            json_array_append_new(intents, make_intent(&delivery->shipments[i].parcels[j]));
     char *text = json_dumps(intents, JSON_COMPACT);
     json_decref(intents);
     bool is_ok = origin_begin(world->pg, err) &&
@@ -188,7 +189,7 @@ static struct delivery_attempt make_attempt(const struct delivery *delivery,
     const struct queue_entry *entry = parcel->entry;
 
     return (struct delivery_attempt){
-        .action = delivery->group->action,
+        .action = delivery->wave->action,
         .fate = fates[batch->fate],
         .is_success = row != NULL && row->outcome == SF_OUTCOME_SUCCESS,
         .error = errors_of_outcomes[row != NULL ? row->outcome : batch->outcome],
@@ -242,7 +243,7 @@ static void judge(struct delivery *delivery, const struct sf_batch *batch,
         .wait_ms = choose_wait_ms(batch, &verdict, attempt.attempt),
     };
 
-    settle_add(delivery->settle, delivery->group->mapping, parcel->entry, &outcome);
+    settle_add(delivery->settle, parcel->mapping, parcel->entry, &outcome);
     delivery->report->sent++;
     delivery->report->failed += verdict.state == DELIVERY_FAILED;
     if (verdict.todo == DELIVERY_STOP_WRITES) {
@@ -272,21 +273,21 @@ static void note_call_error(struct delivery *delivery, const struct error *call_
     delivery->report->message = arena_strdup(delivery->world->arena, call_error->message);
 }
 
-bool deliver_send(const struct deliver_world *world, const struct deliver_group *group,
+bool deliver_send(const struct deliver_world *world, const struct deliver_wave *wave,
                   struct settle *settle, struct deliver_report *report, struct error *err)
 {
     struct delivery delivery = {
         .world = world,
-        .group = group,
+        .wave = wave,
         .settle = settle,
         .report = report,
-        .shipments = arena_array(world->arena, struct shipment, group->batch_count),
-        .batches = arena_array(world->arena, struct sf_batch, group->batch_count),
+        .shipments = arena_array(world->arena, struct shipment, wave->batch_count),
+        .batches = arena_array(world->arena, struct sf_batch, wave->batch_count),
     };
     struct error call_error = {0};
 
-    for (size_t i = 0; i < group->batch_count; i++)
-        fill_shipment(&delivery, &group->batches[i]);
+    for (size_t i = 0; i < wave->batch_count; i++)
+        fill_shipment(&delivery, &wave->batches[i]);
     for (size_t i = 0; i < delivery.count; i++)
         fill_batch(&delivery, i);
 

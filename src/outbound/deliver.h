@@ -1,5 +1,5 @@
 /*
- * Sends one group of batches, all of one mapping and one action, and gathers what came of it.
+ * Sends one wave of batches, all of one action, at the same time, and gathers what came of it.
  *
  * The intent is committed before the first byte leaves; what cannot be sent at all (a value that
  * Salesforce has no form for, an update of a record that never came to be) is settled without a
@@ -27,11 +27,11 @@ struct deliver_world {
     struct arena *arena;
 };
 
-struct deliver_group {
-    const struct mapping *mapping;
+struct deliver_wave {
+    const struct mapping_list *mappings;
     enum delivery_action action;
     const struct queue *queue;
-    const struct order_batch *batches; /* indexes into the queue */
+    const struct order_batch *batches; /* indexes into the queue and the mappings */
     size_t batch_count;
 };
 
@@ -47,7 +47,7 @@ struct deliver_report {
  * False only when nothing was sent because the intent could not be stored. All that was sent has
  * its outcome in settle, even when the process was told to stop meanwhile.
  */
-bool deliver_send(const struct deliver_world *world, const struct deliver_group *group,
+bool deliver_send(const struct deliver_world *world, const struct deliver_wave *wave,
                   struct settle *settle, struct deliver_report *report, struct error *err);
 
 #endif

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "archive/hstore.h"
 #include "archive/queue.h"
 #include "base/arena.h"
 #include "base/clock.h"
@@ -23,23 +22,32 @@
 #include "mapping/mapping.h"
 #include "outbound/deliver.h"
 #include "outbound/doubt.h"
+#include "outbound/plan.h"
 #include "outbound/settle.h"
 #include "pg/origin.h"
 #include "pg/pg.h"
 #include "sync/order.h"
 
 enum {
-    TAKE_LIMIT = 4000,
+    TAKE_MIN = 4000,
+    TAKE_MAX = 32000,
     IDLE_WAIT_MS = 30 * 1000, /* in case a NOTIFY is lost with its connection */
     STORE_RETRY_MS = 500,
 };
+
+#define LOG_CHANNEL     "hc_trigger_log"
+#define MAPPING_CHANNEL "pgforce_mapping"
 
 struct push {
     const struct push_options *options;
     struct pg *pg;
     struct settle *settle;
-    struct arena *arena; /* reset for each round */
+    struct arena *arena;         /* reset for each round */
+    struct arena *mapping_arena; /* reset when mappings change */
     struct mapping_list mappings;
+    uint32_t *ranks;
+    bool are_mappings_old;
+    int take_limit;
     struct queue queue;
 };
 
@@ -49,14 +57,14 @@ struct round {
     size_t resolved;
 };
 
-static bool listen_to_log(struct push *push, struct error *err)
+static bool listen_to(struct push *push, const char *what, struct error *err)
 {
     struct buf channel BUF_AUTO = {0};
     struct buf sql BUF_AUTO = {0};
 
     buf_init(&channel, 1024);
     buf_init(&sql, 1024);
-    buf_printf(&channel, "%s.hc_trigger_log", push->options->schema_name);
+    buf_printf(&channel, "%s.%s", push->options->schema_name, what);
     buf_text(&sql, "listen ");
     pg_append_identifier(&sql, channel.data);
     return pg_script(push->pg, sql.data, err);
@@ -68,13 +76,16 @@ static bool open_push(struct push *push, struct error *err)
 
     push->pg = pg_open(push->options->url, "pgforce push", err);
     if (push->pg == NULL || !origin_take(push->pg, "push", push->options->schema_name, err) ||
-        !listen_to_log(push, err) ||
+        !listen_to(push, LOG_CHANNEL, err) || !listen_to(push, MAPPING_CHANNEL, err) ||
         !queue_doubt_unfinished(push->pg, push->options->schema_name, &doubts, err))
         return false;
     if (doubts > 0)
         log_warning("found writes without an answer", log_number("entries", doubts));
     push->settle = settle_new();
     push->arena = arena_new();
+    push->mapping_arena = arena_new();
+    push->are_mappings_old = true;
+    push->take_limit = TAKE_MIN;
     return true;
 }
 
@@ -96,95 +107,6 @@ static bool store_outcomes(struct push *push, struct error *err)
     return true;
 }
 
-/* Mappings that others refer to by external id come first: one more pass for each level. */
-static uint32_t *rank_mappings(struct push *push)
-{
-    const struct mapping_list *list = &push->mappings;
-    uint32_t *ranks = arena_array(push->arena, uint32_t, list->count);
-
-    for (size_t pass = 0; pass < list->count; pass++)
-        for (size_t i = 0; i < list->count; i++)
-            for (size_t j = 0; j < list->items[i].field_count; j++) {
-                const struct mapping_field *field = &list->items[i].fields[j];
-                const struct mapping *parent =
-                    field->reference_object != NULL
-                        ? mapping_find_by_object(list, field->reference_object)
-                        : NULL;
-
-                if (parent != NULL && parent != &list->items[i] &&
-                    ranks[i] <= ranks[parent - list->items] && ranks[i] < list->count)
-                    ranks[i] = ranks[parent - list->items] + 1;
-            }
-    return ranks;
-}
-
-static void add_reference(struct push *push, struct order_entry *order,
-                          const struct mapping_field *field, const struct hstore_pair *pair)
-{
-    const struct mapping *parent = mapping_find_by_object(&push->mappings, field->reference_object);
-    struct order_reference *references = (struct order_reference *)order->references;
-
-    if (parent == NULL || parent->upsert == NULL ||
-        strcmp(parent->upsert->field_name, field->reference_field) != 0)
-        return;
-    references[order->reference_count++] = (struct order_reference){
-        .mapping = (uint32_t)(parent - push->mappings.items),
-        .key_hash = order_hash(pair->value, pair->value_bytes),
-    };
-}
-
-/* The record's own key and its parents', from the entry's values. A text that cannot be read has
- * neither: sending it will fail with the reason. */
-static void fill_keys(struct push *push, const struct mapping *mapping,
-                      const struct queue_entry *entry, struct order_entry *order)
-{
-    struct hstore_pair *pairs;
-    struct error ignored;
-    size_t count;
-
-    if (entry->values == NULL ||
-        !hstore_parse(entry->values, push->arena, &pairs, &count, &ignored))
-        return;
-    order->references = arena_array(push->arena, struct order_reference, count);
-    for (size_t i = 0; i < count; i++) {
-        const struct mapping_field *field = mapping_field_by_column(mapping, pairs[i].key);
-
-        if (field == NULL || pairs[i].value == NULL)
-            continue;
-        if (field == mapping->upsert)
-            order->key_hash = order_hash(pairs[i].value, pairs[i].value_bytes);
-        if (field->reference_object != NULL)
-            add_reference(push, order, field, &pairs[i]);
-    }
-}
-
-/* The queue in the form that src/sync plans with; entries of tables no longer mapped are left out
- * by a state that is neither sent nor waited for. */
-static struct order_entry *make_order(struct push *push)
-{
-    struct order_entry *orders = arena_array(push->arena, struct order_entry, push->queue.count);
-    const uint32_t *ranks = rank_mappings(push);
-
-    for (size_t i = 0; i < push->queue.count; i++) {
-        const struct queue_entry *entry = &push->queue.entries[i];
-        const struct mapping *mapping = mapping_find_by_table(&push->mappings, entry->table_name);
-        struct order_entry *order = &orders[i];
-
-        order->log_id = entry->log_id;
-        order->record_id = entry->record_id;
-        order->state = DELIVERY_IGNORED;
-        if (mapping == NULL || !delivery_action_parse(entry->action, &order->action) ||
-            !delivery_state_parse(entry->state, &order->state))
-            continue;
-        order->mapping = (uint32_t)(mapping - push->mappings.items);
-        order->rank = ranks[order->mapping];
-        order->is_held = entry->is_held;
-        order->is_bound = entry->sfid != NULL;
-        fill_keys(push, mapping, entry, order);
-    }
-    return orders;
-}
-
 static void refuse(struct push *push, const struct order_refusal *refusal, struct round *round)
 {
     const struct queue_entry *entry = &push->queue.entries[refusal->entry];
@@ -202,57 +124,88 @@ static void refuse(struct push *push, const struct order_refusal *refusal, struc
                &outcome);
 }
 
-/* How many batches from here are of the same mapping and action: they can be sent together. */
-static size_t group_size(const struct order_plan *plan, size_t from)
+static uint32_t rank_of(const struct push *push, const struct order_batch *batch)
 {
+    return push->ranks[batch->mapping];
+}
+
+/* How many batches from here can be on their way together: the same action, on mappings of which
+ * none refers to another. */
+static size_t wave_size(const struct push *push, const struct order_plan *plan, size_t from)
+{
+    const struct order_batch *first = &plan->batches[from];
     size_t to = from;
 
-    while (to < plan->batch_count && plan->batches[to].mapping == plan->batches[from].mapping &&
-           plan->batches[to].action == plan->batches[from].action)
+    while (to < plan->batch_count && plan->batches[to].action == first->action &&
+           rank_of(push, &plan->batches[to]) == rank_of(push, first))
         to++;
     return to - from;
 }
 
-static bool send_group(struct push *push, const struct order_batch *first, size_t count,
-                       struct round *round, struct error *err)
+static void log_wave(const struct push *push, const struct order_batch *first,
+                     const struct deliver_report *report, int64_t began_ms)
+{
+    log_info("pushed", log_text("mapping", push->mappings.items[first->mapping].object_name),
+             log_text("action", delivery_action_name(first->action)),
+             log_number("rows", (int64_t)report->sent),
+             log_number("failed", (int64_t)report->failed),
+             log_number("ms", clock_monotonic_ms() - began_ms));
+}
+
+static bool send_wave(struct push *push, const struct order_batch *first, size_t count,
+                      struct round *round, struct error *err)
 {
     struct deliver_world world = {push->pg, push->options->session, push->options->schema_name,
                                   push->arena};
-    struct deliver_group group = {.mapping = &push->mappings.items[first->mapping],
-                                  .action = first->action,
-                                  .queue = &push->queue,
-                                  .batches = first,
-                                  .batch_count = count};
+    struct deliver_wave wave = {.mappings = &push->mappings,
+                                .action = first->action,
+                                .queue = &push->queue,
+                                .batches = first,
+                                .batch_count = count};
     struct deliver_report report = {0};
     int64_t began_ms = clock_monotonic_ms();
 
-    if (!deliver_send(&world, &group, push->settle, &report, err) || !store_outcomes(push, err))
+    if (!deliver_send(&world, &wave, push->settle, &report, err) || !store_outcomes(push, err))
         return false;
     round->sent += report.sent;
     round->failed += report.failed;
-    log_info("pushed", log_text("mapping", group.mapping->object_name),
-             log_text("action", delivery_action_name(group.action)),
-             log_number("rows", (int64_t)report.sent), log_number("failed", (int64_t)report.failed),
-             log_number("ms", clock_monotonic_ms() - began_ms));
+    log_wave(push, first, &report, began_ms);
     if (report.must_stop)
         return error_set(err, ERROR_CONFIG, "the organisation takes no writes: %s",
                          report.message != NULL ? report.message : "no reason was given");
     return true;
 }
 
+/*
+ * Entries that wait fill the window: one record with a long history, or what stands behind it. A
+ * wider one reaches the others.
+ */
+static void adapt_window(struct push *push, const struct order_plan *plan)
+{
+    bool is_full = push->queue.count >= (size_t)push->take_limit;
+
+    if (is_full && plan->waiting_count > push->queue.count / 2 && push->take_limit < TAKE_MAX)
+        push->take_limit *= 2;
+    else if (!is_full)
+        push->take_limit = TAKE_MIN;
+}
+
 static bool send_plan(struct push *push, struct round *round, struct error *err)
 {
+    const struct order_entry *orders =
+        plan_entries(&push->mappings, push->ranks, &push->queue, push->arena);
     struct order_plan plan =
-        order_next_round(make_order(push), push->queue.count, ORDER_BATCH_MAX, push->arena);
+        order_next_round(orders, push->queue.count, ORDER_BATCH_MAX, push->arena);
 
+    adapt_window(push, &plan);
     for (size_t i = 0; i < plan.refusal_count; i++)
         refuse(push, &plan.refusals[i], round);
     if (!store_outcomes(push, err))
         return false;
     for (size_t i = 0; i < plan.batch_count && !wait_is_stopping();) {
-        size_t count = group_size(&plan, i);
+        size_t count = wave_size(push, &plan, i);
 
-        if (!send_group(push, &plan.batches[i], count, round, err))
+        if (!send_wave(push, &plan.batches[i], count, round, err))
             return false;
         i += count;
     }
@@ -286,20 +239,40 @@ static bool resolve_mapping(struct push *push, const struct mapping *mapping, st
     return store_outcomes(push, err);
 }
 
+static bool load_mappings(struct push *push, struct error *err)
+{
+    if (!push->are_mappings_old)
+        return true;
+    arena_reset(push->mapping_arena);
+    if (!mapping_load_all(push->pg, push->options->schema_name, push->mapping_arena,
+                          &push->mappings, err))
+        return false;
+    push->ranks = plan_ranks(&push->mappings, push->mapping_arena);
+    push->are_mappings_old = false;
+    return true;
+}
+
 static bool run_round(struct push *push, struct round *round, struct error *err)
 {
     const struct push_options *options = push->options;
 
     *round = (struct round){0};
     arena_reset(push->arena);
-    push->queue = (struct queue){.arena = push->arena, .limit = TAKE_LIMIT};
-    if (!mapping_load_all(push->pg, options->schema_name, push->arena, &push->mappings, err) ||
-        !queue_take(push->pg, options->schema_name, &push->queue, err))
+    push->queue = (struct queue){.arena = push->arena, .limit = push->take_limit};
+    if (!load_mappings(push, err) || !queue_take(push->pg, options->schema_name, &push->queue, err))
         return false;
     for (size_t i = 0; i < push->mappings.count; i++)
         if (!resolve_mapping(push, &push->mappings.items[i], round, err))
             return false;
     return round->resolved > 0 || send_plan(push, round, err);
+}
+
+static bool is_about_mappings(const PGnotify *notify)
+{
+    size_t length = strlen(notify->relname);
+    size_t suffix = strlen(MAPPING_CHANNEL);
+
+    return length > suffix && strcmp(notify->relname + length - suffix, MAPPING_CHANNEL) == 0;
 }
 
 /* Forgets the notifications that have come: the next round reads all there is. */
@@ -311,6 +284,8 @@ static bool drain_notifications(struct push *push)
     PQconsumeInput(pg_conn(push->pg));
     while ((notify = PQnotifies(pg_conn(push->pg))) != NULL) {
         is_notified = true;
+        if (is_about_mappings(notify))
+            push->are_mappings_old = true;
         PQfreemem(notify);
     }
     return is_notified;
@@ -351,6 +326,7 @@ bool push_run(const struct push_options *options, struct error *err)
 
     settle_free(push.settle);
     arena_free(push.arena);
+    arena_free(push.mapping_arena);
     pg_close(push.pg);
     return is_ok || wait_is_stopping();
 }

@@ -71,6 +71,17 @@ static bool parse_seconds(const char *text, void *field)
     return true;
 }
 
+static bool parse_parallel(const char *text, void *field)
+{
+    char *end;
+    long count = strtol(text, &end, 10);
+
+    if (end == text || *end != '\0' || count < 1 || count > 50)
+        return false;
+    *(int *)field = (int)count;
+    return true;
+}
+
 #define FIELD(name) offsetof(struct config, name)
 
 static const struct option options[] = {
@@ -103,6 +114,8 @@ static const struct option options[] = {
     {"PGFORCE_DOUBT_QUARANTINE_S", FIELD(doubt_quarantine_s), parse_seconds, "600",
      "seconds in which a create whose answer was lost, and that has no unique identifier, may still"
      " take effect; 0 to 86400"},
+    {"PGFORCE_PUSH_PARALLEL", FIELD(push_parallel), parse_parallel, "8",
+     "requests that are on their way to Salesforce at once, for different records; 1 to 50"},
     {"PGFORCE_LOG_LEVEL", FIELD(log_level), parse_log_level, "info",
      "debug, info, warning or error"},
     {"PGFORCE_LOG_FORMAT", FIELD(log_format), parse_log_format, "text", "text or json"},

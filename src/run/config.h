@@ -24,6 +24,7 @@ struct config {
     const char *api_version; /* NULL for the default */
     struct sf_credentials salesforce;
     int doubt_quarantine_s;
+    int push_parallel;
 };
 
 /* Reads the environment. The texts live as long as the process. ERROR_CONFIG names the variable. */

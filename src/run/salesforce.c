@@ -26,8 +26,9 @@ static bool refuse_other(const struct config *config, struct sf_session *session
 
 struct sf_session *salesforce_open(const struct config *config, struct pg *pg, struct error *err)
 {
-    struct sf_session_options options = {.api_version = config->api_version,
-                                         .http = {.stop_grace_ms = STOP_GRACE_MS}};
+    struct sf_session_options options = {
+        .api_version = config->api_version,
+        .http = {.stop_grace_ms = STOP_GRACE_MS, .max_parallel = (size_t)config->push_parallel}};
     struct sf_session *session = NULL;
 
     if (!sf_session_open(&config->salesforce, &options, &session, err))

@@ -455,6 +455,35 @@ def test_a_second_push_waits_until_the_first_is_dead(pushing):
     assert names(sync) == ["Acme", "Bolt", "Cog"]
 
 
+def test_different_records_are_sent_beside_each_other(pushing):
+    sync = pushing
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "delay_ms": 4000})
+    sync.query(
+        "insert into salesforce.account (name, external_id__c)"
+        " select 'Account ' || n, 'A-' || n from generate_series(1, 400) n"
+    )
+    eventually(lambda: len(records(sync)) == 400)
+    assert set(sync.entries("state")) == {("PENDING",)}
+    assert set(sync.settled(400, "state")) == {("SUCCESS",)}
+
+
+def test_four_thousand_writes_in_doubt_delay_no_other(sync):
+    sync.map(nameless_account())
+    sync.start("archive", "push", env={"PGFORCE_DOUBT_QUARANTINE_S": "3600"})
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "drop": "before", "times": 21})
+    sync.query("insert into salesforce.account (name) select 'Lost ' || n from generate_series(1, 4001) n")
+    eventually(
+        lambda: sync.value(
+            "select count(*) from pgforce.delivery where state = 'IN_DOUBT' and retry_at > now()",
+            role="pgforce",
+        )
+        == 4001
+    )
+    sync.query("insert into salesforce.account (name) values ('Fine')")
+    eventually(lambda: sync.entries("state", "id = 4002") == [("SUCCESS",)])
+    assert names(sync) == ["Fine"]
+
+
 def test_an_application_may_not_make_two_rows_of_one_unique_identifier(sync):
     sync.load(account())
     sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')")
