@@ -11,7 +11,7 @@
 #include "pg/copy.h"
 
 /* An hstore text of more than this does not fit COPY's field beside another one. */
-enum { HSTORE_MAX_BYTES = 500 * 1000 * 1000 };
+enum { HSTORE_MAX_BYTES = 500 * 1000 * 1000, XIDS_MAX_BYTES = 500 * 1000 * 1000 };
 
 struct mapped_table {
     const char *name;
@@ -134,16 +134,22 @@ static uint64_t widen_xid(const struct trigger_log *log, uint32_t xid)
     return log->full_xid + (uint64_t)(int64_t)(int32_t)(xid - (uint32_t)log->full_xid);
 }
 
-bool trigger_log_sees(struct trigger_log *log, uint32_t xid, bool *sees, struct error *err)
+bool trigger_log_sees(struct trigger_log *log, const uint32_t *xids, size_t count, bool *sees,
+                      struct error *err)
 {
-    char text[32];
+    struct buf list BUF_AUTO = {0};
 
     if (!read_current_xid(log, err))
         return false;
-    snprintf(text, sizeof(text), "%" PRIu64, widen_xid(log, xid));
+    buf_init(&list, XIDS_MAX_BYTES);
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&list, "%s%" PRIu64, i == 0 ? "{" : ",", widen_xid(log, xids[i]));
+    buf_text(&list, count > 0 ? "}" : "{}");
     PGresult *result PG_RESULT_AUTO =
-        pg_query(log->pg, "select pg_visible_in_snapshot($1::xid8, pg_current_snapshot())",
-                 PG_PARAMS(text), err);
+        pg_query(log->pg,
+                 "select not exists (select from unnest($1::xid8[]) as x(id)"
+                 " where not pg_visible_in_snapshot(x.id, pg_current_snapshot()))",
+                 PG_PARAMS(list.data), err);
     if (result == NULL)
         return false;
     *sees = pg_field_bool(result, 0, 0);

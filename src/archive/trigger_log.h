@@ -27,10 +27,11 @@ struct trigger_log *trigger_log_new(struct pg *pg, const char *schema_name, stru
 void trigger_log_free(struct trigger_log *log);
 
 /*
- * Whether queries see what the transaction did. It is in the stream a moment before, and long
- * before when its COMMIT waits for a standby. Outside trigger_log_begin .. end.
+ * Whether queries see what all these transactions did. It is in the stream a moment before, and
+ * long before where a COMMIT waits for a standby. Outside trigger_log_begin .. end.
  */
-bool trigger_log_sees(struct trigger_log *log, uint32_t xid, bool *sees, struct error *err);
+bool trigger_log_sees(struct trigger_log *log, const uint32_t *xids, size_t count, bool *sees,
+                      struct error *err);
 
 /* Reads again which tables are mapped, and how. Outside trigger_log_begin .. end. */
 bool trigger_log_reload(struct trigger_log *log, struct error *err);

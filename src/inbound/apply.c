@@ -211,27 +211,6 @@ static bool hold_own_inserts(struct pg *pg, const struct mapping *mapping, int64
                        held, err);
 }
 
-/*
- * Without a unique identifier nothing but the sfid tells our own new records from others', and that
- * is written when the answer comes. So unknown records are also read again later, not now, while
- * our INSERTs have been answered only just.
- */
-static bool hold_after_nameless_inserts(struct pg *pg, const struct mapping *mapping, int64_t *held,
-                                        struct error *err)
-{
-    if (mapping->upsert != NULL)
-        return true;
-    return run_counted(pg, mapping,
-                       "delete from @s s"
-                       " where not exists (select from @t t where t.sfid = s.sfid)"
-                       " and exists (select from @log l"
-                       " where l.table_name = @n"
-                       " and l.action = 'INSERT'"
-                       " and l.created_at > clock_timestamp() - interval '10 minutes'"
-                       " and l.processed_at > clock_timestamp() - interval '1 second')",
-                       held, err);
-}
-
 /* A row deleted here, whose DELETE has not been sent yet, must not come back. */
 static bool drop_deleted_here(struct pg *pg, const struct mapping *mapping, struct error *err)
 {
@@ -298,7 +277,6 @@ static bool apply_staged(const struct apply_world *world, const struct apply_pag
         !progress_barrier(world->barrier, world->schema_name, BARRIER_TIMEOUT_MS, err))
         return false;
     return hold_own_inserts(pg, mapping, &report->held, err) &&
-           hold_after_nameless_inserts(pg, mapping, &report->held, err) &&
            drop_deleted_here(pg, mapping, err) &&
            merge_rows_pending(pg, mapping, world->arena, &report->merged, err) &&
            write_rows(world, page, report, err);

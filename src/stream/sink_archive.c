@@ -6,6 +6,9 @@
  *  3. The progress row is locked and compared before anything is written: two archives cannot both
  *     believe that they continue it.
  *  4. A transaction whose commit ends at or before the progress is in the log already.
+ *  5. An entry appears after its transaction has become visible, which is a moment later than its
+ *     COMMIT is in the stream: whoever reads the entry finds the row. (Else an answer from
+ *     Salesforce could come before the row it belongs to, and be written nowhere.)
  */
 #include "stream/sink_archive.h"
 
@@ -41,6 +44,9 @@ struct sink_archive {
     int64_t entry_count;    /* of the open batch */
     int64_t whole_count;    /* of these, from transactions that have been written to their end */
     lsn_t written;          /* the end of the last of them */
+    uint32_t *xids;         /* the transactions that these entries are of */
+    size_t xid_count;
+    size_t xid_room;
 };
 
 static struct sink_archive *self(struct sink *sink)
@@ -101,6 +107,7 @@ static bool begin_batch(struct sink_archive *archive, struct error *err)
     archive->has_open_batch = true;
     archive->entry_count = 0;
     archive->whole_count = 0;
+    archive->xid_count = 0;
     return true;
 }
 
@@ -127,19 +134,32 @@ static void warn_of_truncate(const struct truncate *truncate)
                     log_text("table", truncate->relations[i]->table));
 }
 
-static bool wait_until_visible(struct sink_archive *archive, uint32_t xid, struct error *err)
+/* As long as COMMITs wait for a standby, the log waits with them. */
+static bool wait_until_visible(struct sink_archive *archive, const uint32_t *xids, size_t count,
+                               struct error *err)
 {
-    bool is_visible;
+    for (bool is_first = true;; is_first = false) {
+        bool is_visible;
 
-    for (;;) {
-        if (!trigger_log_sees(archive->log, xid, &is_visible, err))
+        if (!trigger_log_sees(archive->log, xids, count, &is_visible, err))
             return false;
         if (is_visible)
             return true;
+        if (is_first)
+            log_debug("waits for the end of COMMITs");
         tell_alive(&archive->sink);
         if (wait_for(-1, 0, VISIBLE_POLL_MS) == WAIT_STOP)
             return error_set(err, ERROR_RETRY, "told to stop");
     }
+}
+
+static void note_transaction(struct sink_archive *archive, uint32_t xid)
+{
+    if (archive->xid_count == archive->xid_room) {
+        archive->xid_room = archive->xid_room > 0 ? archive->xid_room * 2 : 64;
+        archive->xids = memory_realloc(archive->xids, archive->xid_room * sizeof(*archive->xids));
+    }
+    archive->xids[archive->xid_count++] = xid;
 }
 
 /*
@@ -150,6 +170,8 @@ static bool wait_until_visible(struct sink_archive *archive, uint32_t xid, struc
 static bool end_source_transaction(struct sink_archive *archive,
                                    const struct transaction *transaction, struct error *err)
 {
+    if (archive->has_open_batch && archive->whole_count < archive->entry_count)
+        note_transaction(archive, transaction->xid);
     archive->whole_count = archive->entry_count;
     archive->written = transaction->end_lsn;
     archive->is_in_transaction = false;
@@ -159,7 +181,7 @@ static bool end_source_transaction(struct sink_archive *archive,
     archive->must_reload = false;
     if (archive->has_open_batch && !trigger_log_end(archive->log, err))
         return false;
-    if (!wait_until_visible(archive, transaction->xid, err) ||
+    if (!wait_until_visible(archive, &transaction->xid, 1, err) ||
         !trigger_log_reload(archive->log, err))
         return false;
     return !archive->has_open_batch || trigger_log_begin(archive->log, err);
@@ -179,7 +201,9 @@ static bool store_progress(struct sink_archive *archive, lsn_t reached, struct e
 static bool commit_batch(struct sink_archive *archive, lsn_t reached, struct error *err)
 {
     archive->has_open_batch = false;
-    if (!trigger_log_end(archive->log, err) || !store_progress(archive, reached, err))
+    if (!trigger_log_end(archive->log, err) ||
+        !wait_until_visible(archive, archive->xids, archive->xid_count, err) ||
+        !store_progress(archive, reached, err))
         return false;
     log_debug("archived", log_number("entries", archive->entry_count),
               log_text("up_to", lsn_format(reached).text));
@@ -282,5 +306,7 @@ struct sink *sink_archive_new(const char *url, const char *schema_name)
 
 void sink_archive_free(struct sink *sink)
 {
+    if (sink != NULL)
+        free(self(sink)->xids);
     free(sink);
 }

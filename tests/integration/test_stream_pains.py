@@ -4,6 +4,7 @@ that change, rights that go, and roles with hostile settings."""
 import contextlib
 import os
 import re
+import signal
 import threading
 
 import pytest
@@ -21,7 +22,7 @@ from survival import (
     map_with_truth,
     progress,
 )
-from sync import account, contact, mapping
+from sync import account, contact, mapping, nameless_account
 
 NAME = "\"values\"::public.hstore operator(public.->) 'name'"
 
@@ -199,6 +200,30 @@ def test_a_mapping_whose_commit_waits_for_a_standby_is_not_missed(sync, server_s
     sync.query("insert into salesforce.lead (name) values ('Acme')")
     archive.until(lambda: log_size(sync) >= 1)
     assert sync.entries("table_name") == [("lead",)]
+
+
+def test_the_answer_to_an_insert_finds_the_row_though_the_commit_is_not_over_yet(sync, server_setting):
+    """The answer may come back within the moment between a COMMIT's record, which is in the stream at
+    once, and its end, when others see the row. A server process that is stopped makes that moment long."""
+    sync.load(nameless_account())
+    connection = sync.database.connect(autocommit=False)
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        cursor.execute("insert into salesforce.account (name) values ('Acme')")
+        server_setting("synchronous_standby_names", "absent")
+        commit = waiting_commit(sync, connection)
+        os.kill(connection.info.backend_pid, signal.SIGSTOP)
+        try:
+            server_setting("synchronous_standby_names", "")
+            eventually(
+                lambda: "waits for the end of COMMITs" in sync.roles["archive"].log_text()
+                or sync.entries("state") == [("SUCCESS",)]
+            )
+        finally:
+            os.kill(connection.info.backend_pid, signal.SIGCONT)
+        commit.join()
+    assert sync.settled(1) == [("INSERT", "SUCCESS")]
+    [record] = sync.org.query("select Id from Account")
+    assert sync.query("select sfid, _hc_lastop from salesforce.account") == [(record["Id"], "INSERTED")]
 
 
 def waiting_commit(sync, connection):
