@@ -3,46 +3,24 @@
 #include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/wait.h"
+#include "net/http_transfer.h"
 
 enum {
     CONNECT_TIMEOUT_MS = 10 * 1000,
     TOTAL_TIMEOUT_MS = 120 * 1000,
     LOW_SPEED_TIMEOUT_S = 60,
     RESPONSE_BYTES = 64 * 1024 * 1024,
-    HEADER_BYTES = 256 * 1024,
     PARALLEL = 8,
     POLL_MS = 1000, /* the supervisor's death is noticed by asking, not by a descriptor of curl's */
-};
-
-struct http_client {
-    CURLM *multi;
-    struct http_client_options options;
-    char *user_agent;
-    char *ca_file;
-    char *proxy;
-};
-
-struct transfer {
-    struct http_exchange *exchange;
-    CURL *easy;
-    struct curl_slist *headers;
-    unsigned char *gzipped;
-    size_t gzipped_bytes;
-    curl_off_t bytes_before; /* sent before the request itself: the CONNECT to a proxy */
-    bool has_begun;          /* connected, about to send the request */
-    bool is_too_large;
-    char why[CURL_ERROR_SIZE];
 };
 
 static char *copy_or_null(const char *text)
@@ -87,7 +65,8 @@ struct http_client *http_client_new(const struct http_client_options *options, s
     client->ca_file = copy_or_null(options->ca_file);
     client->proxy = memory_strdup(options->proxy != NULL ? options->proxy : "");
     client->multi = curl_multi_init();
-    if (client->multi == NULL)
+    client->streams = curl_multi_init();
+    if (client->multi == NULL || client->streams == NULL)
         abort();
     return client;
 }
@@ -97,250 +76,12 @@ void http_client_free(struct http_client *client)
     if (client == NULL)
         return;
     curl_multi_cleanup(client->multi);
+    curl_multi_cleanup(client->streams);
     free(client->user_agent);
     free(client->ca_file);
     free(client->proxy);
     free(client);
     curl_global_cleanup();
-}
-
-static size_t take_body(char *data, size_t one, size_t size_bytes, void *context)
-{
-    struct transfer *transfer = context;
-
-    (void)one;
-    buf_append(&transfer->exchange->received, data, size_bytes);
-    transfer->is_too_large = buf_is_full(&transfer->exchange->received);
-    return transfer->is_too_large ? 0 : size_bytes;
-}
-
-/* A new status line starts the headers again: what came before was an interim answer (100). */
-static size_t take_header(char *data, size_t one, size_t size_bytes, void *context)
-{
-    struct transfer *transfer = context;
-    struct buf *headers = &transfer->exchange->received_headers;
-
-    (void)one;
-    if (size_bytes >= 5 && memcmp(data, "HTTP/", 5) == 0)
-        buf_clear(headers);
-    buf_append(headers, data, size_bytes);
-    transfer->is_too_large = buf_is_full(headers);
-    return transfer->is_too_large ? 0 : size_bytes;
-}
-
-static curl_off_t bytes_sent(CURL *easy)
-{
-    long bytes = 0;
-
-    curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &bytes);
-    return bytes;
-}
-
-static bool may_be_repeated(const struct http_exchange *exchange)
-{
-    return strcmp(exchange->method, "GET") == 0 || strcmp(exchange->method, "HEAD") == 0;
-}
-
-/*
- * Called before each sending of the request. When a kept connection dies before an answer, curl
- * sends again by itself; for a write whose first bytes have left that would be a second write.
- */
-static int guard_repetition(void *context, char *ip, char *local_ip, int port, int local_port)
-{
-    struct transfer *transfer = context;
-    curl_off_t sent = bytes_sent(transfer->easy);
-
-    (void)ip;
-    (void)local_ip;
-    (void)port;
-    (void)local_port;
-    if (!transfer->has_begun)
-        transfer->bytes_before = sent;
-    else if (sent > transfer->bytes_before && !may_be_repeated(transfer->exchange))
-        return CURL_PREREQFUNC_ABORT;
-    transfer->has_begun = true;
-    return CURL_PREREQFUNC_OK;
-}
-
-static bool deflate_body(struct transfer *transfer)
-{
-    const struct http_exchange *exchange = transfer->exchange;
-    z_stream stream = {0};
-
-    if (exchange->body_bytes > UINT_MAX / 2 ||
-        deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, MAX_WBITS + 16, 8,
-                     Z_DEFAULT_STRATEGY) != Z_OK)
-        return false;
-    size_t room_bytes = deflateBound(&stream, exchange->body_bytes);
-    transfer->gzipped = memory_alloc(room_bytes);
-    stream.next_in = (unsigned char *)(uintptr_t)exchange->body;
-    stream.avail_in = (unsigned int)exchange->body_bytes;
-    stream.next_out = transfer->gzipped;
-    stream.avail_out = (unsigned int)room_bytes;
-    bool is_whole = deflate(&stream, Z_FINISH) == Z_STREAM_END;
-    transfer->gzipped_bytes = stream.total_out;
-    deflateEnd(&stream);
-    return is_whole;
-}
-
-static void add_header(struct transfer *transfer, const char *line)
-{
-    struct curl_slist *longer = curl_slist_append(transfer->headers, line);
-
-    if (longer == NULL)
-        abort();
-    transfer->headers = longer;
-}
-
-static void set_request(struct transfer *transfer)
-{
-    const struct http_exchange *exchange = transfer->exchange;
-    const void *body = exchange->body_bytes > 0 ? exchange->body : "";
-    size_t body_bytes = exchange->body_bytes;
-    CURL *easy = transfer->easy;
-
-    for (size_t i = 0; exchange->headers != NULL && exchange->headers[i] != NULL; i++)
-        add_header(transfer, exchange->headers[i]);
-    add_header(transfer, "Expect:");
-    if (exchange->gzip_over_bytes > 0 && body_bytes > exchange->gzip_over_bytes &&
-        deflate_body(transfer)) {
-        add_header(transfer, "Content-Encoding: gzip");
-        body = transfer->gzipped;
-        body_bytes = transfer->gzipped_bytes;
-    }
-    if (strcmp(exchange->method, "HEAD") == 0)
-        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-    if (body_bytes > 0 || strcmp(exchange->method, "POST") == 0) {
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body_bytes);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
-    }
-    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, exchange->method);
-    curl_easy_setopt(easy, CURLOPT_URL, exchange->url);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
-}
-
-/* An option that libcurl does not take would be a hole, not an inconvenience. */
-static void set_or_die(CURLcode code)
-{
-    if (code != CURLE_OK) {
-        fprintf(stderr, "pgforce: libcurl refuses an option: %s\n", curl_easy_strerror(code));
-        abort();
-    }
-}
-
-static void set_safety(const struct http_client *client, CURL *easy)
-{
-    const struct http_client_options *options = &client->options;
-    const char *protocols = options->is_plain_http_allowed ? "http,https" : "https";
-
-    set_or_die(curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, protocols));
-    set_or_die(curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L));
-    set_or_die(curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L));
-    set_or_die(curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L));
-    set_or_die(curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2));
-    set_or_die(curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED));
-    set_or_die(curl_easy_setopt(easy, CURLOPT_PROXY, client->proxy));
-    set_or_die(curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L));
-    if (client->ca_file != NULL)
-        set_or_die(curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca_file));
-}
-
-static void set_manners(const struct http_client *client, struct transfer *transfer)
-{
-    const struct http_client_options *options = &client->options;
-    int own_ms = transfer->exchange->total_timeout_ms;
-    long total_ms = own_ms > 0 ? own_ms : options->total_timeout_ms;
-    CURL *easy = transfer->easy;
-
-    set_or_die(
-        curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout_ms));
-    set_or_die(curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, total_ms));
-    set_or_die(curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L));
-    set_or_die(curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)options->low_speed_timeout_s));
-    set_or_die(curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L));
-    /* One connection carries one request: what has left of it can be told exactly. */
-    set_or_die(curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1));
-    set_or_die(curl_easy_setopt(easy, CURLOPT_USERAGENT, client->user_agent));
-    set_or_die(curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip"));
-    set_or_die(curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L));
-}
-
-static void set_callbacks(struct transfer *transfer)
-{
-    CURL *easy = transfer->easy;
-
-    set_or_die(curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer));
-    set_or_die(curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->why));
-    set_or_die(curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body));
-    set_or_die(curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer));
-    set_or_die(curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header));
-    set_or_die(curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer));
-    set_or_die(curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, guard_repetition));
-    set_or_die(curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer));
-}
-
-static void start(struct http_client *client, struct transfer *transfer)
-{
-    transfer->easy = curl_easy_init();
-    if (transfer->easy == NULL)
-        abort();
-    set_safety(client, transfer->easy);
-    set_manners(client, transfer);
-    set_callbacks(transfer);
-    set_request(transfer);
-    if (curl_multi_add_handle(client->multi, transfer->easy) != CURLM_OK)
-        abort();
-}
-
-static bool has_left(const struct transfer *transfer)
-{
-    return transfer->has_begun && bytes_sent(transfer->easy) > transfer->bytes_before;
-}
-
-static void explain(struct transfer *transfer, CURLcode code)
-{
-    struct http_exchange *exchange = transfer->exchange;
-    const char *why = transfer->why[0] != '\0' ? transfer->why : curl_easy_strerror(code);
-
-    if (code == CURLE_UNSUPPORTED_PROTOCOL)
-        why = "only https addresses are allowed";
-    if (transfer->is_too_large)
-        why = "the answer is larger than allowed";
-    if (code == CURLE_ABORTED_BY_CALLBACK)
-        why = "the connection was closed before an answer came";
-    snprintf(exchange->problem, sizeof(exchange->problem), "%s", why);
-}
-
-static void conclude(struct transfer *transfer, CURLcode code)
-{
-    struct http_exchange *exchange = transfer->exchange;
-
-    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &exchange->status);
-    if (code == CURLE_OK) {
-        exchange->fate = HTTP_ANSWERED;
-        return;
-    }
-    exchange->fate = has_left(transfer) ? HTTP_UNKNOWN : HTTP_NOT_SENT;
-    explain(transfer, code);
-}
-
-/* Headers hold access tokens. */
-static void wipe_headers(struct curl_slist *headers)
-{
-    for (struct curl_slist *line = headers; line != NULL; line = line->next)
-        explicit_bzero(line->data, strlen(line->data));
-    curl_slist_free_all(headers);
-}
-
-static void finish(struct http_client *client, struct transfer *transfer)
-{
-    if (transfer->easy == NULL)
-        return;
-    curl_multi_remove_handle(client->multi, transfer->easy);
-    curl_easy_cleanup(transfer->easy);
-    wipe_headers(transfer->headers);
-    free(transfer->gzipped);
-    *transfer = (struct transfer){0};
 }
 
 static size_t collect_finished(struct http_client *client)
@@ -350,14 +91,14 @@ static size_t collect_finished(struct http_client *client)
     int left;
 
     while ((message = curl_multi_info_read(client->multi, &left)) != NULL) {
-        struct transfer *transfer = NULL;
+        struct http_transfer *transfer = NULL;
         CURLcode code = message->data.result;
 
         if (message->msg != CURLMSG_DONE)
             continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
-        conclude(transfer, code);
-        finish(client, transfer);
+        http_transfer_conclude(transfer, code);
+        http_transfer_finish(transfer);
         finished++;
     }
     return finished;
@@ -365,7 +106,7 @@ static size_t collect_finished(struct http_client *client)
 
 struct run {
     struct http_client *client;
-    struct transfer *transfers;
+    struct http_transfer *transfers;
     size_t count;
     size_t started;
     size_t active;
@@ -386,7 +127,7 @@ static void start_more(struct run *run)
 {
     while (run->cut_at_ms == 0 && run->started < run->count &&
            run->active < run->client->options.max_parallel) {
-        start(run->client, &run->transfers[run->started]);
+        http_transfer_start(run->client, &run->transfers[run->started], run->client->multi);
         run->started++;
         run->active++;
     }
@@ -428,31 +169,23 @@ static bool run_all(struct run *run, struct error *err)
     return true;
 }
 
-static void prepare(const struct http_client *client, struct http_exchange *exchange)
-{
-    http_exchange_done(exchange);
-    buf_init(&exchange->received, client->options.max_response_bytes);
-    buf_init(&exchange->received_headers, HEADER_BYTES);
-    snprintf(exchange->problem, sizeof(exchange->problem), "not sent");
-}
-
 bool http_send(struct http_client *client, struct http_exchange *exchanges, size_t count,
                struct error *err)
 {
-    struct transfer *transfers = memory_alloc(count * sizeof(*transfers));
+    struct http_transfer *transfers = memory_alloc(count * sizeof(*transfers));
     struct run run = {.client = client, .transfers = transfers, .count = count};
 
     for (size_t i = 0; i < count; i++) {
-        prepare(client, &exchanges[i]);
+        http_transfer_prepare(client, &exchanges[i]);
         transfers[i].exchange = &exchanges[i];
     }
     bool is_ok = run_all(&run, err);
     for (size_t i = 0; i < run.started; i++) {
         if (transfers[i].easy == NULL)
             continue;
-        conclude(&transfers[i], CURLE_OPERATION_TIMEDOUT);
+        http_transfer_conclude(&transfers[i], CURLE_OPERATION_TIMEDOUT);
         snprintf(exchanges[i].problem, sizeof(exchanges[i].problem), "cut: told to stop");
-        finish(client, &transfers[i]);
+        http_transfer_finish(&transfers[i]);
     }
     for (size_t i = 0; i < count; i++) {
         if (exchanges[i].fate == HTTP_ANSWERED)

@@ -466,6 +466,19 @@ bool sf_request(struct sf_session *session, struct sf_call *calls, size_t count,
     return is_ok;
 }
 
+struct http_stream *sf_session_stream(struct sf_session *session, const char *path,
+                                      const char *const *headers)
+{
+    struct sf_call call = {.headers = headers};
+    struct arena *arena = arena_new();
+    struct http_stream *stream = http_stream_open(session->http, make_url(session, path, arena),
+                                                  make_headers(session, &call, arena));
+
+    session->requests++;
+    arena_free(arena);
+    return stream;
+}
+
 bool sf_request_one(struct sf_session *session, struct sf_call *call, struct error *err)
 {
     if (!sf_request(session, call, 1, err))

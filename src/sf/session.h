@@ -19,6 +19,7 @@
 
 #include "base/error.h"
 #include "net/http_client.h"
+#include "net/http_stream.h"
 #include "sf/outcome.h"
 
 struct sf_session;
@@ -114,6 +115,11 @@ bool sf_request(struct sf_session *session, struct sf_call *calls, size_t count,
 
 /* One call that must succeed: false also when its outcome is not success. */
 bool sf_request_one(struct sf_session *session, struct sf_call *call, struct error *err);
+
+/* A GET whose answer is read piece by piece, under the token of now: when the answer's head refuses
+ * it, renew and ask again. */
+struct http_stream *sf_session_stream(struct sf_session *session, const char *path,
+                                      const char *const *headers);
 
 /* Turns a call that did not succeed into an error of the right kind; answers false. */
 bool sf_call_error(const struct sf_call *call, struct error *err);
