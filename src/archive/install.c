@@ -5,6 +5,7 @@
 /* Embedded from sql/ at build time. */
 extern const char sql_database_001[];
 extern const char sql_connection_001[];
+extern const char sql_capture_functions[];
 
 static const char *const database_steps[] = {sql_database_001};
 static const char *const connection_steps[] = {sql_connection_001};
@@ -14,15 +15,21 @@ enum {
     CONNECTION_VERSION = sizeof(connection_steps) / sizeof(connection_steps[0]),
 };
 
-static bool run_in_schema(struct pg *pg, const char *schema_name, const char *sql,
-                          struct error *err)
+/* other_schema: whose types the definitions use; may be NULL. A caller's temporary tables and
+ * types come last, so that none takes the place of ours in a function that keeps the path. */
+static bool run_in_schema(struct pg *pg, const char *schema_name, const char *other_schema,
+                          const char *sql, struct error *err)
 {
     struct buf script BUF_AUTO = {0};
 
     buf_init(&script, 1 << 20);
     buf_text(&script, "set local search_path = ");
     pg_append_identifier(&script, schema_name);
-    buf_printf(&script, ", public;\n%s;\nset local search_path = pg_catalog", sql);
+    if (other_schema != NULL) {
+        buf_text(&script, ", ");
+        pg_append_identifier(&script, other_schema);
+    }
+    buf_printf(&script, ", pg_temp;\n%s;\nset local search_path = pg_catalog", sql);
     return pg_script(pg, script.data, err);
 }
 
@@ -82,7 +89,7 @@ static bool install_database(struct pg *pg, struct error *err)
         !refuse_newer(version, DATABASE_VERSION, err) || !create_schema(pg, "pgforce", err))
         return false;
     for (; version < DATABASE_VERSION; version++) {
-        if (!run_in_schema(pg, "pgforce", database_steps[version], err) ||
+        if (!run_in_schema(pg, "pgforce", NULL, database_steps[version], err) ||
             !pg_run(pg, "insert into pgforce.migration (version) values ($1)",
                     PG_PARAMS(pg_number(version + 1).text), err))
             return error_prefix(err, "setting up the schema pgforce, step %d", version + 1);
@@ -99,7 +106,7 @@ static bool install_connection(struct pg *pg, const char *schema_name, struct er
         !refuse_newer(version, CONNECTION_VERSION, err) || !create_schema(pg, schema_name, err))
         return false;
     for (; version < CONNECTION_VERSION; version++) {
-        if (!run_in_schema(pg, schema_name, connection_steps[version], err))
+        if (!run_in_schema(pg, schema_name, NULL, connection_steps[version], err))
             return error_prefix(err, "setting up the schema \"%s\", step %d", schema_name,
                                 version + 1);
     }
@@ -113,6 +120,43 @@ static bool install_connection(struct pg *pg, const char *schema_name, struct er
 bool install_tables(struct pg *pg, const char *schema_name, struct error *err)
 {
     return install_database(pg, err) && install_connection(pg, schema_name, err);
+}
+
+/* The schema of the type hstore, which is made where the server has it; NULL where it has not. */
+static bool find_hstore(struct pg *pg, struct buf *schema_name, struct error *err)
+{
+    PGresult *available PG_RESULT_AUTO =
+        pg_query(pg, "select from pg_available_extensions where name = 'hstore'", PG_PARAMS(), err);
+
+    if (available == NULL)
+        return false;
+    if (PQntuples(available) > 0 &&
+        !pg_script(pg, "create extension if not exists hstore with schema public", err))
+        return error_prefix(err, "making the extension hstore");
+    PGresult *found PG_RESULT_AUTO = pg_query(
+        pg,
+        "select n.nspname from pg_extension e join pg_namespace n on n.oid = e.extnamespace"
+        " where e.extname = 'hstore'",
+        PG_PARAMS(), err);
+    if (found == NULL)
+        return false;
+    if (PQntuples(found) > 0)
+        buf_text(schema_name, pg_field(found, 0, 0));
+    return true;
+}
+
+bool install_capture_functions(struct pg *pg, const char *schema_name, bool *is_installed,
+                               struct error *err)
+{
+    struct buf hstore_schema BUF_AUTO = {0};
+
+    buf_init(&hstore_schema, 1024);
+    if (!find_hstore(pg, &hstore_schema, err))
+        return false;
+    *is_installed = hstore_schema.size_bytes > 0;
+    return !*is_installed ||
+           run_in_schema(pg, schema_name, hstore_schema.data, sql_capture_functions, err) ||
+           error_prefix(err, "making the hc_capture functions of the schema \"%s\"", schema_name);
 }
 
 bool install_grants(struct pg *pg, const char *schema_name, const char *app_role, struct error *err)

@@ -14,6 +14,14 @@
 /* Inside the caller's transaction. */
 bool install_tables(struct pg *pg, const char *schema_name, struct error *err);
 
+/*
+ * Heroku Connect's hc_capture_insert_from_row and hc_capture_update_from_row. They take an hstore:
+ * the extension is made where the server has it, and without it there are no such functions. Inside
+ * the caller's transaction.
+ */
+bool install_capture_functions(struct pg *pg, const char *schema_name, bool *is_installed,
+                               struct error *err);
+
 /* Gives the application's role what Heroku Connect's credential has: all rows of the mapped schema.
  */
 bool install_grants(struct pg *pg, const char *schema_name, const char *app_role,

@@ -194,15 +194,17 @@ bool queue_store_outcomes(struct pg *pg, const char *schema_name, const char *ou
 
 bool queue_next_due_ms(struct pg *pg, const char *schema_name, int64_t *wait_ms, struct error *err)
 {
-    PGresult *result PG_RESULT_AUTO =
-        pg_query(pg,
-                 "select (extract(epoch from min(coalesce(retry_at, now())) - clock_timestamp())"
-                 " * 1000)::bigint"
-                 " from pgforce.delivery"
-                 " where schema_name = $1"
-                 " and state in ('RETRY', 'IN_DOUBT')",
-                 PG_PARAMS(schema_name), err);
+    struct buf sql BUF_AUTO = {0};
 
+    format_sql(&sql, schema_name,
+               "select (extract(epoch from min(coalesce(d.retry_at, now())) - clock_timestamp())"
+               " * 1000)::bigint"
+               " from pgforce.delivery d"
+               " where d.schema_name = $1"
+               " and d.state in ('RETRY', 'IN_DOUBT')"
+               " and exists (select from @ l"
+               " where l.id = d.log_id and l.state in ('NEW', 'PENDING'))");
+    PGresult *result PG_RESULT_AUTO = pg_query(pg, sql.data, PG_PARAMS(schema_name), err);
     if (result == NULL)
         return false;
     *wait_ms = -1;

@@ -49,7 +49,16 @@ static void append_superuser_sql(struct buf *sql, const char *role, const char *
         buf_text(sql, ";\n");
     }
     buf_text(sql,
-             "create extension if not exists hstore with schema public;\n"
+             "do $$ begin\n"
+             "  if exists (select from pg_available_extensions where name = 'hstore') then\n"
+             "    create extension if not exists hstore with schema public;\n"
+             "  end if;\n"
+             "  -- Heroku Connect's: triggers of users call it before they switch xmlbinary.\n"
+             "  if to_regprocedure('public.get_xmlbinary()') is null then\n"
+             "    create function public.get_xmlbinary() returns varchar language sql stable\n"
+             "      as 'select pg_catalog.current_setting(''xmlbinary'')';\n"
+             "  end if;\n"
+             "end $$;\n"
              "-- Servers from 14.24, 15.19, 16.15, 17.11 and 18.6 on load only listed plugins.\n"
              "do $$ begin\n"
              "  if exists (select from pg_settings where name = 'output_plugin_libraries') then\n"
@@ -113,8 +122,7 @@ static bool check_rights(struct pg *pg, struct error *err)
     PGresult *result PG_RESULT_AUTO =
         pg_query(pg,
                  "select rolreplication or rolsuper,"
-                 " has_database_privilege(current_database(), 'create'),"
-                 " exists (select from pg_extension where extname = 'hstore')"
+                 " has_database_privilege(current_database(), 'create')"
                  " from pg_roles"
                  " where rolname = current_user",
                  PG_PARAMS(), err);
@@ -126,8 +134,6 @@ static bool check_rights(struct pg *pg, struct error *err)
         buf_text(&missing, " the REPLICATION attribute,");
     if (!pg_field_bool(result, 0, 1))
         buf_text(&missing, " CREATE on the database,");
-    if (!pg_field_bool(result, 0, 2))
-        buf_text(&missing, " the extension hstore,");
     for (size_t i = 0; i < COUNT(origin_functions); i++) {
         PGresult *granted PG_RESULT_AUTO =
             pg_query(pg, "select has_function_privilege('pg_catalog.' || $1, 'execute')",
@@ -149,8 +155,13 @@ static bool check_rights(struct pg *pg, struct error *err)
 
 static bool install(struct pg *pg, const struct config *config, struct error *err)
 {
-    bool is_ok = pg_script(pg, "begin", err) && install_tables(pg, config->schema_name, err);
+    bool has_functions = true;
+    bool is_ok = pg_script(pg, "begin", err) && install_tables(pg, config->schema_name, err) &&
+                 install_capture_functions(pg, config->schema_name, &has_functions, err);
 
+    if (!has_functions)
+        log_warning("the server lacks the extension hstore: there are no functions"
+                    " hc_capture_insert_from_row and hc_capture_update_from_row");
     if (is_ok && config->app_role != NULL)
         is_ok = install_grants(pg, config->schema_name, config->app_role, err);
     is_ok = is_ok && pg_script(pg, "commit", err);

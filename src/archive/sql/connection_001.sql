@@ -67,7 +67,8 @@ create table _hcmeta (
     details text
 );
 
--- New entries wake the writer, whoever made them; so does setting an entry back to NEW by hand.
+-- New entries wake the writer, whoever made them; so does a state that an operator sets by hand, NEW
+-- to have it sent, IGNORED to let go what waits for it.
 create function tlog_notify_trigger() returns trigger language plpgsql as
 $$
 begin
@@ -79,4 +80,5 @@ $$;
 create trigger tlog_insert_trigger after insert on _trigger_log
     for each statement execute function tlog_notify_trigger();
 create trigger tlog_requeue_trigger after update of state on _trigger_log
-    for each row when (new.state = 'NEW') execute function tlog_notify_trigger();
+    for each row
+    when (new.state in ('NEW', 'IGNORED') and new.state is distinct from old.state) execute function tlog_notify_trigger();
