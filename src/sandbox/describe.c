@@ -61,7 +61,7 @@ static json_t *describe_head(struct call *call, const struct object *object)
     set_bool(json, "deletable", object->is_deletable);
     set_bool(json, "queryable", object->is_queryable);
     set_bool(json, "replicateable", object->is_replicateable);
-    set_bool(json, "undeletable", object->is_deletable);
+    set_bool(json, "undeletable", object->is_deletable && object->has_recycle_bin);
     set_bool(json, "updateable", object->is_updateable);
     set_text(json, "name", object->name);
     set_text(json, "label", object->label);
@@ -152,7 +152,6 @@ static void set_sizes(json_t *json, const struct field *field)
 
 static void set_rights(json_t *json, const struct field *field)
 {
-    bool is_calculated = field->sql != NULL || field->formula != NULL;
     bool is_compound = field->type->kind == KIND_COMPOUND;
 
     set_bool(json, "createable", field->is_createable);
@@ -160,9 +159,8 @@ static void set_rights(json_t *json, const struct field *field)
     set_bool(json, "nillable", field->is_nillable);
     set_bool(json, "defaultedOnCreate",
              field->is_defaulted_on_create || field->type->kind == KIND_BOOLEAN);
-    set_bool(json, "calculated", is_calculated);
-    set_text(json, "calculatedFormula",
-             field->formula != NULL && *field->formula != '\0' ? field->formula : NULL);
+    set_bool(json, "calculated", field->formula != NULL);
+    set_text(json, "calculatedFormula", field->formula);
     set_bool(json, "autoNumber", field->auto_format != NULL);
     set_bool(json, "unique", field->is_unique);
     set_bool(json, "caseSensitive", field->is_case_sensitive);

@@ -28,7 +28,8 @@ static json_t *list_hidden(const struct schema *schema)
         const struct object *object = schema_at(schema, i);
 
         for (size_t j = 0; j < object->field_count; j++)
-            if (object->fields[j]->is_hidden)
+            if (object->fields[j]->is_hidden &&
+                (object->has_recycle_bin || strcmp(object->fields[j]->name, "IsDeleted") != 0))
                 json_array_append_new(list, json_pack("{s:s, s:s}", "object", object->name, "field",
                                                       object->fields[j]->name));
     }

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "sandbox/follows.h"
 #include "sandbox/times.h"
 #include "sandbox/values.h"
 
@@ -165,6 +166,39 @@ void draft_complete(struct draft *draft)
             values_read_text(field, field->default_text, &draft->values[i], &ignored);
         else if (strcmp(field->name, "OwnerId") == 0)
             draft->values[i] = value_text(draft->save->org->user_id);
+    }
+}
+
+static bool has_changed(const struct draft *draft, const struct field *field)
+{
+    const struct value *value = &draft->values[field->index];
+
+    if (draft->is_insert)
+        return true;
+    const struct value *before = &draft->before[field->index];
+    return value->kind != before->kind ||
+           (value->kind == VALUE_TEXT && strcmp(value->text, before->text) != 0) ||
+           value->integer != before->integer || value->real != before->real;
+}
+
+void draft_follow(struct draft *draft)
+{
+    const struct object *object = draft->save->object;
+    struct times_text now = times_format_datetime(org_stamp(draft->save->org));
+    struct record_errors ignored = {.arena = draft->save->arena};
+
+    for (size_t i = 0; i < object->field_count; i++) {
+        const struct field *field = object->fields[i];
+        const struct field *other =
+            field->follows != NULL ? schema_field(object, follows_field(field->follows)) : NULL;
+        const char *text = NULL;
+
+        if (other == NULL || draft->is_given[i] || !has_changed(draft, other) ||
+            !follows_answer(field->follows, draft->values[other->index].text, now.text, &text))
+            continue;
+        draft->values[i] = (struct value){.kind = VALUE_NULL};
+        if (text != NULL)
+            values_read_text(field, text, &draft->values[i], &ignored);
     }
 }
 

@@ -11,6 +11,7 @@ struct draft {
     struct value *values; /* by field index: what the row will hold */
     bool *is_given;       /* by field index: what the client set */
     bool is_insert;
+    const struct value *before; /* by field index: what the row held; NULL for an insert */
 };
 
 /* Reads the client's fields over the values; resolves parents given by external id. */
@@ -18,6 +19,9 @@ bool draft_read(struct draft *draft, const json_t *fields, struct error *err);
 
 /* Sets what an insert gets by itself: defaults, owner. */
 void draft_complete(struct draft *draft);
+
+/* Sets what follows from another field's change (follows.h). */
+void draft_follow(struct draft *draft);
 
 /* The audit fields, by the organisation's clock, and names made of parts. */
 void draft_stamp(struct draft *draft);

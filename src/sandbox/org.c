@@ -6,12 +6,12 @@
 
 #include "base/clock.h"
 #include "sandbox/async_jobs.h"
+#include "sandbox/birth.h"
 #include "sandbox/bulk_jobs.h"
 #include "sandbox/cometd_clients.h"
 #include "sandbox/door_state.h"
 #include "sandbox/events.h"
 #include "sandbox/faults.h"
-#include "sandbox/ids.h"
 #include "sandbox/journal.h"
 #include "sandbox/oauth.h"
 #include "sandbox/oauth_code.h"
@@ -19,25 +19,53 @@
 #include "sandbox/query.h"
 #include "sandbox/recent.h"
 #include "sandbox/rules.h"
-#include "sandbox/times.h"
 
-extern const char sandbox_objects_account[], sandbox_objects_contact[], sandbox_objects_user[],
-    sandbox_objects_organization[], sandbox_objects_opportunity[], sandbox_objects_lead[],
-    sandbox_objects_task[], sandbox_objects_case[], sandbox_objects_product2[],
-    sandbox_objects_recordtype[], sandbox_objects_invoice[], sandbox_objects_pushtopic[],
+extern const char sandbox_objects_organization[], sandbox_objects_user[], sandbox_objects_profile[],
+    sandbox_objects_userrole[], sandbox_objects_account[], sandbox_objects_contact[],
+    sandbox_objects_opportunity[], sandbox_objects_opportunitystage[],
+    sandbox_objects_opportunitylineitem[], sandbox_objects_opportunitycontactrole[],
+    sandbox_objects_lead[], sandbox_objects_campaign[], sandbox_objects_campaignmember[],
+    sandbox_objects_campaignmemberstatus[], sandbox_objects_task[], sandbox_objects_event[],
+    sandbox_objects_case[], sandbox_objects_casecomment[], sandbox_objects_product2[],
+    sandbox_objects_pricebook2[], sandbox_objects_pricebookentry[], sandbox_objects_asset[],
+    sandbox_objects_contract[], sandbox_objects_attachment[], sandbox_objects_note[],
+    sandbox_objects_recordtype[], sandbox_objects_group[], sandbox_objects_groupmember[],
+    sandbox_objects_permissionset[], sandbox_objects_permissionsetassignment[],
+    sandbox_objects_apexclass[], sandbox_objects_invoice[], sandbox_objects_pushtopic[],
     sandbox_objects_streamingchannel[];
 
 static const char *const shipped[] = {
     sandbox_objects_organization,
     sandbox_objects_user,
+    sandbox_objects_profile,
+    sandbox_objects_userrole,
     sandbox_objects_account,
     sandbox_objects_contact,
     sandbox_objects_opportunity,
+    sandbox_objects_opportunitystage,
+    sandbox_objects_opportunitylineitem,
+    sandbox_objects_opportunitycontactrole,
     sandbox_objects_lead,
+    sandbox_objects_campaign,
+    sandbox_objects_campaignmember,
+    sandbox_objects_campaignmemberstatus,
     sandbox_objects_task,
+    sandbox_objects_event,
     sandbox_objects_case,
+    sandbox_objects_casecomment,
     sandbox_objects_product2,
+    sandbox_objects_pricebook2,
+    sandbox_objects_pricebookentry,
+    sandbox_objects_asset,
+    sandbox_objects_contract,
+    sandbox_objects_attachment,
+    sandbox_objects_note,
     sandbox_objects_recordtype,
+    sandbox_objects_group,
+    sandbox_objects_groupmember,
+    sandbox_objects_permissionset,
+    sandbox_objects_permissionsetassignment,
+    sandbox_objects_apexclass,
     sandbox_objects_invoice,
     sandbox_objects_pushtopic,
     sandbox_objects_streamingchannel,
@@ -166,61 +194,6 @@ static bool define_all(struct org *org, struct error *err)
     return make_tables(org, err);
 }
 
-/* ---- the rows of birth ---- */
-
-struct birth_value {
-    const char *field;
-    const char *text;
-};
-
-static bool insert_birth_row(struct org *org, const struct object *object, const char *id,
-                             const struct birth_value *texts, struct error *err)
-{
-    struct value *values = memory_alloc(object->field_count * sizeof(*values));
-    struct store_row row = {.object = object, .id = id, .values = values};
-    struct times_text now = times_format_datetime(org_now(org));
-
-    for (size_t i = 0; i < object->field_count; i++) {
-        const struct field *field = object->fields[i];
-
-        if (field->type->kind == KIND_DATETIME && !field->is_nillable)
-            values[i] = value_text(now.text);
-        else if (field->type->kind == KIND_BOOLEAN)
-            values[i] = value_integer(field->default_text != NULL &&
-                                      strcmp(field->default_text, "true") == 0);
-        else if (field->type->kind == KIND_TEXT)
-            values[i] = value_text(field->default_text);
-        else if (field->reference_count > 0 && !field->is_nillable)
-            values[i] = value_text(org->user_id);
-    }
-    for (; texts->field != NULL; texts++)
-        values[schema_field(object, texts->field)->index] = value_text(texts->text);
-    bool is_inserted = store_insert(org->store, &row, err);
-    free(values);
-    return is_inserted;
-}
-
-static bool insert_birth_rows(struct org *org, struct error *err)
-{
-    const char *username = org->options.username;
-    const struct birth_value organization[] = {{"Id", org->org_id},
-                                               {"Name", "Sandbox"},
-                                               {"InstanceName", "SIM1"},
-                                               {"OrganizationType", "Developer Edition"},
-                                               {"Country", "US"},
-                                               {"LanguageLocaleKey", "en_US"},
-                                               {"TimeZoneSidKey", "GMT"},
-                                               {"DefaultLocaleSidKey", "en_US"},
-                                               {NULL, NULL}};
-    const struct birth_value user[] = {
-        {"Id", org->user_id},  {"Username", username}, {"FirstName", "Ada"}, {"LastName", "Admin"},
-        {"Name", "Ada Admin"}, {"Email", username},    {"Alias", "admin"},   {NULL, NULL}};
-
-    return insert_birth_row(org, schema_find(org->schema, "Organization"), org->org_id,
-                            organization, err) &&
-           insert_birth_row(org, schema_find(org->schema, "User"), org->user_id, user, err);
-}
-
 bool org_reset(struct org *org, struct error *err)
 {
     char sql[200];
@@ -238,7 +211,7 @@ bool org_reset(struct org *org, struct error *err)
         if (!store_run(org->store, sql, err))
             return false;
     }
-    return events_reset(org, err) && insert_birth_rows(org, err);
+    return events_reset(org, err) && birth_insert_rows(org, err);
 }
 
 static bool is_newborn(struct org *org, bool *answer, struct error *err)
@@ -250,14 +223,6 @@ static bool is_newborn(struct org *org, bool *answer, struct error *err)
     *answer = row.values == NULL;
     arena_free(arena);
     return is_loaded;
-}
-
-static void set_identity(struct org *org)
-{
-    org->birth_ids[0] = ids_make("00D", 0);
-    org->birth_ids[1] = ids_make("005", 0);
-    org->org_id = org->birth_ids[0].text;
-    org->user_id = org->birth_ids[1].text;
 }
 
 bool org_open(const struct org_options *options, struct org **org, struct error *err)
@@ -280,13 +245,13 @@ bool org_open(const struct org_options *options, struct org **org, struct error 
     new_org->async = async_jobs_new();
     new_org->cometd = cometd_clients_new();
     new_org->snapshots = door_state_new();
-    set_identity(new_org);
+    birth_name(new_org);
     new_org->schema_modified_s = org_now(new_org);
     if ((options->jwt_certificate != NULL &&
          !oauth_jwt_load_key(new_org, options->jwt_certificate, err)) ||
         !store_open(options->data, &new_org->store, err) ||
         !events_open(new_org->store, &new_org->events, err) || !define_all(new_org, err) ||
-        !is_newborn(new_org, &is_new, err) || (is_new && !insert_birth_rows(new_org, err))) {
+        !is_newborn(new_org, &is_new, err) || (is_new && !birth_insert_rows(new_org, err))) {
         org_close(new_org);
         return false;
     }

@@ -76,6 +76,21 @@ static void write_attributes(struct call *call, const struct object *object, con
             object->name, call->version, object->name, id);
 }
 
+/* Every address has these, a definition's own parts or not. */
+static void write_geocode(const struct soql_shape *parts, struct buf *out)
+{
+    static const char *const names[] = {"geocodeAccuracy", "latitude", "longitude"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const struct soql_shape_item *part = parts->items;
+
+        while (part != NULL && strcmp(part->name, names[i]) != 0)
+            part = part->next;
+        if (part == NULL)
+            buf_printf(out, ",\"%s\":null", names[i]);
+    }
+}
+
 static void write_compound(const struct soql_shape *parts, sqlite3_stmt *statement, struct buf *out)
 {
     bool is_empty = true;
@@ -86,16 +101,18 @@ static void write_compound(const struct soql_shape *parts, sqlite3_stmt *stateme
         buf_text(out, "null");
         return;
     }
-    buf_char(out, '{');
+    char separator = '{';
     for (const struct soql_shape_item *part = parts->items; part != NULL; part = part->next) {
         struct value value = values_peek(statement, part->column);
 
+        buf_char(out, separator);
+        separator = ',';
         values_write_text(out, part->name);
         buf_char(out, ':');
         values_write(out, part->field, &value);
-        buf_char(out, ',');
     }
-    buf_text(out, "\"geocodeAccuracy\":null,\"latitude\":null,\"longitude\":null}");
+    write_geocode(parts, out);
+    buf_char(out, '}');
 }
 
 static void write_aggregate(const struct soql_shape_item *item, sqlite3_stmt *statement,
@@ -230,6 +247,7 @@ static struct soql_plan *make_plan(struct call *call, struct arena *arena, const
     context->schema = call->org->schema;
     context->errors = &errors;
     context->now_s = org_now(call->org);
+    context->version = call->version;
     context->masks_secrets = call->org->masks_secrets;
     struct soql_plan *plan = query != NULL ? soql_plan(context, query) : NULL;
     if (plan == NULL)

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "sandbox/base64.h"
 #include "sandbox/ids.h"
 #include "sandbox/query.h"
 #include "sandbox/record.h"
@@ -22,9 +23,9 @@ static bool refuse_missing(struct call *call)
     return false;
 }
 
-/* The id behind the reference field of the record; NULL when it refers to nothing. */
-static const char *read_reference(struct call *call, const struct object *object,
-                                  const struct field *field)
+/* What a field of the record holds, as text; NULL when it is null or there is no such record. */
+static const char *read_text(struct call *call, const struct object *object,
+                             const struct field *field)
 {
     struct store_row row = {.object = object};
     struct ids_text id;
@@ -41,7 +42,7 @@ static const char *read_reference(struct call *call, const struct object *object
 bool related_find_parent(struct call *call, const struct object *object)
 {
     const struct field *field = schema_relationship(object, call->arguments[2]);
-    const char *id = field != NULL ? read_reference(call, object, field) : NULL;
+    const char *id = field != NULL ? read_text(call, object, field) : NULL;
     const struct object *parent = id != NULL ? schema_find_prefix(call->org->schema, id) : NULL;
 
     if (parent == NULL)
@@ -87,8 +88,33 @@ static void answer_children(struct call *call, const struct object *child, const
     query_answer(call, soql.data, false);
 }
 
+/* The bytes of a blob, such as an attachment's Body. */
+static void answer_blob(struct call *call, const struct object *object, const struct field *field)
+{
+    const struct field *type = schema_field(object, "ContentType");
+    const char *text = read_text(call, object, field);
+    const char *content = type != NULL ? read_text(call, object, type) : NULL;
+    size_t size_bytes = 0;
+    const char *bytes =
+        text != NULL ? base64_decode(call->arena, text, strlen(text), &size_bytes) : NULL;
+
+    if (bytes == NULL) {
+        refuse_missing(call);
+        return;
+    }
+    call_header(call, "Content-Type", content != NULL ? content : "application/octet-stream");
+    call->response->status = 200;
+    buf_append(&call->response->body, bytes, size_bytes);
+}
+
 void related_get(struct call *call, const struct object *object)
 {
+    const struct field *field = schema_field(object, call->arguments[2]);
+
+    if (field != NULL && strcmp(field->type->name, "base64") == 0 && !field->is_hidden) {
+        answer_blob(call, object, field);
+        return;
+    }
     const struct object *child = NULL;
     const struct field *link =
         schema_children(call->org->schema, object, call->arguments[2], &child);

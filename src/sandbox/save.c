@@ -64,6 +64,7 @@ bool save_insert(struct save *save, const json_t *fields, struct error *err)
     if (!draft_read(&draft, fields, err))
         return false;
     draft_complete(&draft);
+    draft_follow(&draft);
     if (!validate_draft(&draft, err))
         return false;
     if (!errors_is_empty(&save->errors))
@@ -121,12 +122,19 @@ bool save_update(struct save *save, const char *id, const json_t *fields, struct
         return false;
     if (refuse_deleted(save, &row))
         return true;
+    size_t count = save->object->field_count;
+    struct value *before = arena_array(save->arena, struct value, count);
     struct draft draft = {
         .save = save,
         .values = row.values,
-        .is_given = arena_array(save->arena, bool, save->object->field_count),
+        .is_given = arena_array(save->arena, bool, count),
+        .before = before,
     };
-    if (!draft_read(&draft, fields, err) || !validate_draft(&draft, err))
+    memcpy(before, row.values, count * sizeof(*before));
+    if (!draft_read(&draft, fields, err))
+        return false;
+    draft_follow(&draft);
+    if (!validate_draft(&draft, err))
         return false;
     if (!errors_is_empty(&save->errors))
         return true;

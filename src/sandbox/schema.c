@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "sandbox/follows.h"
 #include "sandbox/ids.h"
 
 enum { MAX_FIELDS = 1900, MAX_OBJECTS = 5000, MAX_NAME_BYTES = 80, KEY_PREFIX_BYTES = 3 };
@@ -39,6 +40,7 @@ static const struct field_type types[] = {
     {"date", "xsd:date", "Date", KIND_DATE, 0},
     {"datetime", "xsd:dateTime", "DateTime", KIND_DATETIME, 0},
     {"time", "xsd:time", "Time", KIND_TIME, 0},
+    {"base64", "xsd:base64Binary", "Blob", KIND_TEXT, 0},
     {"address", "urn:address", "Address", KIND_COMPOUND, 0},
 };
 
@@ -166,7 +168,8 @@ static void read_flags(const json_t *json, struct field *field)
 {
     bool is_computed = field->formula != NULL || field->sql != NULL || field->auto_format != NULL ||
                        field->type->kind == KIND_COMPOUND;
-    bool is_long = strcmp(field->type->name, "textarea") == 0 && field->length > 255;
+    bool is_long = (strcmp(field->type->name, "textarea") == 0 && field->length > 255) ||
+                   strcmp(field->type->name, "base64") == 0;
 
     field->is_createable = get_bool(json, "createable", !is_computed);
     field->is_updateable = get_bool(json, "updateable", field->is_createable);
@@ -212,6 +215,7 @@ static const struct field *read_field(struct schema *schema, const json_t *json,
     field->sql = get_text(schema, json, "sql", NULL);
     field->auto_format = get_text(schema, json, "displayFormat", NULL);
     field->is_custom = ends_with(name, "__c");
+    field->follows = follows_read(schema->arena, json);
     read_picklist(schema, json, field);
     read_references(schema, json, field);
     read_default(schema, json, field);
@@ -293,6 +297,8 @@ static struct object *new_object(struct schema *schema, const json_t *json, cons
     object->is_queryable = get_bool(json, "queryable", true);
     object->is_replicateable = get_bool(json, "replicateable", true);
     object->has_change_events = get_bool(json, "changeEvents", true);
+    object->has_recycle_bin = get_bool(json, "recycleBin", true);
+    object->rows = json_incref(json_object_get(json, "rows"));
     return object;
 }
 
@@ -355,8 +361,12 @@ static bool define_one(struct schema *schema, const json_t *json, struct error *
     if (schema->count == MAX_OBJECTS)
         return error_set(err, ERROR_CONFIG, "at most %d objects", MAX_OBJECTS);
     object = new_object(schema, json, name);
-    if (!fill_object(schema, object, json, err))
+    if (!fill_object(schema, object, json, err)) {
+        json_decref(object->rows);
         return false;
+    }
+    if (!object->has_recycle_bin)
+        ((struct field *)schema_field(object, "IsDeleted"))->is_hidden = true;
     add_object(schema, object);
     return true;
 }
@@ -388,9 +398,11 @@ void schema_free(struct schema *schema)
 {
     if (schema == NULL)
         return;
-    for (size_t i = 0; i < schema->count; i++)
+    for (size_t i = 0; i < schema->count; i++) {
         for (size_t j = 0; j < schema->objects[i]->rule_count; j++)
             json_decref(schema->objects[i]->rules[j].when);
+        json_decref(schema->objects[i]->rows);
+    }
     json_decref(schema->system);
     free(schema->objects);
     arena_free(schema->arena);

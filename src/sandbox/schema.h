@@ -16,6 +16,8 @@
 #include "base/arena.h"
 #include "base/error.h"
 
+struct follows; /* follows.h */
+
 enum field_kind {
     KIND_TEXT,
     KIND_ID,
@@ -53,10 +55,11 @@ struct field {
     const char *compound; /* the compound field this is a part of */
     const char *relationship;
     const char *child_relationship;
-    const char *formula;      /* as describe shows it */
-    const char *sql;          /* as SQLite computes it: a generated column */
-    const char *auto_format;  /* "INV-{0000}" */
-    const char *default_text; /* what an insert gets when it says nothing; NULL is null */
+    const char *formula;           /* as describe shows it */
+    const char *sql;               /* as SQLite computes it: a generated column */
+    const char *auto_format;       /* "INV-{0000}" */
+    const char *default_text;      /* what an insert gets when it says nothing; NULL is null */
+    const struct follows *follows; /* another field's value, or NULL */
     const char **reference_to;
     size_t reference_count;
     struct picklist_value *picklist;
@@ -103,10 +106,12 @@ struct object {
     bool is_queryable;
     bool is_replicateable;
     bool has_change_events;
+    bool has_recycle_bin; /* without, there is no IsDeleted to see */
     const struct field **fields;
     size_t field_count;
     struct validation_rule *rules;
     size_t rule_count;
+    json_t *rows; /* an array, of what an organisation is born with (birth.h); or NULL */
 };
 
 struct schema;

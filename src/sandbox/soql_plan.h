@@ -61,6 +61,7 @@ struct soql_plan {
 struct soql_context {
     const struct schema *schema;
     struct record_errors *errors; /* and the arena everything lives in */
+    const char *version; /* of the API, for the addresses of blobs; NULL where none are shown */
     int64_t now_s;
     bool includes_deleted;
     bool is_in_pieces;  /* where order and limit allow, only rows between two numbers */

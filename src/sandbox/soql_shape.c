@@ -30,6 +30,21 @@ static const char *mask_column(struct arena *arena, const struct field *field, c
                         sql, sql);
 }
 
+/* The address under which the bytes are. */
+static const char *blob_column(struct soql_builder *builder, const struct soql_join *join,
+                               const struct field *field)
+{
+    const struct soql_compiler *compiler = &builder->compiler;
+    const char *version = compiler->context->version;
+
+    return arena_printf(compiler->arena,
+                        "case when %s is not null then '/services/data/v%s/sobjects/%s/' || %s || "
+                        "'/%s' end",
+                        soql_names_column(&builder->compiler, join, field->name),
+                        version != NULL ? version : "", join->object->name,
+                        soql_names_column(&builder->compiler, join, "Id"), field->name);
+}
+
 static int add_field_column(struct soql_builder *builder, const struct soql_join *join,
                             const struct field *field)
 {
@@ -38,6 +53,8 @@ static int add_field_column(struct soql_builder *builder, const struct soql_join
     if (builder->compiler.context->masks_secrets &&
         strcmp(field->type->name, "encryptedstring") == 0)
         sql = mask_column(builder->compiler.arena, field, sql);
+    if (strcmp(field->type->name, "base64") == 0)
+        sql = blob_column(builder, join, field);
     return soql_shape_add_column(builder, sql);
 }
 

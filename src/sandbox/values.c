@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "sandbox/base64.h"
 #include "sandbox/ids.h"
 #include "sandbox/times.h"
 
@@ -105,6 +106,11 @@ static bool read_string(const struct reading *reading)
         return errors_add(reading->errors, "STRING_TOO_LONG", field->name,
                           "%s: data value too large: %.255s (max length=%d)", field->label,
                           reading->text, field->length);
+    size_t size_bytes = 0;
+    if (strcmp(field->type->name, "base64") == 0 &&
+        base64_decode(reading->errors->arena, reading->text, strlen(reading->text), &size_bytes) ==
+            NULL)
+        return refuse_type(reading);
     if (strcmp(field->type->name, "email") == 0 && !is_email(reading->text))
         return errors_add(reading->errors, "INVALID_EMAIL_ADDRESS", field->name,
                           "%s: invalid email address: %s", field->label, reading->text);
