@@ -9,6 +9,7 @@
 #include "run/commands.h"
 #include "run/config.h"
 #include "run/exit_code.h"
+#include "run/failure_commands.h"
 #include "run/roles.h"
 #include "run/setup.h"
 #include "run/tail_command.h"
@@ -77,6 +78,24 @@ static bool run_status(const struct config *config, const struct arguments *argu
     return commands_status(config, err);
 }
 
+static bool run_errors(const struct config *config, const struct arguments *arguments,
+                       struct error *err)
+{
+    return failure_commands_errors(config, arguments->count, arguments->texts, err);
+}
+
+static bool run_retry(const struct config *config, const struct arguments *arguments,
+                      struct error *err)
+{
+    return failure_commands_retry(config, arguments->count, arguments->texts, err);
+}
+
+static bool run_ignore(const struct config *config, const struct arguments *arguments,
+                       struct error *err)
+{
+    return failure_commands_ignore(config, arguments->count, arguments->texts, err);
+}
+
 /* getopt wants the command's name before its arguments. */
 static bool run_tail(const struct config *config, const struct arguments *arguments,
                      struct error *err)
@@ -139,6 +158,12 @@ static const struct command commands[] = {
     {"pull", "", "the role that reads Salesforce", run_pull, 0, 0, true, true},
     {"status", "", "what is mapped, what waits, how far it has come", run_status, 0, 0, true,
      false},
+    {"errors", "[MAPPING] [--json]", "what Salesforce refused, and why", run_errors, 0, 2, true,
+     false},
+    {"retry", "--id N|--mapping NAME|--all-failed [--json]", "try refused entries again", run_retry,
+     1, 3, true, false},
+    {"ignore", "--id N|--mapping NAME|--all-failed [--json]", "give refused entries up", run_ignore,
+     1, 3, true, false},
     {"tail", "[OPTION]...", "print changes as they are committed (tail --help)", run_tail, 0,
      ANY_NUMBER, false, false},
     {"decode", "FILE [--format FORMAT]", "print a file of changes as JSON", run_decode, 0,
