@@ -1,24 +1,25 @@
 #include "net/http_server.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "base/clock.h"
 #include "base/wait.h"
 #include "net/http_address.h"
 #include "net/http_file.h"
+#include "net/http_gzip.h"
 
 enum {
-    CONNECTION_BYTES = 64 * 1024, /* request line and headers */
+    HEAD_BYTES = 64 * 1024, /* request line and headers, unless the options say otherwise */
     MAX_PARAMS = 1000,
     MIN_GZIP_BYTES = 1024,
-    INFLATE_CHUNK_BYTES = 64 * 1024,
 };
 
 /* One request, from its first line to the end of its answer. */
@@ -41,6 +42,7 @@ struct exchange {
 struct http_server {
     struct http_server_options options;
     struct MHD_Daemon *daemon;
+    int poll_fd; /* the daemon's descriptor and wake_fd in one */
     int port;
     struct exchange *held;
 };
@@ -143,55 +145,6 @@ void http_server_add_header(struct http_server_response *response, const char *n
             (struct http_server_pair){.name = name, .value = value};
 }
 
-/* ---- compression ---- */
-
-static bool inflate_all(z_stream *stream, struct buf *out)
-{
-    char chunk[INFLATE_CHUNK_BYTES];
-    int result = Z_OK;
-
-    while (result == Z_OK && !buf_is_full(out)) {
-        stream->next_out = (Bytef *)chunk;
-        stream->avail_out = sizeof(chunk);
-        result = inflate(stream, Z_NO_FLUSH);
-        buf_append(out, chunk, sizeof(chunk) - stream->avail_out);
-    }
-    return result == Z_STREAM_END;
-}
-
-/* gzip or zlib format, told apart by their headers; false when it is neither or too large. */
-static bool gunzip(const struct buf *in, struct buf *out)
-{
-    enum { ANY_FORMAT = 15 + 32 };
-    z_stream stream = {.next_in = (Bytef *)in->data, .avail_in = (uInt)in->size_bytes};
-
-    if (inflateInit2(&stream, ANY_FORMAT) != Z_OK)
-        return false;
-    bool is_whole = inflate_all(&stream, out);
-    inflateEnd(&stream);
-    return is_whole;
-}
-
-static bool gzip(const struct buf *in, struct buf *out)
-{
-    enum { GZIP_FORMAT = 15 + 16, MEMORY_LEVEL = 8 };
-    z_stream stream = {.next_in = (Bytef *)in->data, .avail_in = (uInt)in->size_bytes};
-
-    if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, GZIP_FORMAT, MEMORY_LEVEL,
-                     Z_DEFAULT_STRATEGY) != Z_OK)
-        return false;
-    size_t bound = deflateBound(&stream, in->size_bytes);
-    char *packed = memory_alloc(bound);
-    stream.next_out = (Bytef *)packed;
-    stream.avail_out = (uInt)bound;
-    bool is_whole = deflate(&stream, Z_FINISH) == Z_STREAM_END;
-    if (is_whole)
-        buf_append(out, packed, bound - stream.avail_out);
-    free(packed);
-    deflateEnd(&stream);
-    return is_whole && !buf_is_full(out);
-}
-
 static bool wants_gzip(const struct exchange *exchange)
 {
     const char *accepted = http_server_header(&exchange->request, "Accept-Encoding");
@@ -287,6 +240,21 @@ static enum MHD_Result add_request_header(void *context, enum MHD_ValueKind kind
     return MHD_YES;
 }
 
+static const char *find_peer(struct exchange *exchange)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    char *text = arena_alloc(exchange->arena, INET6_ADDRSTRLEN);
+
+    if (info == NULL)
+        return "";
+    const struct sockaddr *any = info->client_addr;
+    const void *address = any->sa_family == AF_INET6
+                              ? (const void *)&((const struct sockaddr_in6 *)any)->sin6_addr
+                              : (const void *)&((const struct sockaddr_in *)any)->sin_addr;
+    return inet_ntop(any->sa_family, address, text, INET6_ADDRSTRLEN) != NULL ? text : "";
+}
+
 static void read_head(struct exchange *exchange, const char *method)
 {
     struct http_server_request *request = &exchange->request;
@@ -298,6 +266,7 @@ static void read_head(struct exchange *exchange, const char *method)
     MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, add_request_header, &list);
     request->headers = list.pairs;
     request->header_count = list.count;
+    request->peer = find_peer(exchange);
     request->method = arena_strdup(exchange->arena, method);
     request->path = arena_strndup(exchange->arena, request->target, path_bytes);
     const char *query = request->target + path_bytes + (request->target[path_bytes] == '?');
@@ -323,7 +292,7 @@ static bool read_body(struct exchange *exchange)
     }
     if (encoding != NULL &&
         (strcasecmp(encoding, "gzip") == 0 || strcasecmp(encoding, "deflate") == 0)) {
-        if (!gunzip(body, &exchange->plain)) {
+        if (!http_gzip_unpack(body, &exchange->plain)) {
             refuse(exchange, 400, "The request body cannot be decompressed\n");
             return false;
         }
@@ -341,7 +310,7 @@ static struct MHD_Response *make_response(struct exchange *exchange)
 
     if (answer->file.size_bytes > 0)
         return http_file_response(answer, wants_gzip(exchange));
-    bool is_packed = wants_gzip(exchange) && gzip(body, &exchange->packed);
+    bool is_packed = wants_gzip(exchange) && http_gzip_pack(body, &exchange->packed);
 
     if (is_packed)
         body = &exchange->packed;
@@ -438,21 +407,79 @@ static enum MHD_Result take_request(void *context, struct MHD_Connection *connec
 
 /* ---- listening ---- */
 
+enum { MAX_MHD_OPTIONS = 12 };
+
+/* libmicrohttpd's options from ours; the last one ends the list. */
+static void fill_options(const struct http_server_options *options, struct MHD_OptionItem *items)
+{
+    size_t count = 0;
+    size_t head_bytes = options->max_head_bytes != 0 ? options->max_head_bytes : HEAD_BYTES;
+
+    items[count++] =
+        (struct MHD_OptionItem){MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)head_bytes, NULL};
+    items[count++] = (struct MHD_OptionItem){MHD_OPTION_LISTENING_ADDRESS_REUSE, 1, NULL};
+    items[count++] =
+        (struct MHD_OptionItem){MHD_OPTION_CONNECTION_TIMEOUT, options->idle_timeout_s, NULL};
+    if (options->max_connections > 0)
+        items[count++] =
+            (struct MHD_OptionItem){MHD_OPTION_CONNECTION_LIMIT, options->max_connections, NULL};
+    if (options->tls_certificate != NULL) {
+        items[count++] =
+            (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (char *)options->tls_certificate};
+        items[count++] =
+            (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (char *)options->tls_key};
+        items[count++] = (struct MHD_OptionItem){
+            MHD_OPTION_HTTPS_PRIORITIES, 0, (char *)"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"};
+    }
+    items[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+}
+
 static bool start_daemon(struct http_server *server, const union http_address *address,
                          struct error *err)
 {
+    const struct http_server_options *options = &server->options;
     unsigned int flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
+    struct MHD_OptionItem items[MAX_MHD_OPTIONS];
 
     if (address->any.sa_family == AF_INET6)
         flags |= MHD_USE_IPv6;
+    if (options->tls_certificate != NULL)
+        flags |= MHD_USE_TLS;
+    fill_options(options, items);
+    errno = 0;
     server->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, take_request, server, MHD_OPTION_SOCK_ADDR, &address->any,
         MHD_OPTION_URI_LOG_CALLBACK, begin_exchange, server, MHD_OPTION_NOTIFY_COMPLETED,
-        end_exchange, server, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
-        MHD_OPTION_LISTENING_ADDRESS_REUSE, 1U, MHD_OPTION_END);
-    if (server->daemon == NULL)
-        return error_set(err, ERROR_CONFIG, "cannot listen on %s: %s; choose another address",
-                         server->options.address, strerror(errno));
+        end_exchange, server, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
+    if (server->daemon != NULL)
+        return true;
+    if (errno == 0 && options->tls_certificate != NULL)
+        return error_set(err, ERROR_CONFIG,
+                         "the certificate and its key cannot be used: give PEM files that belong"
+                         " together, the key without a passphrase");
+    return error_set(err, ERROR_CONFIG, "cannot listen on %s: %s; choose another address",
+                     options->address, strerror(errno));
+}
+
+static bool watch(int poll_fd, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data = {.fd = fd}};
+
+    return epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+static bool watch_all(struct http_server *server, struct error *err)
+{
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+
+    if (info == NULL)
+        return error_set(err, ERROR_BUG, "libmicrohttpd was built without epoll");
+    server->poll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (server->poll_fd < 0 || !watch(server->poll_fd, info->epoll_fd) ||
+        (server->options.wake != NULL && !watch(server->poll_fd, server->options.wake_fd)))
+        return error_set(err, ERROR_RETRY, "cannot watch the server's sockets: %s",
+                         strerror(errno));
     return true;
 }
 
@@ -482,8 +509,9 @@ bool http_server_open(const struct http_server_options *options, struct http_ser
 
     struct http_server *new_server = memory_alloc(sizeof(*new_server));
     new_server->options = *options;
-    if (!start_daemon(new_server, &address, err)) {
-        free(new_server);
+    new_server->poll_fd = -1;
+    if (!start_daemon(new_server, &address, err) || !watch_all(new_server, err)) {
+        http_server_close(new_server);
         return false;
     }
     new_server->port = find_port(new_server->daemon);
@@ -532,16 +560,21 @@ static int next_timeout_ms(const struct http_server *server)
     return timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms;
 }
 
+static bool is_readable(int fd)
+{
+    struct pollfd one = {.fd = fd, .events = POLLIN};
+
+    return poll(&one, 1, 0) > 0;
+}
+
 bool http_server_run(struct http_server *server, struct error *err)
 {
     const struct http_server_options *options = &server->options;
-    const union MHD_DaemonInfo *info =
-        MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-
-    if (info == NULL)
-        return error_set(err, ERROR_BUG, "libmicrohttpd was built without epoll");
     bool has_work = false;
-    while (wait_for(info->epoll_fd, POLLIN, has_work ? 0 : next_timeout_ms(server)) != WAIT_STOP) {
+
+    while (wait_for(server->poll_fd, POLLIN, has_work ? 0 : next_timeout_ms(server)) != WAIT_STOP) {
+        if (options->wake != NULL && is_readable(options->wake_fd))
+            options->wake(options->context);
         resume_held(server, clock_monotonic_ms());
         if (MHD_run(server->daemon) != MHD_YES)
             return error_set(err, ERROR_RETRY, "the HTTP server failed: %s", strerror(errno));
@@ -556,6 +589,9 @@ void http_server_close(struct http_server *server)
         return;
     /* libmicrohttpd ends the process when it is stopped with a connection suspended. */
     resume_held(server, INT64_MAX);
-    MHD_stop_daemon(server->daemon);
+    if (server->daemon != NULL)
+        MHD_stop_daemon(server->daemon);
+    if (server->poll_fd >= 0)
+        close(server->poll_fd);
     free(server);
 }

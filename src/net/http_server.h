@@ -7,7 +7,7 @@
  * is told to stop, and handlers run one at a time, so they need no locks and must not block; long
  * work is cut into pieces that are done between requests.
  *
- * It knows no routes, no authentication and no TLS yet; TLS will be one more field of the options.
+ * It knows no routes and no authentication.
  */
 #ifndef PGFORCE_NET_HTTP_SERVER_H
 #define PGFORCE_NET_HTTP_SERVER_H
@@ -29,6 +29,7 @@ struct http_server_request {
     const char *method;
     const char *target;                    /* as sent, percent-encoded, with its query */
     const char *path;                      /* the target without its query, still percent-encoded */
+    const char *peer;                      /* the other side's address: "127.0.0.1", "::1" */
     const struct http_server_pair *params; /* of the query, decoded */
     size_t param_count;
     const struct http_server_pair *headers;
@@ -63,15 +64,23 @@ struct http_server_response {
 };
 
 struct http_server_options {
-    const char *address;     /* "127.0.0.1:8080", "[::1]:8080", "localhost:0"; port 0: any free */
-    bool is_loopback_only;   /* refuse every other address */
-    size_t max_body_bytes;   /* of a request, after decompression; more is answered 413 */
-    size_t max_answer_bytes; /* more is answered 500 */
+    const char *address;   /* "127.0.0.1:8080", "[::1]:8080", "localhost:0"; port 0: any free */
+    bool is_loopback_only; /* refuse every other address */
+    const char *tls_certificate; /* PEM, its chain behind it; NULL: plain HTTP */
+    const char *tls_key;         /* PEM, its key, without a passphrase */
+    int idle_timeout_s;          /* a connection silent for so long is closed; 0: never */
+    int max_connections;         /* 0: as many as there are descriptors */
+    size_t max_head_bytes;       /* of request line and headers; 0: 64 KiB */
+    size_t max_body_bytes;       /* of a request, after decompression; more is answered 413 */
+    size_t max_answer_bytes;     /* more is answered 500 */
     void (*handle)(void *context, const struct http_server_request *request,
                    struct http_server_response *response);
     /* Done between requests, a little at a time: true when there is more to do. May be NULL. */
     bool (*work)(void *context);
-    void *context; /* handle's and work's first argument */
+    /* Called when wake_fd is readable, between requests. May be NULL: then there is no wake_fd. */
+    void (*wake)(void *context);
+    int wake_fd;
+    void *context; /* the first argument of handle, work and wake */
 };
 
 struct http_server;
