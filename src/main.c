@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/wait.h"
+#include "run/api_command.h"
 #include "run/commands.h"
 #include "run/config.h"
 #include "run/exit_code.h"
@@ -138,6 +139,32 @@ static bool run_pull(const struct config *config, const struct arguments *argume
     return roles_pull(config, err);
 }
 
+static bool run_serve(const struct config *config, const struct arguments *arguments,
+                      struct error *err)
+{
+    struct config changed = *config;
+
+    if (!refuse_other_flags(arguments, "--behind-proxy", err))
+        return false;
+    changed.api.is_behind_proxy |= has_flag(arguments, "--behind-proxy");
+    return roles_serve(&changed, err);
+}
+
+static bool run_token(const struct config *config, const struct arguments *arguments,
+                      struct error *err)
+{
+    return api_command_token(config, arguments->count, arguments->texts, err);
+}
+
+static bool run_help_routes(const struct config *config, const struct arguments *arguments,
+                            struct error *err)
+{
+    (void)config;
+    (void)err;
+    api_command_print_routes(has_flag(arguments, "--json"));
+    return true;
+}
+
 static bool run_help_config(const struct config *config, const struct arguments *arguments,
                             struct error *err)
 {
@@ -156,6 +183,10 @@ static const struct command commands[] = {
     {"archive", "", "the role that writes _trigger_log", run_archive, 0, 0, true, true},
     {"push", "", "the role that sends _trigger_log to Salesforce", run_push, 0, 0, true, true},
     {"pull", "", "the role that reads Salesforce", run_pull, 0, 0, true, true},
+    {"serve", "[--behind-proxy]", "the role that serves the HTTP API and the dashboard", run_serve,
+     0, 1, true, true},
+    {"token", "create NAME [ROLE] | list | revoke NAME", "who may use the HTTP API", run_token, 1,
+     3, true, false},
     {"status", "", "what is mapped, what waits, how far it has come", run_status, 0, 0, true,
      false},
     {"errors", "[MAPPING] [--json]", "what Salesforce refused, and why", run_errors, 0, 2, true,
@@ -168,6 +199,8 @@ static const struct command commands[] = {
      ANY_NUMBER, false, false},
     {"decode", "FILE [--format FORMAT]", "print a file of changes as JSON", run_decode, 0,
      ANY_NUMBER, false, false},
+    {"route-table", "[--json]", "print the HTTP API's routes as a Markdown table", run_help_routes,
+     0, 1, false, false},
     {"config-table", "", "print the variables as a Markdown table", run_help_config, 0, 0, false,
      false},
 };

@@ -82,6 +82,14 @@ static bool parse_parallel(const char *text, void *field)
     return true;
 }
 
+static bool parse_switch(const char *text, void *field)
+{
+    bool is_on = strcmp(text, "on") == 0;
+
+    *(bool *)field = is_on;
+    return is_on || strcmp(text, "off") == 0;
+}
+
 #define FIELD(name) offsetof(struct config, name)
 
 static const struct option options[] = {
@@ -116,6 +124,22 @@ static const struct option options[] = {
      " take effect; 0 to 86400"},
     {"PGFORCE_PUSH_PARALLEL", FIELD(push_parallel), parse_parallel, "8",
      "requests that are on their way to Salesforce at once, for different records; 1 to 50"},
+    {"PGFORCE_API_ADDRESS", FIELD(api.address), NULL, NULL,
+     "where the HTTP API listens; `pgforce run` serves it when this is set, `pgforce serve` takes"
+     " 127.0.0.1:8181 when it is not"},
+    {"PGFORCE_API_TOKEN", FIELD(api.token), NULL, NULL,
+     "an administrator's token, beside those that `pgforce token` makes"},
+    {"PGFORCE_API_URL", FIELD(api.public_url), NULL, NULL,
+     "the API's address as its clients reach it, such as https://pgforce.example.com"},
+    {"PGFORCE_API_HOSTS", FIELD(api.hosts), NULL, NULL,
+     "further Host headers to answer, with their ports, separated by commas"},
+    {"PGFORCE_API_CERTIFICATE", FIELD(api.certificate), NULL, NULL,
+     "certificate of the API (PEM), its chain behind it; needed on any address but loopback"},
+    {"PGFORCE_API_KEY", FIELD(api.key), NULL, NULL, "the certificate's private key (PEM)"},
+    {"PGFORCE_API_BEHIND_PROXY", FIELD(api.is_behind_proxy), parse_switch, "off",
+     "on or off: a proxy ends TLS before the API, so it may listen anywhere without a certificate"},
+    {"PGFORCE_APP_NAME", FIELD(api.app_name), NULL, "pgforce",
+     "the name of the application, for which Heroku Connect's clients ask"},
     {"PGFORCE_LOG_LEVEL", FIELD(log_level), parse_log_level, "info",
      "debug, info, warning or error"},
     {"PGFORCE_LOG_FORMAT", FIELD(log_format), parse_log_format, "text", "text or json"},

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "control/serve.h"
 #include "sf/session.h"
 
 struct config {
@@ -24,6 +25,7 @@ struct config {
     const char *api_version; /* NULL for the default */
     struct sf_credentials salesforce;
     int doubt_quarantine_s;
+    struct serve_options api; /* its database and schema are filled in by the role */
     int push_parallel;
 };
 

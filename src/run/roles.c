@@ -123,10 +123,22 @@ bool roles_pull(const struct config *config, struct error *err)
     return is_ok;
 }
 
+bool roles_serve(const struct config *config, struct error *err)
+{
+    struct serve_options options = config->api;
+
+    options.database_url = config->database_url;
+    options.schema_name = config->schema_name;
+    if (options.address == NULL)
+        options.address = "127.0.0.1:8181";
+    return serve_run(&options, err);
+}
+
 bool roles_run(const struct config *config, struct error *err)
 {
-    static const char *const roles[] = {"archive", "push", "pull"};
+    static const char *const roles[] = {"archive", "push", "pull", "serve"};
+    size_t count = sizeof(roles) / sizeof(roles[0]);
 
-    (void)config;
-    return supervisor_run(roles, sizeof(roles) / sizeof(roles[0]), err);
+    /* The API is served where an address was given for it: two daemons may share a machine. */
+    return supervisor_run(roles, config->api.address != NULL ? count : count - 1, err);
 }

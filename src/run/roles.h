@@ -15,6 +15,9 @@ bool roles_push(const struct config *config, struct error *err);
 /* Salesforce to the mapped tables. */
 bool roles_pull(const struct config *config, struct error *err);
 
+/* The HTTP API and the dashboard. */
+bool roles_serve(const struct config *config, struct error *err);
+
 /* All of them, under a supervisor. */
 bool roles_run(const struct config *config, struct error *err);
 

@@ -102,3 +102,14 @@ create table delivery (
     message text,
     primary key (schema_name, log_id)
 );
+
+-- Who may use the HTTP API: a token is shown once and only its hash kept.
+create table api_token (
+    schema_name text not null references connection on delete cascade,
+    name text not null,
+    role text not null check (role in ('viewer', 'operator', 'admin')),
+    -- SHA-256 in hex, of at least 32 random bytes.
+    sha256 text not null,
+    created_at timestamptz not null default now(),
+    primary key (schema_name, name)
+);

@@ -1,0 +1,34 @@
+/*
+ * Our own commands as children of the role serve: what talks to Salesforce, or takes long.
+ *
+ * A child is `pgforce VERB ... --json`, with the request's body as its standard input. The answer
+ * is held back until it ends: its standard output is the body, its exit code the status, what it
+ * wrote to standard error the message. So the API and the command line cannot differ. When the
+ * client goes away the child goes on.
+ */
+#ifndef PGFORCE_CONTROL_CHILD_H
+#define PGFORCE_CONTROL_CHILD_H
+
+#include "control/request.h"
+
+struct child_pool *child_pool_new(struct error *err);
+
+/* Children still running are told to stop. */
+void child_pool_free(struct child_pool *pool);
+
+/* Readable when a child has ended; then call child_pool_reap. */
+int child_pool_fd(const struct child_pool *pool);
+void child_pool_reap(struct child_pool *pool);
+
+struct child_call {
+    const char *const *arguments; /* after "pgforce"; ends with NULL */
+    const char *input;            /* its standard input; NULL for none */
+    size_t input_bytes;
+    int status;    /* of the answer when it ends with 0 */
+    bool is_empty; /* then without a body */
+};
+
+/* Answers later; at once with 503 when too many run already, or none can be started. */
+void child_run(struct request *request, const struct child_call *call);
+
+#endif
