@@ -1,4 +1,6 @@
 /* pgforce-sandbox: a Salesforce organisation on loopback. */
+#include <ctype.h>
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +11,7 @@
 #include "base/wait.h"
 #include "net/http_server.h"
 #include "sandbox/org.h"
+#include "sandbox/seed.h"
 #include "sandbox/server.h"
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 64 };
@@ -31,7 +34,9 @@ enum option_key {
     OPTION_REFRESH_TOKEN = 'r',
     OPTION_PORT_FILE = 'f',
     OPTION_JWT_CERT = 'j',
-    OPTION_LOG_LEVEL = 'v',
+    OPTION_SEED = 'n',
+    OPTION_COUNTS = 'A', /* and what follows it: a letter per kind of org_seed */
+    OPTION_LOG_LEVEL = OPTION_COUNTS + ORG_SEED_KINDS,
     OPTION_HELP = 'h',
 };
 
@@ -54,6 +59,12 @@ static const struct option_row {
     {"refresh-token", "TEXT", "a valid refresh token (sandbox-refresh)", OPTION_REFRESH_TOKEN},
     {"port-file", "FILE", "write the port here once listening", OPTION_PORT_FILE},
     {"jwt-cert", "FILE", "check JWT signatures with this certificate (PEM)", OPTION_JWT_CERT},
+    {"seed", "N", "what the records of a new organisation are made from (1)", OPTION_SEED},
+    {"accounts", "N", "make so many accounts in a new organisation (0)", OPTION_COUNTS},
+    {"contacts", "N", "and contacts (two for an account)", OPTION_COUNTS + 1},
+    {"opportunities", "N", "and opportunities (one for two accounts)", OPTION_COUNTS + 2},
+    {"leads", "N", "and leads (one for two accounts)", OPTION_COUNTS + 3},
+    {"cases", "N", "and cases (one for four accounts)", OPTION_COUNTS + 4},
     {"log-level", "LEVEL", "debug, info, warning or error (info)", OPTION_LOG_LEVEL},
     {"help", NULL, "show this", OPTION_HELP},
 };
@@ -96,6 +107,19 @@ static bool add_object_file(struct org_options *org, const char *path)
     return true;
 }
 
+static bool read_number(const char *text, int64_t max, int64_t *number)
+{
+    char *end = NULL;
+
+    errno = 0;
+    *number = strtoll(text, &end, 10);
+    if (errno == 0 && isdigit((unsigned char)*text) && *end == '\0' && *number <= max)
+        return true;
+    fprintf(stderr, "pgforce-sandbox: \"%s\" is not a number from 0 to %lld\n", text,
+            (long long)max);
+    return false;
+}
+
 static bool set_option(struct settings *settings, int key, const char *text)
 {
     struct org_options *org = &settings->org;
@@ -112,10 +136,14 @@ static bool set_option(struct settings *settings, int key, const char *text)
     case OPTION_REFRESH_TOKEN: org->refresh_token = text; return true;
     case OPTION_PORT_FILE: org->port_file = text; return true;
     case OPTION_JWT_CERT: org->jwt_certificate = text; return true;
+    case OPTION_SEED: return read_number(text, INT64_MAX, &org->seed.number);
     case OPTION_LOG_LEVEL: return parse_log_level(text, &settings->log_level);
     case OPTION_HELP: settings->wants_help = true; return true;
-    default: return false;
+    default: break;
     }
+    if (key < OPTION_COUNTS || key >= OPTION_COUNTS + ORG_SEED_KINDS)
+        return false;
+    return read_number(text, SEED_MAX_ROWS, &org->seed.counts[key - OPTION_COUNTS]);
 }
 
 static bool parse_options(int argc, char **argv, struct settings *settings)
@@ -210,7 +238,8 @@ int main(int argc, char **argv)
                 .client_secret = "sandbox-secret",
                 .username = "admin@sandbox.example",
                 .password = "sandbox-password",
-                .refresh_token = "sandbox-refresh"},
+                .refresh_token = "sandbox-refresh",
+                .seed = {.number = 1, .counts = {-1, -1, -1, -1, -1}}},
         .log_level = LOG_INFO,
     };
 

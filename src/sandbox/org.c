@@ -19,6 +19,7 @@
 #include "sandbox/query.h"
 #include "sandbox/recent.h"
 #include "sandbox/rules.h"
+#include "sandbox/seed.h"
 
 extern const char sandbox_objects_organization[], sandbox_objects_user[], sandbox_objects_profile[],
     sandbox_objects_userrole[], sandbox_objects_account[], sandbox_objects_contact[],
@@ -247,11 +248,14 @@ bool org_open(const struct org_options *options, struct org **org, struct error 
     new_org->snapshots = door_state_new();
     birth_name(new_org);
     new_org->schema_modified_s = org_now(new_org);
+    seed_complete(&new_org->options.seed);
     if ((options->jwt_certificate != NULL &&
          !oauth_jwt_load_key(new_org, options->jwt_certificate, err)) ||
         !store_open(options->data, &new_org->store, err) ||
         !events_open(new_org->store, &new_org->events, err) || !define_all(new_org, err) ||
-        !is_newborn(new_org, &is_new, err) || (is_new && !birth_insert_rows(new_org, err))) {
+        !is_newborn(new_org, &is_new, err) ||
+        (is_new &&
+         (!birth_insert_rows(new_org, err) || !seed_run(new_org, &new_org->options.seed, err)))) {
         org_close(new_org);
         return false;
     }

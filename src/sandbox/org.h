@@ -18,6 +18,13 @@
 
 enum { ORG_MAX_OBJECT_FILES = 100, ORG_API_MAX = 1000000 };
 
+/* What a new organisation is filled with (seed.h). */
+enum { ORG_SEED_KINDS = 5 };
+struct org_seed {
+    int64_t number;
+    int64_t counts[ORG_SEED_KINDS]; /* accounts, contacts, opportunities, leads, cases */
+};
+
 struct org_options {
     const char *listen;
     const char *data; /* NULL: memory */
@@ -30,6 +37,7 @@ struct org_options {
     const char *access_token; /* NULL: none is fixed */
     const char *refresh_token;
     const char *port_file;
+    struct org_seed seed;
     const char *jwt_certificate; /* NULL: signatures are not looked at */
 };
 

@@ -235,24 +235,31 @@ bool store_make_table(struct store *store, const struct object *object, struct e
     return store_run(store, sql.data, err);
 }
 
-bool store_next_number(struct store *store, const struct object *object, int64_t *number,
-                       struct error *err)
+bool store_take_numbers(struct store *store, const struct object *object, int64_t count,
+                        int64_t *first, struct error *err)
 {
     sqlite3_stmt *statement = NULL;
-    struct value name = value_text(object->name);
+    struct value values[] = {value_text(object->name), value_integer(count)};
     bool has_row = false;
 
     if (!store_prepare(store,
-                       "insert into sandbox_counter values (?1, 1) "
-                       "on conflict (object) do update set number = number + 1 returning number",
+                       "insert into sandbox_counter values (?1, ?2) "
+                       "on conflict (object) do update set number = number + ?2 returning number",
                        &statement, err))
         return false;
-    store_bind(statement, 1, &name);
+    store_bind(statement, 1, &values[0]);
+    store_bind(statement, 2, &values[1]);
     if (!store_step(store, statement, &has_row, err))
         return false;
-    *number = sqlite3_column_int64(statement, 0);
+    *first = sqlite3_column_int64(statement, 0) - count + 1;
     /* A returning statement must be stepped to its end to take effect for sure. */
     return store_step(store, statement, &has_row, err);
+}
+
+bool store_next_number(struct store *store, const struct object *object, int64_t *number,
+                       struct error *err)
+{
+    return store_take_numbers(store, object, 1, number, err);
 }
 
 /* ---- rows ---- */

@@ -62,6 +62,10 @@ bool store_make_table(struct store *store, const struct object *object, struct e
 bool store_next_number(struct store *store, const struct object *object, int64_t *number,
                        struct error *err);
 
+/* The next `count` of them, at least one: from *first on. */
+bool store_take_numbers(struct store *store, const struct object *object, int64_t count,
+                        int64_t *first, struct error *err);
+
 /* A whole row: values are by field index, those of fields that are not stored are null. */
 struct store_row {
     const struct object *object;
