@@ -126,50 +126,28 @@ bool queue_store_intents(struct pg *pg, const char *schema_name, const char *int
 {
     struct buf sql BUF_AUTO = {0};
 
-    if (!pg_run(pg,
-                "insert into pgforce.delivery as d"
-                " (schema_name, log_id, mapping_id, record_id, action, external_id, sfid, body,"
-                " state)"
-                " select $1, log_id, mapping_id, record_id, action, external_id, sfid, body,"
-                " 'SENDING'"
-                " from jsonb_to_recordset($2::jsonb) as i(log_id integer, mapping_id bigint,"
-                " record_id integer, action text, external_id text, sfid text, body jsonb)"
-                " on conflict (schema_name, log_id) do update"
-                " set state = 'SENDING', attempt = d.attempt + 1, sent_at = clock_timestamp(),"
-                " external_id = excluded.external_id, sfid = excluded.sfid, body = excluded.body,"
-                " retry_at = null",
-                PG_PARAMS(schema_name, intents), err))
-        return error_prefix(err, "storing what is about to be sent");
     format_sql(&sql, schema_name,
-               "update @ l"
+               "with i as materialized ("
+               " select *"
+               " from jsonb_to_recordset($2::jsonb) as i(log_id integer, mapping_id bigint,"
+               " record_id integer, action text, external_id text, sfid text, body jsonb)),"
+               " stored as ("
+               " insert into pgforce.delivery as d"
+               " (schema_name, log_id, mapping_id, record_id, action, external_id, sfid, body,"
+               " state)"
+               " select $1, log_id, mapping_id, record_id, action, external_id, sfid, body,"
+               " 'SENDING'"
+               " from i"
+               " on conflict (schema_name, log_id) do update"
+               " set state = 'SENDING', attempt = d.attempt + 1, sent_at = clock_timestamp(),"
+               " external_id = excluded.external_id, sfid = excluded.sfid, body = excluded.body,"
+               " retry_at = null)"
+               " update @ l"
                " set state = 'PENDING', updated_at = now()"
-               " from jsonb_to_recordset($1::jsonb) as i(log_id integer)"
+               " from i"
                " where l.id = i.log_id");
-    return pg_run(pg, sql.data, PG_PARAMS(intents), err);
-}
-
-static bool store_deliveries(struct pg *pg, const char *schema_name, const char *outcomes,
-                             struct error *err)
-{
-    return pg_run(pg,
-                  "delete from pgforce.delivery d"
-                  " using jsonb_to_recordset($2::jsonb) as o(log_id integer, phase text)"
-                  " where d.schema_name = $1"
-                  " and d.log_id = o.log_id"
-                  " and o.phase is null",
-                  PG_PARAMS(schema_name, outcomes), err) &&
-           pg_run(pg,
-                  "update pgforce.delivery d"
-                  " set state = o.phase, message = o.message,"
-                  " was_in_doubt = d.was_in_doubt or coalesce(o.may_be_done, false),"
-                  " retry_at = clock_timestamp() + make_interval(secs => o.wait_ms / 1000.0)"
-                  " from jsonb_to_recordset($2::jsonb)"
-                  " as o(log_id integer, phase text, wait_ms bigint, message text,"
-                  " may_be_done boolean)"
-                  " where d.schema_name = $1"
-                  " and d.log_id = o.log_id"
-                  " and o.phase is not null",
-                  PG_PARAMS(schema_name, outcomes), err);
+    return pg_run(pg, sql.data, PG_PARAMS(schema_name, intents), err) ||
+           error_prefix(err, "storing what is about to be sent");
 }
 
 bool queue_store_outcomes(struct pg *pg, const char *schema_name, const char *outcomes,
@@ -178,18 +156,35 @@ bool queue_store_outcomes(struct pg *pg, const char *schema_name, const char *ou
     struct buf sql BUF_AUTO = {0};
 
     format_sql(&sql, schema_name,
-               "update @ l"
+               "with o as materialized ("
+               " select *"
+               " from jsonb_to_recordset($2::jsonb)"
+               " as o(log_id integer, state text, sfid text, message text, phase text,"
+               " wait_ms bigint, may_be_done boolean)),"
+               " settled as ("
+               " delete from pgforce.delivery d"
+               " using o"
+               " where d.schema_name = $1"
+               " and d.log_id = o.log_id"
+               " and o.phase is null),"
+               " waiting as ("
+               " update pgforce.delivery d"
+               " set state = o.phase, message = o.message,"
+               " was_in_doubt = d.was_in_doubt or coalesce(o.may_be_done, false),"
+               " retry_at = clock_timestamp() + make_interval(secs => o.wait_ms / 1000.0)"
+               " from o"
+               " where d.schema_name = $1"
+               " and d.log_id = o.log_id"
+               " and o.phase is not null)"
+               " update @ l"
                " set state = o.state, sfid = coalesce(l.sfid, o.sfid), sf_message = o.message,"
                " updated_at = now(),"
                " processed_at = case when o.phase is null then clock_timestamp() end,"
                " processed_tx = case when o.phase is null then txid_current() end"
-               " from jsonb_to_recordset($1::jsonb)"
-               " as o(log_id integer, state text, sfid text, message text, phase text)"
+               " from o"
                " where l.id = o.log_id");
-    if (!pg_run(pg, sql.data, PG_PARAMS(outcomes), err) ||
-        !store_deliveries(pg, schema_name, outcomes, err))
-        return error_prefix(err, "storing what came of the writes");
-    return true;
+    return pg_run(pg, sql.data, PG_PARAMS(schema_name, outcomes), err) ||
+           error_prefix(err, "storing what came of the writes");
 }
 
 bool queue_next_due_ms(struct pg *pg, const char *schema_name, int64_t *wait_ms, struct error *err)

@@ -133,6 +133,22 @@ static void start_more(struct run *run)
     }
 }
 
+/* The other side is at work now, and so can we be. */
+static bool work_meanwhile(struct run *run)
+{
+    struct http_client *client = run->client;
+    void (*work)(void *context) = client->meanwhile;
+
+    if (work == NULL || run->active == 0)
+        return false;
+    for (size_t i = 0; i < run->started; i++)
+        if (run->transfers[i].easy != NULL && !http_transfer_has_left(&run->transfers[i]))
+            return false;
+    client->meanwhile = NULL;
+    work(client->meanwhile_context);
+    return true;
+}
+
 static bool step(struct run *run, struct error *err)
 {
     CURLM *multi = run->client->multi;
@@ -144,7 +160,7 @@ static bool step(struct run *run, struct error *err)
     CURLMcode code = curl_multi_perform(multi, &running);
     size_t finished = collect_finished(run->client);
     run->active -= finished;
-    if (code == CURLM_OK && finished == 0)
+    if (code == CURLM_OK && finished == 0 && !work_meanwhile(run))
         code = curl_multi_poll(multi, &stop, extra, POLL_MS, NULL);
     if (code != CURLM_OK)
         return error_set(err, ERROR_BUG, "libcurl failed: %s", curl_multi_strerror(code));
@@ -167,6 +183,12 @@ static bool run_all(struct run *run, struct error *err)
     if (run->active > 0 || run->started < run->count)
         return error_set(err, ERROR_RETRY, "told to stop before all answers had come");
     return true;
+}
+
+void http_client_meanwhile(struct http_client *client, void (*work)(void *context), void *context)
+{
+    client->meanwhile = work;
+    client->meanwhile_context = context;
 }
 
 bool http_send(struct http_client *client, struct http_exchange *exchanges, size_t count,
@@ -192,6 +214,7 @@ bool http_send(struct http_client *client, struct http_exchange *exchanges, size
             exchanges[i].problem[0] = '\0';
     }
     free(transfers);
+    client->meanwhile = NULL;
     return is_ok;
 }
 

@@ -69,6 +69,13 @@ void http_client_free(struct http_client *client);
 bool http_send(struct http_client *client, struct http_exchange *exchanges, size_t count,
                struct error *err);
 
+/*
+ * Work for the time in which answers are waited for: done once, within the next http_send, as soon
+ * as what can be on its way is, to the last byte. It must not use the client. Where there was no
+ * such moment it is not done.
+ */
+void http_client_meanwhile(struct http_client *client, void (*work)(void *context), void *context);
+
 /* The value of a header of the answer, whatever its case; NULL when absent. Into out, cut never:
  * a value that does not fit out->max_bytes is absent. */
 const char *http_header(const struct http_exchange *exchange, const char *name, struct buf *out);

@@ -84,8 +84,8 @@ static bool deflate_body(struct http_transfer *transfer)
     z_stream stream = {0};
 
     if (exchange->body_bytes > UINT_MAX / 2 ||
-        deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, MAX_WBITS + 16, 8,
-                     Z_DEFAULT_STRATEGY) != Z_OK)
+        deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY) !=
+            Z_OK)
         return false;
     size_t room_bytes = deflateBound(&stream, exchange->body_bytes);
     transfer->gzipped = memory_alloc(room_bytes);
@@ -124,6 +124,7 @@ static void set_request(struct http_transfer *transfer)
         body = transfer->gzipped;
         body_bytes = transfer->gzipped_bytes;
     }
+    transfer->body_bytes = body_bytes;
     if (strcmp(exchange->method, "HEAD") == 0)
         curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
     if (body_bytes > 0 || strcmp(exchange->method, "POST") == 0) {
@@ -217,6 +218,14 @@ void http_transfer_start(const struct http_client *client, struct http_transfer 
 static bool has_left(const struct http_transfer *transfer)
 {
     return transfer->has_begun && bytes_sent(transfer->easy) > transfer->bytes_before;
+}
+
+bool http_transfer_has_left(const struct http_transfer *transfer)
+{
+    curl_off_t uploaded = 0;
+
+    curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
+    return has_left(transfer) && uploaded >= (curl_off_t)transfer->body_bytes;
 }
 
 static void explain(struct http_transfer *transfer, CURLcode code)

@@ -20,6 +20,8 @@ struct http_client {
     char *user_agent;
     char *ca_file;
     char *proxy;
+    void (*meanwhile)(void *context); /* NULL: none */
+    void *meanwhile_context;
 };
 
 struct http_transfer {
@@ -33,6 +35,7 @@ struct http_transfer {
     struct curl_slist *headers;
     unsigned char *gzipped;
     size_t gzipped_bytes;
+    size_t body_bytes;       /* as it is sent */
     curl_off_t bytes_before; /* sent before the request itself: the CONNECT to a proxy */
     bool has_begun;          /* connected, about to send the request */
     bool is_too_large;
@@ -44,6 +47,9 @@ void http_transfer_prepare(const struct http_client *client, struct http_exchang
 
 void http_transfer_start(const struct http_client *client, struct http_transfer *transfer,
                          CURLM *multi);
+
+/* Whether the whole request is on its way, to the last byte; not for one that has ended. */
+bool http_transfer_has_left(const struct http_transfer *transfer);
 
 /* Says in the exchange what became of it. */
 void http_transfer_conclude(struct http_transfer *transfer, CURLcode code);

@@ -24,10 +24,10 @@ struct shipment {
 };
 
 struct delivery {
-    const struct deliver_world *world;
-    const struct deliver_wave *wave;
+    struct deliver_world world;
+    struct deliver_wave wave;
     struct settle *settle;
-    struct deliver_report *report;
+    struct deliver_report report;
     struct shipment *shipments;
     struct sf_batch *batches;
     size_t count;
@@ -71,7 +71,7 @@ static void settle_unsent(struct delivery *delivery, const struct parcel *parcel
     struct settle_outcome outcome = {.verdict = {.todo = DELIVERY_SETTLE, .state = state},
                                      .message = message};
 
-    delivery->report->failed += state == DELIVERY_FAILED;
+    delivery->report.failed += state == DELIVERY_FAILED;
     settle_add(delivery->settle, parcel->mapping, parcel->entry, &outcome);
 }
 
@@ -79,9 +79,9 @@ static void settle_unsent(struct delivery *delivery, const struct parcel *parcel
 static bool make_parcel(struct delivery *delivery, struct parcel *parcel)
 {
     const struct queue_entry *entry = parcel->entry;
-    bool is_insert = delivery->wave->action == DELIVERY_INSERT;
-    bool is_delete = delivery->wave->action == DELIVERY_DELETE;
-    struct arena *arena = delivery->world->arena;
+    bool is_insert = delivery->wave.action == DELIVERY_INSERT;
+    bool is_delete = delivery->wave.action == DELIVERY_DELETE;
+    struct arena *arena = delivery->world.arena;
     struct error err = {0};
 
     if (!is_insert && entry->sfid == NULL) {
@@ -104,14 +104,14 @@ static bool make_parcel(struct delivery *delivery, struct parcel *parcel)
 static void fill_shipment(struct delivery *delivery, const struct order_batch *batch)
 {
     struct shipment *shipment = &delivery->shipments[delivery->count];
-    const struct mapping *mapping = &delivery->wave->mappings->items[batch->mapping];
-    struct arena *arena = delivery->world->arena;
+    const struct mapping *mapping = &delivery->wave.mappings->items[batch->mapping];
+    struct arena *arena = delivery->world.arena;
 
     shipment->parcels = arena_array(arena, struct parcel, batch->count);
     shipment->ids = arena_array(arena, const char *, batch->count);
     shipment->records = json_array();
     for (size_t i = 0; i < batch->count; i++) {
-        const struct queue_entry *entry = &delivery->wave->queue->entries[batch->entries[i]];
+        const struct queue_entry *entry = &delivery->wave.queue->entries[batch->entries[i]];
         struct parcel *parcel = &shipment->parcels[shipment->count];
 
         *parcel = (struct parcel){.mapping = mapping, .entry = entry};
@@ -132,10 +132,13 @@ static void fill_batch(const struct delivery *delivery, size_t index)
     const struct shipment *shipment = &delivery->shipments[index];
     struct sf_batch *batch = &delivery->batches[index];
 
-    batch->write = writes[delivery->wave->action];
-    batch->records = delivery->wave->action == DELIVERY_DELETE ? NULL : shipment->records;
+    batch->write = writes[delivery->wave.action];
+    batch->records = delivery->wave.action == DELIVERY_DELETE ? NULL : shipment->records;
     batch->ids = shipment->ids;
     batch->id_count = shipment->count;
+    batch->fate = SF_NOT_DONE;
+    batch->outcome = SF_OUTCOME_TRANSIENT;
+    batch->message = "not sent";
 }
 
 static json_t *make_intent(const struct parcel *parcel)
@@ -155,25 +158,6 @@ static json_t *make_intent(const struct parcel *parcel)
     return intent;
 }
 
-static bool store_intents(const struct delivery *delivery, struct error *err)
-{
-    const struct deliver_world *world = delivery->world;
-    json_t *intents = json_array();
-
-    for (size_t i = 0; i < delivery->count; i++)
-        for (size_t j = 0; j < delivery->shipments[i].count; j++)
-            json_array_append_new(intents, make_intent(&delivery->shipments[i].parcels[j]));
-    char *text = json_dumps(intents, JSON_COMPACT);
-    json_decref(intents);
-    bool is_ok = origin_begin(world->pg, err) &&
-                 queue_store_intents(world->pg, world->schema_name, text, err) &&
-                 pg_script(world->pg, "commit", err);
-    free(text);
-    if (!is_ok)
-        pg_rollback(world->pg);
-    return is_ok;
-}
-
 static const char *join_message(struct arena *arena, const char *code, const char *message)
 {
     if (code == NULL || code[0] == '\0')
@@ -189,7 +173,7 @@ static struct delivery_attempt make_attempt(const struct delivery *delivery,
     const struct queue_entry *entry = parcel->entry;
 
     return (struct delivery_attempt){
-        .action = delivery->wave->action,
+        .action = delivery->wave.action,
         .fate = fates[batch->fate],
         .is_success = row != NULL && row->outcome == SF_OUTCOME_SUCCESS,
         .error = errors_of_outcomes[row != NULL ? row->outcome : batch->outcome],
@@ -224,7 +208,7 @@ static const char *answered_id(struct arena *arena, const struct sf_row_result *
 static void judge(struct delivery *delivery, const struct sf_batch *batch,
                   const struct parcel *parcel, const struct sf_row_result *row)
 {
-    struct arena *arena = delivery->world->arena;
+    struct arena *arena = delivery->world.arena;
     struct delivery_attempt attempt = make_attempt(delivery, batch, parcel, row);
     const char *id = answered_id(arena, row);
 
@@ -244,11 +228,11 @@ static void judge(struct delivery *delivery, const struct sf_batch *batch,
     };
 
     settle_add(delivery->settle, parcel->mapping, parcel->entry, &outcome);
-    delivery->report->sent++;
-    delivery->report->failed += verdict.state == DELIVERY_FAILED;
+    delivery->report.sent++;
+    delivery->report.failed += verdict.state == DELIVERY_FAILED;
     if (verdict.todo == DELIVERY_STOP_WRITES) {
-        delivery->report->must_stop = true;
-        delivery->report->message = outcome.message;
+        delivery->report.must_stop = true;
+        delivery->report.message = outcome.message;
     }
 }
 
@@ -269,37 +253,48 @@ static void note_call_error(struct delivery *delivery, const struct error *call_
 {
     if (call_error->kind != ERROR_CONFIG)
         return;
-    delivery->report->must_stop = true;
-    delivery->report->message = arena_strdup(delivery->world->arena, call_error->message);
+    delivery->report.must_stop = true;
+    delivery->report.message = arena_strdup(delivery->world.arena, call_error->message);
 }
 
-bool deliver_send(const struct deliver_world *world, const struct deliver_wave *wave,
-                  struct settle *settle, struct deliver_report *report, struct error *err)
+struct delivery *deliver_prepare(const struct deliver_world *world, const struct deliver_wave *wave,
+                                 struct settle *settle)
 {
-    struct delivery delivery = {
-        .world = world,
-        .wave = wave,
+    struct delivery *delivery = arena_alloc(world->arena, sizeof(*delivery));
+
+    *delivery = (struct delivery){
+        .world = *world,
+        .wave = *wave,
         .settle = settle,
-        .report = report,
         .shipments = arena_array(world->arena, struct shipment, wave->batch_count),
         .batches = arena_array(world->arena, struct sf_batch, wave->batch_count),
     };
+    for (size_t i = 0; i < wave->batch_count; i++)
+        fill_shipment(delivery, &wave->batches[i]);
+    for (size_t i = 0; i < delivery->count; i++) {
+        fill_batch(delivery, i);
+        for (size_t j = 0; j < delivery->shipments[i].count; j++)
+            settle_intend(settle, make_intent(&delivery->shipments[i].parcels[j]));
+    }
+    return delivery;
+}
+
+void deliver_send(struct delivery *delivery)
+{
     struct error call_error = {0};
 
-    for (size_t i = 0; i < wave->batch_count; i++)
-        fill_shipment(&delivery, &wave->batches[i]);
-    for (size_t i = 0; i < delivery.count; i++)
-        fill_batch(&delivery, i);
+    /* Each batch has its fate even when the call as a whole failed. */
+    if (delivery->count > 0 &&
+        !sf_collection_write(delivery->world.session, delivery->batches, delivery->count,
+                             delivery->world.arena, &call_error))
+        note_call_error(delivery, &call_error);
+}
 
-    bool is_ok = delivery.count == 0 || store_intents(&delivery, err);
-    if (is_ok && delivery.count > 0) {
-        /* Each batch has its fate even when the call as a whole failed. */
-        if (!sf_collection_write(world->session, delivery.batches, delivery.count, world->arena,
-                                 &call_error))
-            note_call_error(&delivery, &call_error);
-        judge_all(&delivery);
-    }
-    for (size_t i = 0; i < delivery.count; i++)
-        json_decref(delivery.shipments[i].records);
-    return is_ok;
+struct deliver_report deliver_judge(struct delivery *delivery)
+{
+    judge_all(delivery);
+    for (size_t i = 0; i < delivery->count; i++)
+        json_decref(delivery->shipments[i].records);
+    delivery->count = 0;
+    return delivery->report;
 }

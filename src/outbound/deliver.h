@@ -1,7 +1,8 @@
 /*
- * Sends one wave of batches, all of one action, at the same time, and gathers what came of it.
+ * One wave of batches, all of one action, sent at the same time: prepared, sent, judged.
  *
- * The intent is committed before the first byte leaves; what cannot be sent at all (a value that
+ * Preparing gives the intents and judging the outcomes to settle; the caller commits the intents
+ * before it sends. What cannot be sent at all (a value that
  * Salesforce has no form for, an update of a record that never came to be) is settled without a
  * call.
  */
@@ -43,11 +44,16 @@ struct deliver_report {
     const char *message;
 };
 
-/*
- * False only when nothing was sent because the intent could not be stored. All that was sent has
- * its outcome in settle, even when the process was told to stop meanwhile.
- */
-bool deliver_send(const struct deliver_world *world, const struct deliver_wave *wave,
-                  struct settle *settle, struct deliver_report *report, struct error *err);
+struct delivery;
+
+/* Lives in the world's arena; to be judged, sent or not, or its records leak. */
+struct delivery *deliver_prepare(const struct deliver_world *world, const struct deliver_wave *wave,
+                                 struct settle *settle);
+
+/* Only once the intents are committed. */
+void deliver_send(struct delivery *delivery);
+
+/* All that was prepared gets its outcome; what was not sent is to be sent again. */
+struct deliver_report deliver_judge(struct delivery *delivery);
 
 #endif

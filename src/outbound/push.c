@@ -20,10 +20,10 @@
 #include "base/log.h"
 #include "base/wait.h"
 #include "mapping/mapping.h"
-#include "outbound/deliver.h"
 #include "outbound/doubt.h"
 #include "outbound/plan.h"
 #include "outbound/settle.h"
+#include "outbound/waves.h"
 #include "pg/origin.h"
 #include "pg/pg.h"
 #include "sync/order.h"
@@ -32,7 +32,6 @@ enum {
     TAKE_MIN = 4000,
     TAKE_MAX = 32000,
     IDLE_WAIT_MS = 30 * 1000, /* in case a NOTIFY is lost with its connection */
-    STORE_RETRY_MS = 500,
 };
 
 #define LOG_CHANNEL     "hc_trigger_log"
@@ -89,24 +88,6 @@ static bool open_push(struct push *push, struct error *err)
     return true;
 }
 
-/* An answer that is not stored is lost: try until it is, or until the process is told to stop. */
-static bool store_outcomes(struct push *push, struct error *err)
-{
-    while (!settle_is_empty(push->settle)) {
-        if (settle_store(push->settle, push->pg, push->options->schema_name, err)) {
-            settle_clear(push->settle);
-            return true;
-        }
-        bool is_connected = PQstatus(pg_conn(push->pg)) == CONNECTION_OK;
-        if (err->kind != ERROR_RETRY || !is_connected)
-            return false;
-        log_warning("cannot store the answers yet", log_text("reason", err->message));
-        if (wait_for(-1, 0, STORE_RETRY_MS) == WAIT_STOP)
-            return false;
-    }
-    return true;
-}
-
 static void refuse(struct push *push, const struct order_refusal *refusal, struct round *round)
 {
     const struct queue_entry *entry = &push->queue.entries[refusal->entry];
@@ -124,70 +105,16 @@ static void refuse(struct push *push, const struct order_refusal *refusal, struc
                &outcome);
 }
 
-static uint32_t rank_of(const struct push *push, const struct order_batch *batch)
-{
-    return push->ranks[batch->mapping];
-}
-
-/* How many batches from here can be on their way together: the same action, on mappings of which
- * none refers to another. */
-static size_t wave_size(const struct push *push, const struct order_plan *plan, size_t from)
-{
-    const struct order_batch *first = &plan->batches[from];
-    size_t to = from;
-
-    while (to < plan->batch_count && plan->batches[to].action == first->action &&
-           rank_of(push, &plan->batches[to]) == rank_of(push, first))
-        to++;
-    return to - from;
-}
-
-static void log_wave(const struct push *push, const struct order_batch *first,
-                     const struct deliver_report *report, int64_t began_ms)
-{
-    log_info("pushed", log_text("mapping", push->mappings.items[first->mapping].object_name),
-             log_text("action", delivery_action_name(first->action)),
-             log_number("rows", (int64_t)report->sent),
-             log_number("failed", (int64_t)report->failed),
-             log_number("ms", clock_monotonic_ms() - began_ms));
-}
-
-static bool send_wave(struct push *push, const struct order_batch *first, size_t count,
-                      struct round *round, struct error *err)
-{
-    struct deliver_world world = {push->pg, push->options->session, push->options->schema_name,
-                                  push->arena};
-    struct deliver_wave wave = {.mappings = &push->mappings,
-                                .action = first->action,
-                                .queue = &push->queue,
-                                .batches = first,
-                                .batch_count = count};
-    struct deliver_report report = {0};
-    int64_t began_ms = clock_monotonic_ms();
-
-    if (!deliver_send(&world, &wave, push->settle, &report, err) || !store_outcomes(push, err))
-        return false;
-    round->sent += report.sent;
-    round->failed += report.failed;
-    log_wave(push, first, &report, began_ms);
-    if (report.must_stop)
-        return error_set(err, ERROR_CONFIG, "the organisation takes no writes: %s",
-                         report.message != NULL ? report.message : "no reason was given");
-    return true;
-}
-
 /*
- * Entries that wait fill the window: one record with a long history, or what stands behind it. A
- * wider one reaches the others.
+ * A full window may hold little that can go now: one record with a long history. A wider one
+ * reaches the others, and there are fewer rounds.
  */
-static void adapt_window(struct push *push, const struct order_plan *plan)
+static void adapt_window(struct push *push)
 {
-    bool is_full = push->queue.count >= (size_t)push->take_limit;
-
-    if (is_full && plan->waiting_count > push->queue.count / 2 && push->take_limit < TAKE_MAX)
-        push->take_limit *= 2;
-    else if (!is_full)
+    if (push->queue.count < (size_t)push->take_limit)
         push->take_limit = TAKE_MIN;
+    else if (push->take_limit < TAKE_MAX)
+        push->take_limit *= 2;
 }
 
 static bool send_plan(struct push *push, struct round *round, struct error *err)
@@ -197,19 +124,21 @@ static bool send_plan(struct push *push, struct round *round, struct error *err)
     struct order_plan plan =
         order_next_round(orders, push->queue.count, ORDER_BATCH_MAX, push->arena);
 
-    adapt_window(push, &plan);
+    adapt_window(push);
     for (size_t i = 0; i < plan.refusal_count; i++)
         refuse(push, &plan.refusals[i], round);
-    if (!store_outcomes(push, err))
-        return false;
-    for (size_t i = 0; i < plan.batch_count && !wait_is_stopping();) {
-        size_t count = wave_size(push, &plan, i);
-
-        if (!send_wave(push, &plan.batches[i], count, round, err))
-            return false;
-        i += count;
-    }
-    return true;
+    const struct waves waves = {
+        .world = {push->pg, push->options->session, push->options->schema_name, push->arena},
+        .mappings = &push->mappings,
+        .ranks = push->ranks,
+        .queue = &push->queue,
+        .settle = push->settle,
+        .parallel = push->options->parallel};
+    struct waves_report report = {0};
+    bool is_ok = waves_send(&waves, &plan, &report, err);
+    round->sent += report.sent;
+    round->failed += report.failed;
+    return is_ok;
 }
 
 /* The due doubts of one mapping, judged by reading back. */
@@ -236,7 +165,7 @@ static bool resolve_mapping(struct push *push, const struct mapping *mapping, st
     round->resolved += doubts.count;
     log_info("read back writes in doubt", log_text("mapping", mapping->object_name),
              log_number("entries", (int64_t)doubts.count));
-    return store_outcomes(push, err);
+    return settle_store_patiently(push->settle, push->pg, push->options->schema_name, err);
 }
 
 static bool load_mappings(struct push *push, struct error *err)

@@ -9,6 +9,7 @@
 #define PGFORCE_OUTBOUND_PUSH_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -18,6 +19,7 @@ struct push_options {
     const char *url;
     const char *schema_name;
     struct sf_session *session;
+    size_t parallel;       /* requests in flight at once */
     int64_t quarantine_ms; /* how long a lost create without a unique identifier is waited for */
 };
 

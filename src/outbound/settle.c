@@ -6,13 +6,16 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/log.h"
+#include "base/wait.h"
 #include "pg/origin.h"
 
-enum { SQL_MAX_BYTES = 64 * 1024 };
+enum { SQL_MAX_BYTES = 64 * 1024, RETRY_MS = 500 };
 
 struct settle {
     json_t *entries; /* for queue_store_outcomes */
     json_t *tables;  /* table name -> rows to update */
+    json_t *intents; /* for queue_store_intents */
 };
 
 struct settle *settle_new(void)
@@ -21,6 +24,7 @@ struct settle *settle_new(void)
 
     settle->entries = json_array();
     settle->tables = json_object();
+    settle->intents = json_array();
     return settle;
 }
 
@@ -30,6 +34,7 @@ void settle_free(struct settle *settle)
         return;
     json_decref(settle->entries);
     json_decref(settle->tables);
+    json_decref(settle->intents);
     free(settle);
 }
 
@@ -37,11 +42,12 @@ void settle_clear(struct settle *settle)
 {
     json_array_clear(settle->entries);
     json_object_clear(settle->tables);
+    json_array_clear(settle->intents);
 }
 
 bool settle_is_empty(const struct settle *settle)
 {
-    return json_array_size(settle->entries) == 0;
+    return json_array_size(settle->entries) == 0 && json_array_size(settle->intents) == 0;
 }
 
 static void set_text(json_t *object, const char *key, const char *text)
@@ -176,14 +182,58 @@ static bool store_tables(const struct settle *settle, struct pg *pg, const char 
     return true;
 }
 
+void settle_intend(struct settle *settle, json_t *intent)
+{
+    json_array_append_new(settle->intents, intent);
+}
+
+static bool store_entries(const struct settle *settle, struct pg *pg, const char *schema_name,
+                          struct error *err)
+{
+    if (json_array_size(settle->entries) == 0)
+        return true;
+    char *entries = json_dumps(settle->entries, JSON_COMPACT);
+    bool is_ok = queue_store_outcomes(pg, schema_name, entries, err) &&
+                 store_tables(settle, pg, schema_name, err);
+    free(entries);
+    return is_ok;
+}
+
+static bool store_intents(const struct settle *settle, struct pg *pg, const char *schema_name,
+                          struct error *err)
+{
+    if (json_array_size(settle->intents) == 0)
+        return true;
+    char *intents = json_dumps(settle->intents, JSON_COMPACT);
+    bool is_ok = queue_store_intents(pg, schema_name, intents, err);
+    free(intents);
+    return is_ok;
+}
+
 bool settle_store(struct settle *settle, struct pg *pg, const char *schema_name, struct error *err)
 {
-    char *entries = json_dumps(settle->entries, JSON_COMPACT);
-    bool is_ok = origin_begin(pg, err) && queue_store_outcomes(pg, schema_name, entries, err) &&
-                 store_tables(settle, pg, schema_name, err) && pg_script(pg, "commit", err);
+    bool is_ok = origin_begin(pg, err) && store_entries(settle, pg, schema_name, err) &&
+                 store_intents(settle, pg, schema_name, err) && pg_script(pg, "commit", err);
 
-    free(entries);
     if (!is_ok)
         pg_rollback(pg);
     return is_ok;
+}
+
+bool settle_store_patiently(struct settle *settle, struct pg *pg, const char *schema_name,
+                            struct error *err)
+{
+    while (!settle_is_empty(settle)) {
+        if (settle_store(settle, pg, schema_name, err)) {
+            settle_clear(settle);
+            return true;
+        }
+        bool is_connected = PQstatus(pg_conn(pg)) == CONNECTION_OK;
+        if (err->kind != ERROR_RETRY || !is_connected)
+            return false;
+        log_warning("cannot store the answers yet", log_text("reason", err->message));
+        if (wait_for(-1, 0, RETRY_MS) == WAIT_STOP)
+            return false;
+    }
+    return true;
 }

@@ -1,6 +1,6 @@
 /*
- * What came of a round of writes, gathered and then stored in one transaction: the log's states,
- * the deliveries, and the mapped rows' sfid, _hc_lastop and _hc_err.
+ * What came of a round of writes, and what is to be sent next, gathered and then stored in one
+ * transaction: the log's states, the deliveries, and the mapped rows' sfid, _hc_lastop and _hc_err.
  *
  * Until it is stored, an answer exists only in memory: storing is therefore tried again while the
  * database is away or a row is locked, and a crash before it leaves the entries in doubt.
@@ -8,6 +8,7 @@
 #ifndef PGFORCE_OUTBOUND_SETTLE_H
 #define PGFORCE_OUTBOUND_SETTLE_H
 
+#include <jansson.h>
 #include <stdbool.h>
 
 #include "archive/queue.h"
@@ -35,7 +36,15 @@ struct settle_outcome {
 void settle_add(struct settle *settle, const struct mapping *mapping,
                 const struct queue_entry *entry, const struct settle_outcome *outcome);
 
+/* What is about to be sent (queue_store_intents's form); takes the reference. */
+void settle_intend(struct settle *settle, json_t *intent);
+
 /* One try, in a transaction of its own; the gathered outcomes stay until settle_clear. */
 bool settle_store(struct settle *settle, struct pg *pg, const char *schema_name, struct error *err);
+
+/* An answer that is not stored is lost: tries until it is, and clears settle, or until the process
+ * is told to stop. */
+bool settle_store_patiently(struct settle *settle, struct pg *pg, const char *schema_name,
+                            struct error *err);
 
 #endif

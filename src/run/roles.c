@@ -105,6 +105,7 @@ bool roles_push(const struct config *config, struct error *err)
     struct push_options options = {.url = config->database_url,
                                    .schema_name = config->schema_name,
                                    .session = session,
+                                   .parallel = (size_t)config->push_parallel,
                                    .quarantine_ms = (int64_t)config->doubt_quarantine_s * 1000};
     bool is_ok = session != NULL && push_run(&options, err);
 

@@ -479,6 +479,11 @@ struct http_stream *sf_session_stream(struct sf_session *session, const char *pa
     return stream;
 }
 
+void sf_session_meanwhile(struct sf_session *session, void (*work)(void *context), void *context)
+{
+    http_client_meanwhile(session->http, work, context);
+}
+
 bool sf_request_one(struct sf_session *session, struct sf_call *call, struct error *err)
 {
     if (!sf_request(session, call, 1, err))

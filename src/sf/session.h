@@ -113,6 +113,9 @@ struct sf_call {
  */
 bool sf_request(struct sf_session *session, struct sf_call *calls, size_t count, struct error *err);
 
+/* Work for the time in which the next sf_request waits for answers: see http_client_meanwhile. */
+void sf_session_meanwhile(struct sf_session *session, void (*work)(void *context), void *context);
+
 /* One call that must succeed: false also when its outcome is not success. */
 bool sf_request_one(struct sf_session *session, struct sf_call *call, struct error *err);
 
