@@ -67,7 +67,7 @@ static bool check_session(struct call *call)
         return false;
     }
     call->version = call->arguments[0];
-    if ((token != NULL && oauth_is_alive(call->org, token)) || oauth_has_session(call))
+    if ((token != NULL && oauth_enter(call->org, token)) || oauth_has_session(call))
         return true;
     async_info_refuse(call, "InvalidSessionId", "Invalid session id");
     return false;
@@ -179,7 +179,7 @@ static json_t *read_parameters(struct call *call)
         async_info_refuse(call, "InvalidJob", "this organisation takes batches in CSV only");
     else if (json_object_get(parameters, "operation") == NULL)
         async_info_refuse(call, "InvalidJob", "operation is missing");
-    else if (object == NULL || schema_find(call->org->schema, object) == NULL)
+    else if (object == NULL || schema_find_visible(call->org->schema, object) == NULL)
         async_info_refuse(call, "InvalidEntity", "the object is not supported by the Bulk API");
     else
         return parameters;

@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "sandbox/bulk_load.h"
+#include "sandbox/limits.h"
 #include "sandbox/multipart.h"
 
 /* ---- creating ---- */
@@ -45,7 +46,7 @@ static bool set_target(struct call *call, struct bulk_job *job, const json_t *pa
 {
     const char *name = get_text(parameters, "object");
 
-    job->object = schema_find(call->org->schema, name);
+    job->object = schema_find_visible(call->org->schema, name);
     if (job->object == NULL)
         return refuse(call, "INVALIDENTITY",
                       arena_printf(call->arena,
@@ -143,8 +144,13 @@ void bulk_ingest_create(struct call *call)
     }
     if (job == NULL)
         return;
+    if (!limits_use(call->org->limits, "DailyBulkApiBatches")) {
+        bulk_jobs_drop(job);
+        refuse(call, "EXCEEDEDQUOTA", "ExceededQuota : ApiBatchItems Limit exceeded.");
+        return;
+    }
     bulk_jobs_add(call, job);
-    call_json(call, 200, bulk_jobs_describe(call->org, job, true));
+    call_json(call, 200, bulk_jobs_describe(job, true));
 }
 
 /* ---- data ---- */

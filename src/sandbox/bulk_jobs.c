@@ -12,6 +12,7 @@
 #include "sandbox/routes.h"
 #include "sandbox/rules.h"
 #include "sandbox/times.h"
+#include "sandbox/users.h"
 
 enum {
     MAX_JOBS = 5000,
@@ -172,6 +173,7 @@ static void work_slice(struct org *org, struct bulk_job *job)
     buf_init(&response.body, ERROR_MESSAGE_BYTES);
     if (routes_split(&call, request.path))
         call.version = job->version;
+    users_become(org, users_find_id(org, job->user_id.text));
     rules_read_header(&call);
     do
         work_on(&call, job);
@@ -246,6 +248,7 @@ struct bulk_job *bulk_jobs_make(struct call *call, const json_t *parameters, boo
     job->operation = arena_strdup(job->arena, operation);
     job->version = arena_strdup(job->arena, call->version != NULL ? call->version : "60.0");
     job->client = read_client(call, job->arena);
+    job->user_id = call->org->user->id;
     job->format = format;
     job->created_s = org_now(call->org);
     job->modified_s = job->created_s;
@@ -325,12 +328,12 @@ static void set_counts(json_t *json, const struct bulk_job *job)
     json_object_set_new(json, "apexProcessingTime", json_integer(0));
 }
 
-json_t *bulk_jobs_describe(const struct org *org, const struct bulk_job *job, bool is_new)
+json_t *bulk_jobs_describe(const struct bulk_job *job, bool is_new)
 {
     json_t *json = json_pack("{s:s, s:s, s:s}", "id", job->id.text, "operation", job->operation,
                              "object", job->object->name);
 
-    json_object_set_new(json, "createdById", json_string(org->user_id));
+    json_object_set_new(json, "createdById", json_string(job->user_id.text));
     json_object_set_new(json, "createdDate",
                         json_string(times_format_datetime(job->created_s).text));
     json_object_set_new(json, "systemModstamp",
@@ -358,7 +361,7 @@ json_t *bulk_jobs_describe(const struct org *org, const struct bulk_job *job, bo
 
 static void answer_job(struct call *call, const struct bulk_job *job, bool is_new)
 {
-    call_json(call, 200, bulk_jobs_describe(call->org, job, is_new));
+    call_json(call, 200, bulk_jobs_describe(job, is_new));
 }
 
 /* ---- one job ---- */
@@ -490,7 +493,7 @@ static void list_jobs(struct call *call, bool is_query)
                                 is_query ? "query" : "ingest", position - 1);
             break;
         }
-        json_array_append_new(records, bulk_jobs_describe(call->org, job, false));
+        json_array_append_new(records, bulk_jobs_describe(job, false));
     }
     call_json(call, 200,
               json_pack("{s:b, s:o, s:o}", "done", json_is_null(next), "records", records,

@@ -32,8 +32,9 @@ struct bulk_job {
     enum bulk_state state;
     const char *operation;
     const struct object *object;
-    const char *version; /* of the API it was made with */
-    const char *client;  /* Sforce-Call-Options, as sent */
+    const char *version;     /* of the API it was made with */
+    const char *client;      /* Sforce-Call-Options, as sent */
+    struct ids_text user_id; /* whose job it is */
     struct csv_format format;
     const char *error_message; /* of a failed job */
     int64_t created_s;
@@ -104,7 +105,7 @@ void bulk_jobs_fail(const struct org *org, struct bulk_job *job, const char *mes
 bool bulk_jobs_work(struct org *org);
 
 /* As Salesforce shows it; with is_new, as in the answer that made or changed it. */
-json_t *bulk_jobs_describe(const struct org *org, const struct bulk_job *job, bool is_new);
+json_t *bulk_jobs_describe(const struct bulk_job *job, bool is_new);
 
 void bulk_jobs_get_query(struct call *call);
 void bulk_jobs_get_ingest(struct call *call);

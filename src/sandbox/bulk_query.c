@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sandbox/limits.h"
 #include "sandbox/query.h"
 
 enum {
@@ -78,6 +79,7 @@ static void use_prepared(struct call *call, struct bulk_job *job)
 
     while (each != NULL &&
            (strcmp(each->soql, job->soql) != 0 || strcmp(each->operation, job->operation) != 0 ||
+            strcmp(each->user_id.text, job->user_id.text) != 0 ||
             !bulk_pages_is_like(each->pages, job->pages)))
         each = each->next;
     if (each == NULL)
@@ -95,9 +97,14 @@ void bulk_query_create(struct call *call)
 
     if (job == NULL)
         return;
+    if (!limits_use(call->org->limits, "DailyBulkV2QueryJobs")) {
+        bulk_jobs_drop(job);
+        refuse(call, "LIMIT_EXCEEDED", "The daily limit of query jobs is exceeded");
+        return;
+    }
     use_prepared(call, job);
     bulk_jobs_add(call, job);
-    call_json(call, 200, bulk_jobs_describe(call->org, job, true));
+    call_json(call, 200, bulk_jobs_describe(job, true));
 }
 
 /* ---- running ---- */

@@ -47,7 +47,7 @@ static bool find_parent(const struct schema *schema, const struct object *object
     if (field == NULL || field->reference_count == 0)
         return false;
     const struct object *parent =
-        schema_find(schema, *parts.type != '\0' ? parts.type : field->reference_to[0]);
+        schema_find_visible(schema, *parts.type != '\0' ? parts.type : field->reference_to[0]);
     if (parent == NULL || !schema_field_refers_to(field, parent))
         return false;
     const struct field *key = schema_field(parent, parts.key);

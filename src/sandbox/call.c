@@ -91,7 +91,7 @@ void call_failed(struct call *call, const struct error *err)
 
 const struct object *call_object(struct call *call, const char *name)
 {
-    const struct object *object = schema_find(call->org->schema, name);
+    const struct object *object = schema_find_visible(call->org->schema, name);
 
     if (object == NULL)
         call_error(call, "NOT_FOUND", "The requested resource does not exist");

@@ -199,7 +199,8 @@ static bool find_type(struct batch *batch, const json_t *record, struct save *sa
 {
     const char *type =
         json_string_value(json_object_get(json_object_get(record, "attributes"), "type"));
-    const struct object *object = type != NULL ? schema_find(batch->call->org->schema, type) : NULL;
+    const struct object *object =
+        type != NULL ? schema_find_visible(batch->call->org->schema, type) : NULL;
 
     if (object == NULL)
         return errors_add(&save->errors, "INVALID_TYPE", "", "sObject type '%s' is not supported.",

@@ -32,7 +32,7 @@ static bool is_change_channel(struct org *org, struct arena *arena, const char *
     const char *object = arena_strndup(arena, name, strlen(name) - strlen(change_suffix));
     if (ends_with(object, "__"))
         object = arena_printf(arena, "%sc", object);
-    return schema_find(org->schema, object) != NULL;
+    return schema_find_visible(org->schema, object) != NULL;
 }
 
 static bool has_record(struct org *org, struct arena *arena, const char *object_name,
@@ -64,7 +64,7 @@ bool cometd_channels_exists(struct org *org, struct arena *arena, const char *ch
     if (strncmp(channel, "/u/", 3) == 0)
         return has_record(org, arena, "StreamingChannel", channel);
     if (strncmp(channel, "/event/", 7) == 0)
-        return ends_with(channel, "__e") && schema_find(org->schema, channel + 7) != NULL;
+        return ends_with(channel, "__e") && schema_find_visible(org->schema, channel + 7) != NULL;
     return false;
 }
 

@@ -81,7 +81,8 @@ void describe_global(struct call *call)
     json_t *list = json_array();
 
     for (size_t i = 0; i < schema_count(call->org->schema); i++)
-        json_array_append_new(list, describe_head(call, schema_at(call->org->schema, i)));
+        if (!schema_at(call->org->schema, i)->is_hidden)
+            json_array_append_new(list, describe_head(call, schema_at(call->org->schema, i)));
     call_json(
         call, 200,
         json_pack("{s:s, s:i, s:o}", "encoding", "UTF-8", "maxBatchSize", 200, "sobjects", list));
@@ -252,7 +253,7 @@ static json_t *list_children(struct call *call, const struct object *object)
     for (size_t i = 0; i < schema_count(call->org->schema); i++) {
         const struct object *child = schema_at(call->org->schema, i);
 
-        for (size_t j = 0; j < child->field_count; j++)
+        for (size_t j = 0; j < child->field_count && !child->is_hidden; j++)
             if (schema_field_refers_to(child->fields[j], object))
                 json_array_append_new(list, describe_child(child, child->fields[j]));
     }

@@ -7,6 +7,7 @@
 #include "sandbox/oauth.h"
 #include "sandbox/query.h"
 #include "sandbox/times.h"
+#include "sandbox/users.h"
 
 static void refuse(struct call *call, const char *message)
 {
@@ -60,7 +61,7 @@ void door_faults_clear(struct call *call)
     call_no_content(call);
 }
 
-/* ---- clock, limits, sessions ---- */
+/* ---- clock, sessions, users ---- */
 
 void door_clock_read(struct call *call)
 {
@@ -84,23 +85,6 @@ void door_clock(struct call *call)
     door_clock_read(call);
 }
 
-void door_limits(struct call *call)
-{
-    json_t *body = call_body(call);
-    const json_t *used = json_object_get(body, "used");
-    const json_t *max = json_object_get(body, "max");
-
-    if (body == NULL)
-        return;
-    if (json_is_integer(used))
-        call->org->api_used = json_integer_value(used);
-    if (json_is_integer(max))
-        call->org->api_max = json_integer_value(max);
-    call_json(call, 200,
-              json_pack("{s:I, s:I}", "used", (json_int_t)call->org->api_used, "max",
-                        (json_int_t)call->org->api_max));
-}
-
 void door_expire(struct call *call)
 {
     oauth_expire_sessions(call->org->sessions);
@@ -111,6 +95,28 @@ void door_expire_queries(struct call *call)
 {
     query_forget_cursors(call->org->cursors, call->org->store);
     answer_done(call);
+}
+
+void door_users(struct call *call)
+{
+    call_json(call, 200, json_pack("{s:o}", "users", users_list(call->org)));
+}
+
+void door_users_set(struct call *call)
+{
+    json_t *body = call_body(call);
+    const char *problem = body != NULL ? users_set(call, body) : NULL;
+
+    if (body == NULL)
+        return;
+    if (problem != NULL)
+        refuse(call, problem);
+    else
+        call_json(
+            call, 200,
+            json_pack("{s:s}", "id",
+                      users_find(call->org, json_string_value(json_object_get(body, "username")))
+                          ->id.text));
 }
 
 /* ---- objects ---- */

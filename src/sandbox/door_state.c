@@ -6,6 +6,7 @@
 #include "sandbox/event_log.h"
 #include "sandbox/events.h"
 #include "sandbox/query.h"
+#include "sandbox/users.h"
 
 enum { MAX_SNAPSHOTS = 10 };
 
@@ -117,8 +118,8 @@ static bool restore(struct org *org, const struct snapshot *snapshot, struct err
     }
     org->clock_offset_s = snapshot->clock_offset_s;
     org->api_used = snapshot->api_used;
-    bool is_restored = org_define(org, nothing, false, err) && events_reset(org, err) &&
-                       event_log_reload(events_log(org->events), err);
+    bool is_restored = org_define(org, nothing, false, err) && users_load(org, err) &&
+                       events_reset(org, err) && event_log_reload(events_log(org->events), err);
     json_decref(nothing);
     return is_restored;
 }

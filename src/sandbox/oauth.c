@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "sandbox/times.h"
+#include "sandbox/users.h"
 
 enum {
     MAX_SESSIONS = 1000,
@@ -18,13 +19,14 @@ enum {
 
 struct session {
     char token[TOKEN_BYTES];
+    struct ids_text user_id;
     int64_t last_used_s;
 };
 
 struct sessions {
     struct session list[MAX_SESSIONS]; /* a ring: the oldest gives way */
     size_t next;
-    char refresh_tokens[MAX_REFRESH_TOKENS][TOKEN_BYTES]; /* a ring too */
+    struct session refresh_tokens[MAX_REFRESH_TOKENS]; /* a ring too */
     size_t next_refresh;
     bool has_revoked_given; /* the one of the options */
 };
@@ -77,19 +79,29 @@ const char *oauth_open_session(struct org *org)
 
     snprintf(session->token, sizeof(session->token), "%.15s!AQ", org->org_id);
     append_random(session->token, sizeof(session->token));
+    session->user_id = org->user->id;
     session->last_used_s = org_now(org);
     return session->token;
 }
 
-bool oauth_is_alive(struct org *org, const char *token)
+/* Whose session it is, which then lives on; NULL when it lives no more. */
+static struct user *find_user(struct org *org, const char *token)
 {
-    if (org->options.access_token != NULL && strcmp(org->options.access_token, token) == 0)
-        return true;
     struct session *session = find_session(org, token);
+
     if (session == NULL)
-        return false;
+        return users_find_token(org, token);
     session->last_used_s = org_now(org);
-    return true;
+    return users_find_id(org, session->user_id.text);
+}
+
+bool oauth_enter(struct org *org, const char *token)
+{
+    struct user *user = find_user(org, token);
+
+    if (user != NULL)
+        users_become(org, user);
+    return user != NULL;
 }
 
 /* The token of "Bearer x" or "OAuth x"; NULL when the header is something else. */
@@ -110,7 +122,7 @@ bool oauth_has_session(const struct call *call)
 {
     const char *token = read_token(call);
 
-    return token != NULL && oauth_is_alive(call->org, token);
+    return token != NULL && oauth_enter(call->org, token);
 }
 
 bool oauth_check_session(struct call *call)
@@ -121,7 +133,7 @@ bool oauth_check_session(struct call *call)
         call_error(call, "INVALID_AUTH_HEADER", "INVALID_HEADER_TYPE");
         return false;
     }
-    if (!oauth_is_alive(call->org, token)) {
+    if (!oauth_enter(call->org, token)) {
         call_error(call, "INVALID_SESSION_ID", "Session expired or invalid");
         return false;
     }
@@ -133,29 +145,32 @@ bool oauth_check_session(struct call *call)
 const char *oauth_make_refresh_token(struct org *org)
 {
     struct sessions *sessions = org->sessions;
-    char *token = sessions->refresh_tokens[sessions->next_refresh++ % MAX_REFRESH_TOKENS];
+    struct session *given =
+        &sessions->refresh_tokens[sessions->next_refresh++ % MAX_REFRESH_TOKENS];
 
-    snprintf(token, TOKEN_BYTES, "5Aep861");
-    append_random(token, TOKEN_BYTES);
-    return token;
+    snprintf(given->token, TOKEN_BYTES, "5Aep861");
+    append_random(given->token, TOKEN_BYTES);
+    given->user_id = org->user->id;
+    return given->token;
 }
 
-static char *find_refresh_token(struct org *org, const char *token)
+static struct session *find_refresh_token(struct org *org, const char *token)
 {
     for (size_t i = 0; i < MAX_REFRESH_TOKENS; i++) {
-        char *each = org->sessions->refresh_tokens[i];
+        struct session *each = &org->sessions->refresh_tokens[i];
 
-        if (*each != '\0' && strcmp(each, token) == 0)
+        if (each->token[0] != '\0' && strcmp(each->token, token) == 0)
             return each;
     }
     return NULL;
 }
 
-bool oauth_is_refresh_token(struct org *org, const char *token)
+struct user *oauth_find_refresh_token(struct org *org, const char *token)
 {
     if (strcmp(token, org->options.refresh_token) == 0)
-        return !org->sessions->has_revoked_given;
-    return find_refresh_token(org, token) != NULL;
+        return org->sessions->has_revoked_given ? NULL : users_find(org, org->options.username);
+    const struct session *given = find_refresh_token(org, token);
+    return given != NULL ? users_find_id(org, given->user_id.text) : NULL;
 }
 
 /* ---- revoking and asking ---- */
@@ -176,12 +191,12 @@ static const char *find_parameter(struct call *call, const char *name)
 static bool revoke(struct org *org, const char *token)
 {
     struct session *session = find_session(org, token);
-    char *refresh_token = find_refresh_token(org, token);
+    struct session *refresh_token = find_refresh_token(org, token);
 
     if (session != NULL)
         session->token[0] = '\0';
     if (refresh_token != NULL)
-        *refresh_token = '\0';
+        refresh_token->token[0] = '\0';
     if (session != NULL || refresh_token != NULL)
         return true;
     if (strcmp(token, org->options.refresh_token) != 0 || org->sessions->has_revoked_given)
@@ -218,17 +233,19 @@ void oauth_introspect(struct call *call)
                             "invalid client credentials"));
         return;
     }
-    bool is_refresh = token != NULL && oauth_is_refresh_token(org, token);
-    if (token == NULL || (!is_refresh && !oauth_is_alive(org, token))) {
+    const struct user *refreshed = token != NULL ? oauth_find_refresh_token(org, token) : NULL;
+    const struct user *user =
+        refreshed != NULL || token == NULL ? refreshed : find_user(org, token);
+    if (user == NULL) {
         call_json(call, 200, json_pack("{s:b}", "active", 0));
         return;
     }
     call_json(call, 200,
               json_pack("{s:b, s:s, s:s, s:s, s:o, s:s, s:I, s:I}", "active", 1, "scope",
                         "refresh_token api", "client_id", org->options.client_id, "username",
-                        org->options.username, "sub",
-                        json_sprintf("%s/id/%s/%s", org->base_url, org->org_id, org->user_id),
-                        "token_type", is_refresh ? "refresh_token" : "access_token", "exp",
+                        users_text(user, "username"), "sub",
+                        json_sprintf("%s/id/%s/%s", org->base_url, org->org_id, user->id.text),
+                        "token_type", refreshed != NULL ? "refresh_token" : "access_token", "exp",
                         (json_int_t)(org_now(org) + IDLE_S), "iat", (json_int_t)org_now(org)));
 }
 
@@ -261,23 +278,25 @@ void oauth_identity(struct call *call)
 {
     struct org *org = call->org;
     const char *token = read_token(call);
-    const char *name = org->options.username;
 
     if (token == NULL)
         token = http_server_param(call->request, "oauth_token");
-    if (token == NULL || !oauth_is_alive(org, token)) {
+    if (token == NULL || !oauth_enter(org, token)) {
         call_text(call, 403, "text/plain;charset=UTF-8", "Bad_OAuth_Token");
         return;
     }
+    const char *name = users_text(org->user, "username");
+    const char *full_name = users_full_name(call->arena, org->user);
     json_t *identity = json_pack(
         "{s:o, s:b, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:s}",
         "id", json_sprintf("%s/id/%s/%s", org->base_url, org->org_id, org->user_id),
         "asserted_user", 1, "user_id", org->user_id, "organization_id", org->org_id, "username",
-        name, "preferred_username", name, "nick_name", "admin", "display_name", "Ada Admin",
-        "email_verified", 1, "email", name, "first_name", "Ada", "last_name", "Admin", "timezone",
-        "GMT", "user_type", "STANDARD", "active", 1, "language", "en_US", "locale", "en_US");
+        name, "preferred_username", name, "nick_name", "admin", "display_name", full_name,
+        "email_verified", 1, "email", name, "first_name", users_text(org->user, "first_name"),
+        "last_name", users_text(org->user, "last_name"), "timezone", "GMT", "user_type", "STANDARD",
+        "active", 1, "language", "en_US", "locale", "en_US");
     json_object_set_new(identity, "sub", json_incref(json_object_get(identity, "id")));
-    json_object_set_new(identity, "name", json_string("Ada Admin"));
+    json_object_set_new(identity, "name", json_string(full_name));
     json_object_set_new(identity, "utcOffset", json_integer(0));
     json_object_set_new(identity, "last_modified_date",
                         json_string(times_format_datetime(org_now(org)).text));

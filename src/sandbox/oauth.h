@@ -20,14 +20,16 @@ bool oauth_check_session(struct call *call);
 /* The same question, without an answer to the call. */
 bool oauth_has_session(const struct call *call);
 
-/* Whether the token is of a living session, which then lives on. */
-bool oauth_is_alive(struct org *org, const char *token);
+/* Whether the token is of a living session, which then lives on; the call is its user's. */
+bool oauth_enter(struct org *org, const char *token);
 
-/* A new session's token. */
+/* The token of a new session of the present user. */
 const char *oauth_open_session(struct org *org);
 
 const char *oauth_make_refresh_token(struct org *org);
-bool oauth_is_refresh_token(struct org *org, const char *token);
+
+/* Whose it is; NULL when it is none, or revoked. */
+struct user *oauth_find_refresh_token(struct org *org, const char *token);
 
 void oauth_revoke(struct call *call);
 void oauth_introspect(struct call *call);

@@ -4,9 +4,9 @@
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "sandbox/base64.h"
+#include "sandbox/users.h"
 #include "sandbox/xml.h"
 
 enum {
@@ -21,8 +21,9 @@ enum {
 struct code {
     char *text; /* NULL: free */
     char *redirect_uri;
-    char *challenge; /* "" without PKCE */
-    bool is_plain;   /* the challenge is the verifier itself */
+    char *challenge;         /* "" without PKCE */
+    bool is_plain;           /* the challenge is the verifier itself */
+    struct ids_text user_id; /* who signed in */
     int64_t expires_s;
 };
 
@@ -157,6 +158,7 @@ static const char *make_code(const struct request *request)
         .redirect_uri = memory_strdup(get(request, "redirect_uri")),
         .challenge = memory_strdup(get(request, "code_challenge")),
         .is_plain = strcmp(get(request, "code_challenge_method"), "plain") == 0,
+        .user_id = org->user->id,
         .expires_s = org_now(org) + LIFETIME_S,
     };
     return text;
@@ -190,17 +192,18 @@ static void redirect(const struct request *request, const char *code)
 
 void oauth_code_login(struct call *call)
 {
-    const struct org_options *options = &call->org->options;
     struct request request = {.call = call};
 
     request.params = http_server_parse_form(call->arena, call->request->body, &request.count);
     if (!check_request(&request))
         return;
-    if (strcasecmp(get(&request, "username"), options->username) != 0 ||
-        strcmp(get(&request, "pw"), options->password) != 0)
+    struct user *user = users_find(call->org, get(&request, "username"));
+    if (user == NULL || strcmp(get(&request, "pw"), users_text(user, "password")) != 0) {
         show_page(&request, "Please check your username and password.");
-    else
-        redirect(&request, make_code(&request));
+        return;
+    }
+    users_become(call->org, user);
+    redirect(&request, make_code(&request));
 }
 
 /* ---- turning a code into a session ---- */
@@ -241,6 +244,7 @@ const struct oauth_refusal *oauth_code_use(struct call *call, const struct oauth
         if (code->text == NULL || strcmp(code->text, claim->code) != 0)
             continue;
         const struct oauth_refusal *refusal = check_code(call, code, claim);
+        users_become(call->org, users_find_id(call->org, code->user_id.text));
         forget(code);
         return refusal;
     }

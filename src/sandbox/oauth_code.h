@@ -1,7 +1,7 @@
 /*
  * The web server flow: a login page, authorization codes, PKCE.
  *
- * There is one user and one connected app; every redirect URI is a good one. Source: Salesforce
+ * There is one connected app; every redirect URI is a good one. Source: Salesforce
  * Help, "OAuth 2.0 Web Server Flow".
  */
 #ifndef PGFORCE_SANDBOX_OAUTH_CODE_H
@@ -25,7 +25,7 @@ struct oauth_code_claim {
     bool has_secret;
 };
 
-/* NULL when the code is good; it is used up in any case. */
+/* NULL when the code is good: the call is then of who signed in. It is used up in any case. */
 const struct oauth_refusal *oauth_code_use(struct call *call, const struct oauth_code_claim *claim);
 
 #endif

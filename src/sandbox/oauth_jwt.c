@@ -6,9 +6,9 @@
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "sandbox/base64.h"
+#include "sandbox/users.h"
 
 enum { MAX_PEM_BYTES = 64 * 1024 };
 
@@ -132,7 +132,7 @@ static bool is_audience(const struct org *org, const char *audience)
     return false;
 }
 
-static const struct oauth_refusal *check_claims(const struct org *org, const json_t *claims)
+static const struct oauth_refusal *check_claims(struct org *org, const json_t *claims)
 {
     const char *issuer = json_string_value(json_object_get(claims, "iss"));
     const char *subject = json_string_value(json_object_get(claims, "sub"));
@@ -146,8 +146,10 @@ static const struct oauth_refusal *check_claims(const struct org *org, const jso
         return &wrong_audience;
     if (json_number_value(json_object_get(claims, "exp")) < (double)org_now(org))
         return &expired;
-    if (strcasecmp(subject, org->options.username) != 0)
+    struct user *user = users_find(org, subject);
+    if (user == NULL)
         return &not_approved;
+    users_become(org, user);
     return NULL;
 }
 

@@ -11,7 +11,8 @@
 bool oauth_jwt_set_key(struct org *org, const char *pem, struct error *err);
 bool oauth_jwt_load_key(struct org *org, const char *path, struct error *err);
 
-/* NULL when the assertion is acceptable; else the OAuth error and its description. */
+/* NULL when the assertion is acceptable: the call is then its subject's; else the OAuth error and
+ * its description. */
 struct oauth_refusal {
     const char *error;
     const char *description;

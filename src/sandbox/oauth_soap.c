@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "sandbox/oauth.h"
+#include "sandbox/users.h"
 #include "sandbox/xml.h"
 
 enum { LAST_VERSION = 64 };
@@ -48,28 +48,31 @@ static void log_in(struct call *call, const char *version)
                "</metadataServerUrl><passwordExpired>false</passwordExpired><sandbox>true</sandbox>"
                "<serverUrl>%s/services/Soap/u/%s/%.15s</serverUrl><sessionId>%s</sessionId>"
                "<userId>%s</userId><userInfo><organizationId>%s</organizationId>"
-               "<organizationName>Sandbox</organizationName><userFullName>Ada Admin</userFullName>"
+               "<organizationName>Sandbox</organizationName><userFullName>%s</userFullName>"
                "<userId>%s</userId><userName>%s</userName></userInfo></result></loginResponse>",
                org->base_url, version, org->org_id, org->base_url, version, org->org_id,
-               oauth_open_session(org), org->user_id, org->org_id, org->user_id,
-               xml_escape(call->arena, org->options.username)));
+               oauth_open_session(org), org->user_id, org->org_id,
+               xml_escape(call->arena, users_full_name(call->arena, org->user)), org->user_id,
+               xml_escape(call->arena, users_text(org->user, "username"))));
 }
 
 void oauth_soap(struct call *call)
 {
-    const struct org_options *options = &call->org->options;
     const char *version = call->arguments[0];
     const char *username = xml_find(call->arena, call->request->body, "username");
     const char *password = xml_find(call->arena, call->request->body, "password");
+    struct user *user = NULL;
 
     if (atoi(version) > LAST_VERSION)
         refuse(call, "UNSUPPORTED_API_VERSION", "login() is not available in this API version");
     else if (username == NULL || password == NULL)
         refuse(call, "UNKNOWN_EXCEPTION", "only login() is understood");
-    else if (strcasecmp(username, options->username) != 0 ||
-             strncmp(password, options->password, strlen(options->password)) != 0)
+    else if ((user = users_find(call->org, username)) == NULL ||
+             !users_has_password(user, password))
         refuse(call, "INVALID_LOGIN",
                "Invalid username, password, security token; or user locked out.");
-    else
+    else {
+        users_become(call->org, user);
         log_in(call, version);
+    }
 }

@@ -9,6 +9,7 @@
 #include "sandbox/oauth.h"
 #include "sandbox/oauth_code.h"
 #include "sandbox/oauth_jwt.h"
+#include "sandbox/users.h"
 
 struct grant {
     struct call *call;
@@ -78,14 +79,14 @@ static bool grant_client_credentials(const struct grant *grant)
 /* A security token may follow the password. */
 static bool grant_password(const struct grant *grant)
 {
-    const struct org_options *options = &grant->call->org->options;
-    const char *password = get(grant, "password");
+    struct org *org = grant->call->org;
+    struct user *user = users_find(org, get(grant, "username"));
 
     if (!check_client(grant, true))
         return false;
-    if (strcasecmp(get(grant, "username"), options->username) != 0 ||
-        strncmp(password, options->password, strlen(options->password)) != 0)
+    if (user == NULL || !users_has_password(user, get(grant, "password")))
         return refuse(grant->call, "invalid_grant", "authentication failure");
+    users_become(org, user);
     return true;
 }
 
@@ -93,8 +94,10 @@ static bool grant_refresh(const struct grant *grant)
 {
     if (!check_client(grant, false))
         return false;
-    if (!oauth_is_refresh_token(grant->call->org, get(grant, "refresh_token")))
+    struct user *user = oauth_find_refresh_token(grant->call->org, get(grant, "refresh_token"));
+    if (user == NULL)
         return refuse(grant->call, "invalid_grant", "expired access/refresh token");
+    users_become(grant->call->org, user);
     return true;
 }
 
@@ -170,10 +173,14 @@ void oauth_token(struct call *call)
     read_client(&grant);
     for (size_t i = 0; i < sizeof(grants) / sizeof(grants[0]); i++)
         if (strcmp(grants[i].type, get(&grant, "grant_type")) == 0) {
-            if (grants[i].check(&grant))
+            if (!grants[i].check(&grant))
+                return;
+            if (users_count_login(call->org))
                 answer_token(call, grants[i].scope,
                              grants[i].has_refresh_token ? oauth_make_refresh_token(call->org)
                                                          : NULL);
+            else
+                refuse(call, "rate_limit_exceeded", "login rate exceeded");
             return;
         }
     refuse(call, "unsupported_grant_type", "grant type not supported");

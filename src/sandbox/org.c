@@ -13,6 +13,7 @@
 #include "sandbox/events.h"
 #include "sandbox/faults.h"
 #include "sandbox/journal.h"
+#include "sandbox/limits.h"
 #include "sandbox/oauth.h"
 #include "sandbox/oauth_code.h"
 #include "sandbox/oauth_jwt.h"
@@ -20,6 +21,7 @@
 #include "sandbox/recent.h"
 #include "sandbox/rules.h"
 #include "sandbox/seed.h"
+#include "sandbox/users.h"
 
 extern const char sandbox_objects_organization[], sandbox_objects_user[], sandbox_objects_profile[],
     sandbox_objects_userrole[], sandbox_objects_account[], sandbox_objects_contact[],
@@ -204,6 +206,8 @@ bool org_reset(struct org *org, struct error *err)
     bulk_jobs_forget(org->bulk);
     recent_forget(org->recent);
     rules_forget(org->rules);
+    limits_forget(org->limits);
+    users_become(org, NULL);
     org->commit_lag_s = 0;
     org->page_rows = 0;
     org->masks_secrets = false;
@@ -212,7 +216,7 @@ bool org_reset(struct org *org, struct error *err)
         if (!store_run(org->store, sql, err))
             return false;
     }
-    return events_reset(org, err) && birth_insert_rows(org, err);
+    return events_reset(org, err) && birth_insert_rows(org, err) && users_reset(org, err);
 }
 
 static bool is_newborn(struct org *org, bool *answer, struct error *err)
@@ -243,6 +247,8 @@ bool org_open(const struct org_options *options, struct org **org, struct error 
     new_org->oauth_codes = oauth_code_new();
     new_org->recent = recent_new();
     new_org->rules = rules_new();
+    new_org->limits = limits_new();
+    new_org->users = users_new();
     new_org->async = async_jobs_new();
     new_org->cometd = cometd_clients_new();
     new_org->snapshots = door_state_new();
@@ -253,9 +259,9 @@ bool org_open(const struct org_options *options, struct org **org, struct error 
          !oauth_jwt_load_key(new_org, options->jwt_certificate, err)) ||
         !store_open(options->data, &new_org->store, err) ||
         !events_open(new_org->store, &new_org->events, err) || !define_all(new_org, err) ||
-        !is_newborn(new_org, &is_new, err) ||
-        (is_new &&
-         (!birth_insert_rows(new_org, err) || !seed_run(new_org, &new_org->options.seed, err)))) {
+        !users_load(new_org, err) || !is_newborn(new_org, &is_new, err) ||
+        (is_new && (!birth_insert_rows(new_org, err) || !users_reset(new_org, err) ||
+                    !seed_run(new_org, &new_org->options.seed, err)))) {
         org_close(new_org);
         return false;
     }
@@ -275,6 +281,8 @@ void org_close(struct org *org)
     oauth_code_free(org->oauth_codes);
     recent_free(org->recent);
     rules_free(org->rules);
+    limits_free(org->limits);
+    users_free(org->users);
     async_jobs_free(org->async);
     oauth_jwt_set_key(org, NULL, NULL);
     events_free(org->events);

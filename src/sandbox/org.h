@@ -51,6 +51,8 @@ struct oauth_codes;
 struct recent;      /* recent.c */
 struct async;       /* async_jobs.c */
 struct rules;       /* rules.c */
+struct limits;      /* limits.c */
+struct users;       /* users.c */
 struct evp_pkey_st; /* OpenSSL's */
 struct cometd_clients;
 struct door_state;
@@ -67,6 +69,9 @@ struct org {
     struct oauth_codes *oauth_codes;
     struct recent *recent;
     struct rules *rules;
+    struct limits *limits;
+    struct users *users;
+    struct user *user; /* whose call this is */
     struct async *async;
     struct evp_pkey_st *jwt_key; /* NULL: any signature will do */
     struct events *events;
@@ -74,7 +79,7 @@ struct org {
     struct door_state *snapshots;
     char *base_url;      /* "http://127.0.0.1:8080" */
     const char *org_id;  /* born rows: number 0 of their object, */
-    const char *user_id; /* which the counters never hand out */
+    const char *user_id; /* which the counters never hand out; of the present user */
     struct ids_text birth_ids[2];
     int64_t clock_offset_s;
     int64_t api_used;

@@ -7,6 +7,7 @@
 
 #include "sandbox/ids.h"
 #include "sandbox/query_columns.h"
+#include "sandbox/users.h"
 #include "sandbox/values.h"
 
 enum {
@@ -248,7 +249,8 @@ static struct soql_plan *make_plan(struct call *call, struct arena *arena, const
     context->errors = &errors;
     context->now_s = org_now(call->org);
     context->version = call->version;
-    context->masks_secrets = call->org->masks_secrets;
+    context->masks_secrets = call->org->masks_secrets || call->org->user->is_masked;
+    context->user_id = call->org->user_id;
     struct soql_plan *plan = query != NULL ? soql_plan(context, query) : NULL;
     if (plan == NULL)
         call_error(call, errors.first->code, "%s", errors.first->message);

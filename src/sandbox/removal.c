@@ -156,6 +156,8 @@ static bool remove_record(struct save *save, const char *id, bool is_hard, struc
 
     if (!find_victim(save, id, &is_deleted, err))
         return false;
+    if (!errors_is_empty(&save->errors))
+        return true;
     if (is_deleted)
         errors_add(&save->errors, "ENTITY_IS_DELETED", "", "entity is deleted");
     else if (!save->object->is_deletable)

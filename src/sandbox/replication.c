@@ -59,6 +59,15 @@ static bool read_window(struct call *call, int days_back, struct window *window)
     return true;
 }
 
+static const char *write_sharing(struct call *call, const struct object *object)
+{
+    if (!object->shows_own_only)
+        return "1";
+    return schema_field(object, "OwnerId") != NULL
+               ? arena_printf(call->arena, "\"OwnerId\" = '%s'", call->org->user_id)
+               : "0";
+}
+
 /* Ids and stamps of the object's rows in the window, in order. */
 static bool open_rows(struct call *call, const struct window *window, bool is_deleted,
                       sqlite3_stmt **statement)
@@ -70,8 +79,9 @@ static bool open_rows(struct call *call, const struct window *window, bool is_de
     const char *sql = arena_printf(
         call->arena,
         "select \"Id\", \"SystemModstamp\" from \"%s\" where \"SystemModstamp\" >= ?1 and "
-        "\"SystemModstamp\" <= ?2 and \"IsDeleted\" = %d order by \"SystemModstamp\", \"Id\"",
-        window->object->name, is_deleted);
+        "\"SystemModstamp\" <= ?2 and \"IsDeleted\" = %d and %s order by \"SystemModstamp\", "
+        "\"Id\"",
+        window->object->name, is_deleted, write_sharing(call, window->object));
 
     if (!store_prepare(call->org->store, sql, statement, &err)) {
         call_failed(call, &err);

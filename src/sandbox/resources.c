@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "sandbox/bulk_jobs.h"
+#include "sandbox/limits.h"
 
 enum { FIRST_VERSION = 31, LAST_VERSION = 66, FIRST_YEAR = 14 };
 
@@ -133,9 +134,14 @@ void resources_limits(struct call *call)
     for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
         set_limit(list, limits[i].name, limits[i].max, limits[i].max);
     set_limit(list, "DailyApiRequests", call->org->api_max, left);
+    json_t *app = limits_describe_app(call->org->limits);
+    if (app != NULL)
+        json_object_set_new(json_object_get(list, "DailyApiRequests"),
+                            limits_app_name(call->org->limits), app);
     set_limit(list, "DailyBulkV2QueryJobs", MAX_QUERY_JOBS,
               MAX_QUERY_JOBS - bulk_jobs_query_count(call->org->bulk));
     set_limit(list, "DailyBulkApiBatches", MAX_BATCHES,
               MAX_BATCHES - bulk_jobs_ingest_count(call->org->bulk));
+    limits_apply(call->org->limits, list);
     call_json(call, 200, list);
 }

@@ -19,6 +19,7 @@
 #include "sandbox/door_page.h"
 #include "sandbox/door_rules.h"
 #include "sandbox/door_state.h"
+#include "sandbox/limits.h"
 #include "sandbox/oauth.h"
 #include "sandbox/oauth_code.h"
 #include "sandbox/oauth_soap.h"
@@ -153,7 +154,10 @@ static const struct route {
     {"DELETE", "_sandbox/faults", door_faults_clear, NO_SESSION},
     {"POST", "_sandbox/clock", door_clock, NO_SESSION},
     {"GET", "_sandbox/clock", door_clock_read, NO_SESSION},
-    {"POST", "_sandbox/limits", door_limits, NO_SESSION},
+    {"GET", "_sandbox/limits", limits_door_read, NO_SESSION},
+    {"POST", "_sandbox/limits", limits_door_set, NO_SESSION},
+    {"GET", "_sandbox/users", door_users, NO_SESSION},
+    {"POST", "_sandbox/users", door_users_set, NO_SESSION},
     {"POST", "_sandbox/sessions/expire", door_expire, NO_SESSION},
     {"POST", "_sandbox/queries/expire", door_expire_queries, NO_SESSION},
     {"POST", "_sandbox/objects", door_objects, NO_SESSION},
@@ -254,17 +258,6 @@ static bool is_data_path(const struct call *call)
            strcmp(call->segments[1], "data") == 0;
 }
 
-static void count_usage(struct call *call)
-{
-    struct org *org = call->org;
-
-    if (!call->is_inner)
-        org->api_used++;
-    call_header(call, "Sforce-Limit-Info",
-                arena_printf(call->arena, "api-usage=%lld/%lld", (long long)org->api_used,
-                             (long long)org->api_max));
-}
-
 void routes_dispatch(struct call *call)
 {
     const char *allowed = NULL;
@@ -274,12 +267,8 @@ void routes_dispatch(struct call *call)
     /* The session is looked at before anything else, even whether the path exists. */
     if (needs_session && !call->is_inner && !oauth_check_session(call))
         return;
-    if (needs_session && !call->is_inner && call->org->api_used >= call->org->api_max) {
-        call_error(call, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.");
+    if (needs_session && !limits_charge(call))
         return;
-    }
-    if (needs_session)
-        count_usage(call);
     if (route != NULL)
         route->handle(call);
     else if (allowed != NULL)

@@ -78,6 +78,17 @@ bool save_insert(struct save *save, const json_t *fields, struct error *err)
            store_insert(save->org->store, &row, err);
 }
 
+/* Whether the present user may see the row at all. */
+static bool is_shared(const struct save *save, const struct store_row *row)
+{
+    const struct field *owner = schema_field(save->object, "OwnerId");
+
+    if (!save->object->shows_own_only)
+        return true;
+    return owner != NULL && row->values[owner->index].kind == VALUE_TEXT &&
+           strcmp(row->values[owner->index].text, save->org->user_id) == 0;
+}
+
 bool save_load(struct save *save, const char *id, struct store_row *row, struct error *err)
 {
     struct ids_text whole;
@@ -96,6 +107,9 @@ bool save_load(struct save *save, const char *id, struct store_row *row, struct 
     if (row->values == NULL) {
         save->is_missing = true;
         errors_add(&save->errors, "INVALID_CROSS_REFERENCE_KEY", "", "invalid cross reference id");
+    } else if (!is_shared(save, row)) {
+        errors_add(&save->errors, "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", "",
+                   "insufficient access rights on cross-reference id");
     }
     return true;
 }
@@ -111,6 +125,9 @@ static bool refuse_deleted(struct save *save, const struct store_row *row)
         return true;
     if (is_deleted(row))
         errors_add(&save->errors, "ENTITY_IS_DELETED", "", "entity is deleted");
+    else if (!save->object->is_updateable && errors_is_empty(&save->errors))
+        errors_add(&save->errors, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "",
+                   "entity type %s does not support update", save->object->name);
     return !errors_is_empty(&save->errors);
 }
 

@@ -429,6 +429,13 @@ const struct object *schema_find(const struct schema *schema, const char *name)
     return NULL;
 }
 
+const struct object *schema_find_visible(const struct schema *schema, const char *name)
+{
+    const struct object *object = schema_find(schema, name);
+
+    return object != NULL && !object->is_hidden ? object : NULL;
+}
+
 const struct object *schema_find_prefix(const struct schema *schema, const char *id)
 {
     for (size_t i = 0; i < schema->count; i++)
@@ -482,7 +489,10 @@ const struct field *schema_children(const struct schema *schema, const struct ob
                                     const char *relationship, const struct object **child)
 {
     for (size_t i = 0; i < schema->count; i++) {
-        const struct field *field = find_child_field(schema->objects[i], parent, relationship);
+        const struct field *field =
+            schema->objects[i]->is_hidden
+                ? NULL
+                : find_child_field(schema->objects[i], parent, relationship);
 
         if (field != NULL) {
             *child = schema->objects[i];

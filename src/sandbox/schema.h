@@ -107,6 +107,8 @@ struct object {
     bool is_replicateable;
     bool has_change_events;
     bool has_recycle_bin; /* without, there is no IsDeleted to see */
+    bool is_hidden;       /* from the present user (rights.h) */
+    bool shows_own_only;  /* to the present user: by sharing */
     const struct field **fields;
     size_t field_count;
     struct validation_rule *rules;
@@ -128,6 +130,9 @@ const struct object *schema_at(const struct schema *schema, size_t index);
 
 /* Names match whatever their case, as in Salesforce; NULL when there is none. */
 const struct object *schema_find(const struct schema *schema, const char *name);
+
+/* The same, but NULL for what the present user may not read. */
+const struct object *schema_find_visible(const struct schema *schema, const char *name);
 const struct object *schema_find_prefix(const struct schema *schema, const char *id);
 const struct field *schema_field(const struct object *object, const char *name);
 const struct field *schema_relationship(const struct object *object, const char *name);

@@ -127,8 +127,9 @@ static bool read_target(struct search *search)
 {
     struct arena *arena = search->call->arena;
     const char *name = take(search, " \t\r\n,(");
-    struct target target = {
-        .object = schema_find(search->call->org->schema, name), .fields = "Id", .clauses = ""};
+    struct target target = {.object = schema_find_visible(search->call->org->schema, name),
+                            .fields = "Id",
+                            .clauses = ""};
 
     if (target.object == NULL || search->target_count == MAX_TARGETS) {
         call_error(search->call, "INVALID_TYPE", "sObject type '%s' is not supported.", name);
@@ -264,7 +265,7 @@ static void add_default_targets(struct search *search)
     static const char *const names[] = {"Account", "Contact", "Lead", "Opportunity", "Case"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        const struct object *object = schema_find(search->call->org->schema, names[i]);
+        const struct object *object = schema_find_visible(search->call->org->schema, names[i]);
 
         if (object != NULL)
             search->targets[search->target_count++] =
@@ -320,7 +321,7 @@ static const char *list_names(struct call *call, const json_t *list)
 
 static bool add_target(struct search *search, const char *name, const char *fields)
 {
-    const struct object *object = schema_find(search->call->org->schema, name);
+    const struct object *object = schema_find_visible(search->call->org->schema, name);
 
     if (object == NULL || search->target_count == MAX_TARGETS) {
         call_error(search->call, "INVALID_TYPE", "sObject type '%s' is not supported.", name);

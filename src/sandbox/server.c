@@ -10,6 +10,7 @@
 #include "sandbox/routes.h"
 #include "sandbox/rules.h"
 #include "sandbox/times.h"
+#include "sandbox/users.h"
 #include "sandbox/xml_rows.h"
 
 /* POST ...?_HttpMethod=PATCH */
@@ -49,6 +50,7 @@ void server_handle(void *org, const struct http_server_request *request,
         .method = find_method(request),
     };
 
+    users_become(org, NULL);
     call_header(&call, "Date", arena_strdup(call.arena, times_format_http(org_now(org)).text));
     if (strlen(request->target) > SERVER_MAX_TARGET_BYTES)
         call_error(&call, "URI_TOO_LONG", "The URI is longer than %d bytes",

@@ -52,7 +52,7 @@ struct soql_join *soql_names_join(struct soql_compiler *compiler, const struct s
 static const struct object *find_target(const struct soql_compiler *compiler,
                                         const struct field *reference, size_t index)
 {
-    return schema_find(compiler->context->schema, reference->reference_to[index]);
+    return schema_find_visible(compiler->context->schema, reference->reference_to[index]);
 }
 
 /* The join that stands for all of a reference's objects. */

@@ -155,13 +155,27 @@ static bool append_limit(struct soql_builder *builder, struct buf *sql)
     return true;
 }
 
+/* What another owns is not there for who may see no more than what is his. */
+static void append_sharing(const struct soql_compiler *compiler, const struct soql_join *join,
+                           struct buf *sql)
+{
+    if (!join->object->shows_own_only)
+        return;
+    if (schema_field(join->object, "OwnerId") != NULL)
+        buf_printf(sql, " and %s.\"OwnerId\" = '%s'", join->alias, compiler->context->user_id);
+    else
+        buf_text(sql, " and 0");
+}
+
 static void append_joins(const struct soql_compiler *compiler, struct buf *sql)
 {
     buf_printf(sql, " from \"%s\" %s", compiler->joins->object->name, compiler->joins->alias);
     for (const struct soql_join *join = compiler->joins->next; join != NULL; join = join->next)
-        if (join->choices == NULL)
+        if (join->choices == NULL) {
             buf_printf(sql, " left join \"%s\" %s on %s.\"Id\" = %s.\"%s\"", join->object->name,
                        join->alias, join->alias, join->from->alias, join->reference->name);
+            append_sharing(compiler, join, sql);
+        }
 }
 
 static bool append_where(struct soql_compiler *compiler, struct buf *sql, const struct field *link)
@@ -175,6 +189,7 @@ static bool append_where(struct soql_compiler *compiler, struct buf *sql, const 
         buf_text(sql, "1");
     else
         buf_printf(sql, "%s.\"IsDeleted\" = 0", alias);
+    append_sharing(compiler, compiler->joins, sql);
     if (compiler->query->where == NULL)
         return true;
     buf_text(sql, " and (");
@@ -308,7 +323,7 @@ static struct soql_plan *plan_query(const struct soql_context *context,
 static const struct object *find_object(const struct soql_context *context,
                                         const struct soql_query *query)
 {
-    const struct object *object = schema_find(context->schema, query->from);
+    const struct object *object = schema_find_visible(context->schema, query->from);
     struct arena *arena = context->errors->arena;
 
     if (object != NULL && object->is_queryable)

@@ -64,9 +64,10 @@ struct soql_context {
     const char *version; /* of the API, for the addresses of blobs; NULL where none are shown */
     int64_t now_s;
     bool includes_deleted;
-    bool is_in_pieces;  /* where order and limit allow, only rows between two numbers */
-    bool is_shuffled;   /* and those in no good order */
-    bool masks_secrets; /* encrypted fields show stars */
+    bool is_in_pieces;   /* where order and limit allow, only rows between two numbers */
+    bool is_shuffled;    /* and those in no good order */
+    bool masks_secrets;  /* encrypted fields show stars */
+    const char *user_id; /* who sees an object's own rows only, where the schema says so */
 };
 
 /* NULL after adding to the context's errors. */

@@ -230,7 +230,7 @@ static bool add_choice(struct type_of *type_of, const struct soql_choice *choice
 static bool add_when(struct type_of *type_of, const struct soql_choice *choice)
 {
     struct soql_compiler *compiler = &type_of->builder->compiler;
-    const struct object *object = schema_find(compiler->context->schema, choice->type);
+    const struct object *object = schema_find_visible(compiler->context->schema, choice->type);
 
     if (object == NULL || !schema_field_refers_to(type_of->reference, object))
         return refuse(
@@ -245,8 +245,8 @@ static bool add_else(struct type_of *type_of, const struct soql_choice *choice)
     const struct field *reference = type_of->reference;
 
     for (size_t i = 0; i < reference->reference_count; i++) {
-        const struct object *object =
-            schema_find(type_of->builder->compiler.context->schema, reference->reference_to[i]);
+        const struct object *object = schema_find_visible(
+            type_of->builder->compiler.context->schema, reference->reference_to[i]);
 
         if (object != NULL && !add_choice(type_of, choice, object))
             return false;

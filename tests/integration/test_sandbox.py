@@ -667,7 +667,7 @@ def test_the_data_file_keeps_rows_objects_and_numbers(tmp_path):
         assert sandbox.create("Thing__c") != first
         sandbox.reset()
         assert sandbox.rows("Thing__c") == []
-        assert len(sandbox.rows("User")) == 1
+        assert len(sandbox.rows("User")) == 2
 
 
 def test_it_refuses_what_it_must_not_do(tmp_path):

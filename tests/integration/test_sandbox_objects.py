@@ -61,7 +61,7 @@ def test_only_records_that_go_to_the_recycle_bin_have_a_field_for_it(sandbox):
 
 
 def test_the_user_has_the_profile_of_an_administrator(sandbox):
-    [user] = sandbox.query("SELECT Profile.Name, Profile.PermissionsModifyAllData FROM User")
+    [user] = sandbox.query("SELECT Profile.Name, Profile.PermissionsModifyAllData FROM User WHERE Alias = 'admin'")
     assert user["Profile"]["Name"] == "System Administrator"
     before = sandbox.query("SELECT Id FROM Profile")
     sandbox.reset()

@@ -33,7 +33,7 @@ check("signs in with user name and password", async () => {
 check("signs in with client credentials", async () => {
   const other = new jsforce.Connection({ oauth2, version });
   await other.authorize({ grant_type: "client_credentials" });
-  assert.equal((await other.query("SELECT Id FROM User")).totalSize, 1);
+  assert.equal((await other.query("SELECT Id FROM Organization")).totalSize, 1);
 });
 
 check("signs in with a signed assertion", async () => {
@@ -66,14 +66,14 @@ check("signs in through the login page, with PKCE", async () => {
   const back = new URL(answer.headers.get("location"));
   assert.equal(back.origin + back.pathname, redirectUri);
   await other.authorize(back.searchParams.get("code"));
-  assert.equal((await other.query("SELECT Id FROM User")).totalSize, 1);
+  assert.equal((await other.query("SELECT Id FROM Organization")).totalSize, 1);
   assert.ok(other.refreshToken);
 });
 
 check("signs in by SOAP, as it does without a client id", async () => {
   const other = new jsforce.Connection({ loginUrl: url, version });
   await other.login(username, password);
-  assert.equal((await other.query("SELECT Id FROM User")).totalSize, 1);
+  assert.equal((await other.query("SELECT Id FROM Organization")).totalSize, 1);
   await assert.rejects(new jsforce.Connection({ loginUrl: url, version }).login(username, "wrong"),
     /INVALID_LOGIN/);
 });
@@ -88,7 +88,7 @@ check("refreshes a session that has expired", async () => {
   });
   let refreshed = 0;
   other.on("refresh", () => refreshed++);
-  assert.equal((await other.query("SELECT Id FROM User")).totalSize, 1);
+  assert.equal((await other.query("SELECT Id FROM Organization")).totalSize, 1);
   assert.equal(refreshed, 1);
 });
 
@@ -98,7 +98,7 @@ check("signs out", async () => {
   const ended = other.accessToken;
   await other.logout();
   const late = new jsforce.Connection({ instanceUrl: url, accessToken: ended, version });
-  await refused(late.query("SELECT Id FROM User"), "INVALID_SESSION_ID");
+  await refused(late.query("SELECT Id FROM Organization"), "INVALID_SESSION_ID");
 });
 
 // ---- records ----
@@ -218,7 +218,7 @@ check("asks what was updated and deleted", async () => {
 
 check("reaches the retries that it has", async () => {
   await door("faults", { match: { method: "GET", path: "/query" }, status: 503, times: 1 });
-  assert.equal((await conn.query("SELECT Id FROM User")).totalSize, 1);
+  assert.equal((await conn.query("SELECT Id FROM Organization")).totalSize, 1);
 });
 
 // ---- Bulk API 2.0 ----

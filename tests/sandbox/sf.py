@@ -86,7 +86,7 @@ def signs_in_with_an_access_token(sf):
 @check
 def needs_no_sign_in_when_the_environment_names_the_organisation(sf):
     env = {"SF_ORG_INSTANCE_URL": sf.sandbox.url}
-    found = sf("data", "query", "-q", "SELECT Id FROM User", org=sf.sandbox.token, env=env)
+    found = sf("data", "query", "-q", "SELECT Id FROM Organization", org=sf.sandbox.token, env=env)
     assert found["totalSize"] == 1, found
 
 
@@ -102,7 +102,7 @@ def signs_in_with_a_signed_assertion(sf):
         org=None,
     )
     assert answer["username"] == sf.sandbox.username, answer
-    assert sf("data", "query", "-q", "SELECT Id FROM User", org="signed")["totalSize"] == 1
+    assert sf("data", "query", "-q", "SELECT Id FROM Organization", org="signed")["totalSize"] == 1
     sf("org", "logout", "--no-prompt", org="signed")
     signs_in_with_an_access_token(sf)
 
