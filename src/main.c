@@ -11,6 +11,7 @@
 #include "run/config.h"
 #include "run/exit_code.h"
 #include "run/failure_commands.h"
+#include "run/mapping_command.h"
 #include "run/roles.h"
 #include "run/setup.h"
 #include "run/tail_command.h"
@@ -70,6 +71,24 @@ static bool run_import(const struct config *config, const struct arguments *argu
                        struct error *err)
 {
     return commands_import(config, arguments->texts[0], err);
+}
+
+static bool run_mapping(const struct config *config, const struct arguments *arguments,
+                        struct error *err)
+{
+    return mapping_command_run(config, arguments->count, arguments->texts, err);
+}
+
+static bool run_pause(const struct config *config, const struct arguments *arguments,
+                      struct error *err)
+{
+    return mapping_command_pause(config, arguments->count, arguments->texts, err);
+}
+
+static bool run_resume(const struct config *config, const struct arguments *arguments,
+                       struct error *err)
+{
+    return mapping_command_resume(config, arguments->count, arguments->texts, err);
 }
 
 static bool run_status(const struct config *config, const struct arguments *arguments,
@@ -179,6 +198,12 @@ static const struct command commands[] = {
     {"setup", "[--accept-gap | --print-superuser-sql]", "make the database ready", run_setup, 0, 1,
      true, false},
     {"import", "FILE", "map what a Heroku Connect export maps", run_import, 1, 1, true, false},
+    {"mapping", "VERB [OBJECT] [OPTION]...", "list, show, change, reload, delete mappings",
+     run_mapping, 1, ANY_NUMBER, false, false},
+    {"pause", "[--json]", "read and send nothing; changes are still logged", run_pause, 0, 1, true,
+     false},
+    {"resume", "[OBJECT] [--json]", "go on; also with a mapping that failed or was aborted",
+     run_resume, 0, 2, true, false},
     {"run", "", "run all roles under a supervisor", run_all, 0, 0, true, false},
     {"archive", "", "the role that writes _trigger_log", run_archive, 0, 0, true, true},
     {"push", "", "the role that sends _trigger_log to Salesforce", run_push, 0, 0, true, true},

@@ -13,6 +13,15 @@ static int stop_pipe[2] = {-1, -1};
 static int parent_fd = -1;
 static volatile sig_atomic_t is_stopping;
 
+/* The piece of work that may be given up alone; ask is NULL when there is none. */
+static struct {
+    bool (*ask)(void *context);
+    void *context;
+    bool is_given_up;
+} work;
+
+enum { ASK_MS = 500 };
+
 static void note_stop(int signal_number)
 {
     int saved_errno = errno;
@@ -55,6 +64,28 @@ int wait_stop_fd(void)
     return stop_pipe[0];
 }
 
+void wait_begin_work(bool (*ask)(void *context), void *context)
+{
+    work.ask = ask;
+    work.context = context;
+    work.is_given_up = false;
+}
+
+bool wait_end_work(void)
+{
+    bool was_given_up = work.is_given_up;
+
+    wait_begin_work(NULL, NULL);
+    return was_given_up;
+}
+
+bool wait_is_given_up(void)
+{
+    if (work.ask != NULL && !work.is_given_up)
+        work.is_given_up = work.ask(work.context);
+    return work.is_given_up;
+}
+
 bool wait_is_stopping(void)
 {
     if (!is_stopping && parent_fd >= 0) {
@@ -63,16 +94,22 @@ bool wait_is_stopping(void)
         if (poll(&parent, 1, 0) > 0)
             note_stop(0);
     }
-    return is_stopping != 0;
+    return is_stopping != 0 || wait_is_given_up();
 }
 
-/* What is left of a time-out after an interruption. */
+/* What is left of a time-out after an interruption; -1 for ever. */
 static int remaining_ms(int64_t deadline_ms, int timeout_ms)
 {
     if (timeout_ms < 0)
         return -1;
     int64_t left = deadline_ms - clock_monotonic_ms();
     return left > 0 ? (int)left : 0;
+}
+
+/* Work that may be given up is asked about now and then. */
+static int slice_ms(int left_ms)
+{
+    return work.ask != NULL && (left_ms < 0 || left_ms > ASK_MS) ? ASK_MS : left_ms;
 }
 
 enum wait_result wait_for(int fd, short events, int timeout_ms)
@@ -88,8 +125,9 @@ enum wait_result wait_for(int fd, short events, int timeout_ms)
 
         if (wait_is_stopping())
             return WAIT_STOP;
-        int count = poll(fds, 3, remaining_ms(deadline_ms, timeout_ms));
-        if (count == 0)
+        int left_ms = remaining_ms(deadline_ms, timeout_ms);
+        int count = poll(fds, 3, slice_ms(left_ms));
+        if (count == 0 && slice_ms(left_ms) == left_ms)
             return WAIT_TIMEOUT;
         if (fds[0].revents != 0 && count > 0 && !wait_is_stopping())
             return WAIT_READY;

@@ -7,8 +7,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/wait.h"
+#include "inbound/abort_watch.h"
 #include "inbound/poll.h"
+#include "mapping/connection.h"
 #include "mapping/mapping.h"
+#include "mapping/operation.h"
 #include "pg/origin.h"
 #include "pg/pg.h"
 
@@ -28,11 +31,13 @@ struct pull {
     const struct pull_options *options;
     struct pg *pg;
     struct pg *barrier;
+    struct abort_watch *watch;
     struct arena *mappings_arena;
     struct arena *page_arena;
     struct mapping_list mappings;
     struct schedule *schedules; /* one per mapping */
     bool must_load;             /* the mappings have changed since they were read */
+    bool is_paused;
 };
 
 /* Users' triggers fire on what we write and may count on the path Heroku Connect has. */
@@ -57,7 +62,10 @@ static bool open_pull(struct pull *pull, struct error *err)
     pull->barrier = pg_open(pull->options->url, "pgforce pull barrier", err);
     pull->mappings_arena = arena_new();
     pull->page_arena = arena_new();
-    return pull->barrier != NULL;
+    if (pull->barrier != NULL)
+        pull->watch =
+            abort_watch_open(pull->options->url, pull->options->schema_name, pull->pg, err);
+    return pull->watch != NULL;
 }
 
 static int64_t find_due_ms(const struct schedule *schedules, size_t count, int64_t mapping_id)
@@ -76,6 +84,7 @@ static bool load_mappings(struct pull *pull, struct error *err)
 
     /* The staging tables have the columns of before. */
     if (!pg_script(pull->pg, "discard temp", err) ||
+        !connection_is_paused(pull->pg, pull->options->schema_name, &pull->is_paused, err) ||
         !mapping_load_all(pull->pg, pull->options->schema_name, arena, &list, err)) {
         arena_free(arena);
         return false;
@@ -101,9 +110,11 @@ static bool read_mapping(struct pull *pull, const struct mapping *mapping,
         .mapping = mapping,
     };
     bool is_loaded;
+    bool is_asked;
 
     arena_reset(pull->page_arena);
-    if (!poll_is_loaded(&poll, &is_loaded, err))
+    if (!operation_take(pull->pg, mapping, &is_asked, err) ||
+        !poll_is_loaded(&poll, &is_loaded, err))
         return false;
     /* New columns are filled by reading all records again, into the rows that are there. */
     if (is_loaded && strcmp(mapping->state, "RESYNC") != 0)
@@ -133,7 +144,15 @@ static bool run_due(struct pull *pull, size_t index, struct error *err)
     struct apply_report report = {0};
     int64_t pause_ms = (int64_t)mapping->polling_seconds * 1000;
 
-    if (!read_mapping(pull, mapping, &report, err)) {
+    if (!abort_watch_begin(pull->watch, mapping->id))
+        return true;
+    bool is_ok = read_mapping(pull, mapping, &report, err);
+    if (abort_watch_end(pull->watch)) {
+        log_info("stopped reading, as asked", log_text("mapping", mapping->object_name));
+        pull->must_load = true;
+        return true;
+    }
+    if (!is_ok) {
         if (wait_is_stopping())
             return true;
         if (!note_failure(pull, mapping, err))
@@ -144,25 +163,6 @@ static bool run_due(struct pull *pull, size_t index, struct error *err)
     }
     pull->schedules[index].due_ms = clock_monotonic_ms() + pause_ms;
     return true;
-}
-
-static bool run_all_due(struct pull *pull, struct error *err)
-{
-    for (size_t i = 0; i < pull->mappings.count && !wait_is_stopping(); i++)
-        if (pull->schedules[i].due_ms <= clock_monotonic_ms() && !run_due(pull, i, err))
-            return false;
-    return true;
-}
-
-static int wait_ms(const struct pull *pull)
-{
-    int64_t soonest_ms = clock_monotonic_ms() + IDLE_WAIT_MS;
-
-    for (size_t i = 0; i < pull->mappings.count; i++)
-        if (pull->schedules[i].due_ms < soonest_ms)
-            soonest_ms = pull->schedules[i].due_ms;
-    int64_t left_ms = soonest_ms - clock_monotonic_ms();
-    return left_ms > 0 ? (int)left_ms : 0;
 }
 
 /* Whether the mappings have changed since they were read. */
@@ -177,6 +177,40 @@ static bool drain_notifications(struct pull *pull)
         PQfreemem(notify);
     }
     return is_notified;
+}
+
+static bool is_due(const struct pull *pull, size_t index)
+{
+    const struct mapping *mapping = &pull->mappings.items[index];
+
+    return !pull->is_paused && strcmp(mapping->state, "ABORTED") != 0 &&
+           (pull->schedules[index].due_ms <= clock_monotonic_ms() || mapping->operation != NULL);
+}
+
+/* What an operator asked for meanwhile goes before the rest. */
+static bool run_all_due(struct pull *pull, struct error *err)
+{
+    for (size_t i = 0; i < pull->mappings.count && !wait_is_stopping(); i++) {
+        if (is_due(pull, i) && !run_due(pull, i, err))
+            return false;
+        if (drain_notifications(pull)) {
+            pull->must_load = true;
+            return true;
+        }
+    }
+    return true;
+}
+
+static int wait_ms(const struct pull *pull)
+{
+    int64_t soonest_ms = clock_monotonic_ms() + IDLE_WAIT_MS;
+
+    for (size_t i = 0; i < pull->mappings.count && !pull->is_paused; i++)
+        if (strcmp(pull->mappings.items[i].state, "ABORTED") != 0 &&
+            pull->schedules[i].due_ms < soonest_ms)
+            soonest_ms = pull->schedules[i].due_ms;
+    int64_t left_ms = soonest_ms - clock_monotonic_ms();
+    return left_ms > 0 ? (int)left_ms : 0;
 }
 
 static bool run_until_stopped(struct pull *pull, struct error *err)
@@ -194,6 +228,8 @@ static bool run_until_stopped(struct pull *pull, struct error *err)
             pull->must_load = drain_notifications(pull);
         if (PQstatus(pg_conn(pull->pg)) != CONNECTION_OK)
             return pg_set_error(pull->pg, NULL, err);
+        if (!abort_watch_check(pull->watch, err))
+            return false;
     }
     return true;
 }
@@ -205,6 +241,7 @@ bool pull_run(const struct pull_options *options, struct error *err)
 
     arena_free(pull.mappings_arena);
     arena_free(pull.page_arena);
+    abort_watch_close(pull.watch);
     pg_close(pull.barrier);
     pg_close(pull.pg);
     return is_ok || wait_is_stopping();

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "mapping/state.h"
+
 /* PostgreSQL's NAMEDATALEN less the end of the string. */
 enum { IDENTIFIER_BYTES = 63 };
 
@@ -183,6 +185,7 @@ static void read_mapping(const PGresult *result, int row, struct arena *arena,
     mapping->upsert_field = copy_field(result, row, 10, arena);
     mapping->has_isdeleted = pg_field_bool(result, row, 11);
     mapping->config = copy_field(result, row, 12, arena);
+    mapping->operation = copy_field(result, row, 13, arena);
 }
 
 static PGresult *select_mappings(struct pg *pg, const char *schema_name, struct error *err)
@@ -190,9 +193,9 @@ static PGresult *select_mappings(struct pg *pg, const char *schema_name, struct 
     return pg_query(pg,
                     "select id, schema_name, object_name, table_name, state, state_description,"
                     " access, polling_seconds, notify, max_daily_api_calls, upsert_field,"
-                    " has_isdeleted, coalesce(config, '{}')"
+                    " has_isdeleted, coalesce(config, '{}'), operation"
                     " from pgforce.mapping"
-                    " where schema_name = $1"
+                    " where schema_name = $1 and not is_orphan"
                     " order by object_name collate \"C\", id",
                     PG_PARAMS(schema_name), err);
 }
@@ -234,22 +237,31 @@ bool mapping_load_all(struct pg *pg, const char *schema_name, struct arena *aren
 bool mapping_set_state(struct pg *pg, int64_t id, const char *state, const char *description,
                        struct error *err)
 {
+    struct arena *arena = arena_new();
     PGresult *result PG_RESULT_AUTO =
         pg_query(pg,
                  /* Every poll says DATA_SYNCED: a row that says so already is left alone. */
                  "with changed as ("
                  "update pgforce.mapping"
                  " set state = $2, state_description = $3, updated_at = now()"
-                 " where id = $1"
-                 " and (state, state_description) is distinct from ($2, $3::text))"
-                 " select exists (select from pgforce.mapping where id = $1)",
-                 PG_PARAMS(pg_number(id).text, state, description), err);
+                 " where id = $1 and (state = $2 or state = any ($4::text[]))"
+                 /* A reload that was asked for meanwhile is not to be called done. */
+                 " and (operation is null or $2 <> 'DATA_SYNCED')"
+                 " and (state, state_description) is distinct from ($2, $3::text)"
+                 " returning id)"
+                 " select object_name, state, state = $2 or exists (select from changed)"
+                 " from pgforce.mapping where id = $1",
+                 PG_PARAMS(pg_number(id).text, state, description,
+                           state_sources(state, STATE_BY_DAEMON, arena)),
+                 err);
 
+    arena_free(arena);
     if (result == NULL)
         return error_prefix(err, "setting the state of a mapping");
-    if (!pg_field_bool(result, 0, 0))
-        return error_set(err, ERROR_CONFIG,
-                         "mapping %lld does not exist any more; restart to read the mappings anew",
-                         (long long)id);
+    if (PQntuples(result) == 0)
+        return error_set(err, ERROR_RETRY, "mapping %lld does not exist any more", (long long)id);
+    if (!pg_field_bool(result, 0, 2))
+        return error_set(err, ERROR_RETRY, "mapping %s is %s by now: it does not become %s",
+                         pg_field(result, 0, 0), pg_field(result, 0, 1), state);
     return true;
 }

@@ -47,6 +47,7 @@ struct mapping {
     const char *table_name;
     const char *state;             /* 'INITIAL', 'DATA_SYNCED', ... */
     const char *state_description; /* NULL when there is nothing to say */
+    const char *operation;         /* 'RELOAD', 'RELOAD_DESTRUCTIVE': asked for; else NULL */
     enum mapping_access access;
     int polling_seconds;
     int max_daily_api_calls;
@@ -69,7 +70,8 @@ struct mapping_list {
     size_t count;
 };
 
-/* Loads all mappings of a schema; they live in the arena. */
+/* Loads all mappings of a schema that have a table; they live in the arena. Those whose object or
+ * fields the organisation lacks are orphan.h's. */
 bool mapping_load_all(struct pg *pg, const char *schema_name, struct arena *arena,
                       struct mapping_list *list, struct error *err);
 
@@ -88,7 +90,11 @@ const struct mapping_field *mapping_field_by_name(const struct mapping *mapping,
  * is missing. For whoever fills a mapping by hand. */
 bool mapping_bind(struct mapping *mapping, struct error *err);
 
-/* In the caller's transaction, if one is open. description may be NULL. */
+/*
+ * For the daemon, in the caller's transaction, if one is open. description may be NULL. ERROR_RETRY
+ * when state.h knows no such way from the state the mapping has by now: an operator aborted it, or
+ * it is gone. Then what was under way must be given up.
+ */
 bool mapping_set_state(struct pg *pg, int64_t id, const char *state, const char *description,
                        struct error *err);
 

@@ -20,7 +20,7 @@ enum {
     LOW_SPEED_TIMEOUT_S = 60,
     RESPONSE_BYTES = 64 * 1024 * 1024,
     PARALLEL = 8,
-    POLL_MS = 1000, /* the supervisor's death is noticed by asking, not by a descriptor of curl's */
+    POLL_MS = 500, /* the supervisor's death is noticed by asking, not by a descriptor of curl's */
 };
 
 static char *copy_or_null(const char *text)
@@ -119,7 +119,8 @@ static bool note_stop(struct run *run)
     if (!wait_is_stopping())
         return true;
     if (run->cut_at_ms == 0)
-        run->cut_at_ms = clock_monotonic_ms() + run->client->options.stop_grace_ms;
+        run->cut_at_ms =
+            clock_monotonic_ms() + (wait_is_given_up() ? 0 : run->client->options.stop_grace_ms);
     return clock_monotonic_ms() < run->cut_at_ms;
 }
 

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/wait.h"
+#include "mapping/connection.h"
 #include "mapping/mapping.h"
 #include "outbound/doubt.h"
 #include "outbound/plan.h"
@@ -234,12 +235,29 @@ static bool wait_for_work(struct push *push, struct error *err)
     return true;
 }
 
+/* Whoever resumes the connection notifies. */
+static bool wait_while_paused(struct push *push, struct error *err)
+{
+    bool is_paused = true;
+
+    while (!wait_is_stopping()) {
+        drain_notifications(push);
+        if (!connection_is_paused(push->pg, push->options->schema_name, &is_paused, err))
+            return false;
+        if (!is_paused)
+            return true;
+        wait_for(PQsocket(pg_conn(push->pg)), POLLIN, IDLE_WAIT_MS);
+    }
+    return true;
+}
+
 static bool run_until_stopped(struct push *push, struct error *err)
 {
     while (!wait_is_stopping()) {
         struct round round;
 
-        drain_notifications(push);
+        if (!wait_while_paused(push, err) || wait_is_stopping())
+            return wait_is_stopping();
         if (!run_round(push, &round, err))
             return false;
         if (round.sent + round.resolved + round.failed == 0 && !wait_for_work(push, err))

@@ -3,6 +3,7 @@
 #include "archive/progress.h"
 #include "base/log.h"
 #include "inbound/pull.h"
+#include "mapping/connection.h"
 #include "outbound/push.h"
 #include "pg/origin.h"
 #include "pg/replica.h"
@@ -94,7 +95,10 @@ static struct sf_session *sign_in(const struct config *config, struct error *err
 {
     struct pg *pg = pg_open(config->database_url, "pgforce", err);
     struct sf_session *session = pg != NULL ? salesforce_open(config, pg, err) : NULL;
+    struct error ignored;
 
+    if (pg != NULL && (session != NULL || err->kind == ERROR_CONFIG))
+        connection_note_sign_in(pg, config->schema_name, session != NULL, &ignored);
     pg_close(pg);
     return session;
 }

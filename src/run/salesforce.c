@@ -47,7 +47,7 @@ bool salesforce_bind(const struct config *config, struct sf_session *session, st
     return pg_run(pg,
                   "update pgforce.connection"
                   " set organization_id = coalesce($2, organization_id), instance_url = $3,"
-                  " api_version = $4"
+                  " api_version = $4, state = case when state = 'NEW' then 'IDLE' else state end"
                   " where schema_name = $1",
                   PG_PARAMS(config->schema_name, id[0] != '\0' ? id : NULL,
                             sf_session_instance_url(session), sf_session_api_version(session)),

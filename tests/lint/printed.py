@@ -7,7 +7,11 @@ import subprocess
 from lint import Finding, run
 
 # The page, and the command that prints its table.
-PRINTED = [("configuration.md", "config-table"), ("api.md", "route-table")]
+PRINTED = [
+    ("configuration.md", "config-table"),
+    ("api.md", "route-table"),
+    ("mappings.md", "mapping states"),
+]
 
 
 def check(tree, build):
@@ -17,7 +21,7 @@ def check(tree, build):
     findings = []
     for page, command in PRINTED:
         printed = subprocess.run(
-            [program, command], env=env, capture_output=True, text=True, check=True
+            [program, *command.split()], env=env, capture_output=True, text=True, check=True
         ).stdout
         if printed not in (tree / "docs" / page).read_text():
             findings.append(Finding(tree / "docs" / page, 1, f"is not what `pgforce {command}` prints"))

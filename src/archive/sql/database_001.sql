@@ -13,11 +13,13 @@ create table connection (
     schema_name text primary key,
     name text,
     version integer not null,
-    state text not null default 'IDLE',
+    state text not null default 'NEW',
     organization_id text,
     instance_url text,
     api_version text,
     features jsonb not null default '{}',
+    -- What an imported file said beside its mappings, to be exported again.
+    imported jsonb,
     created_at timestamptz not null default now()
 );
 
@@ -35,7 +37,13 @@ create table mapping (
     max_daily_api_calls integer,
     upsert_field text,
     has_isdeleted boolean not null default true,
+    -- What was asked for and is not done yet: 'RELOAD' merges, 'RELOAD_DESTRUCTIVE' empties first.
+    operation text check (operation in ('RELOAD', 'RELOAD_DESTRUCTIVE')),
+    -- The organisation lacks the object or a field: kept, without fields and table.
+    is_orphan boolean not null default false,
     config jsonb not null,
+    -- What the file's entry says beside object_name and config, and how it spells the object.
+    extra jsonb not null default '{}',
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     unique (schema_name, object_name),
@@ -57,6 +65,8 @@ create table mapping_field (
     relationship_name text,
     reference_object text,
     reference_field text,
+    -- False while a column that was added to a loaded table waits for its values.
+    is_filled boolean not null default true,
     primary key (mapping_id, column_name)
 );
 
@@ -78,6 +88,10 @@ create table watermark (
     -- The initial load goes on after this id; null when it is over.
     load_after_id text,
     is_loaded boolean not null default false,
+    -- A reload in place: rows that the organisation does not have are removed on the way.
+    is_sweeping boolean not null default false,
+    -- New columns are filled up to this id.
+    fill_after_id text,
     polled_at timestamptz
 ) with (fillfactor = 50);
 

@@ -1,0 +1,253 @@
+#include "mapping/operation.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "mapping/state.h"
+#include "mapping/transaction.h"
+#include "pg/origin.h"
+
+/* Why a request met no mapping in the right state. */
+static bool explain(struct pg *pg, const char *schema_name, const char *object_name,
+                    const char *what, struct error *err)
+{
+    PGresult *found PG_RESULT_AUTO =
+        pg_query(pg,
+                 "select object_name, state from pgforce.mapping"
+                 " where schema_name = $1 and lower(object_name) = lower($2)",
+                 PG_PARAMS(schema_name, object_name), err);
+
+    if (found == NULL)
+        return error_prefix(err, "is this database set up? (`pgforce setup`)");
+    if (PQntuples(found) == 0)
+        return error_set(err, ERROR_CONFIG,
+                         "%s is not mapped in the schema %s (`pgforce mapping list`)", object_name,
+                         schema_name);
+    const struct state *state = state_find(pg_field(found, 0, 1));
+    return error_set(err, ERROR_CONFIG, "%s is %s (%s) and cannot be %s: %s", pg_field(found, 0, 0),
+                     pg_field(found, 0, 1), state != NULL ? state->meaning : "unknown", what,
+                     state_is_loading(pg_field(found, 0, 1))
+                         ? "wait, or `pgforce mapping abort` it first"
+                         : "see `pgforce mapping show`");
+}
+
+struct request {
+    const char *to;   /* the state */
+    const char *what; /* "aborted": for the error */
+    const char *sql;  /* with $1 schema, $2 object, $3 the states it may come from */
+    const char *wake; /* what the roles are told */
+};
+
+static bool ask(struct pg *pg, const char *schema_name, const char *object_name,
+                const struct request *request, struct error *err)
+{
+    struct arena *arena = arena_new();
+    PGresult *done PG_RESULT_AUTO = pg_query(
+        pg, request->sql,
+        PG_PARAMS(schema_name, object_name, state_sources(request->to, STATE_BY_OPERATOR, arena)),
+        err);
+
+    arena_free(arena);
+    if (done == NULL)
+        return error_prefix(err, "is this database set up? (`pgforce setup`)");
+    if (pg_affected(done) == 0)
+        return explain(pg, schema_name, object_name, request->what, err);
+    return pg_run(pg, "select pg_notify($1 || '.pgforce_mapping', $2)",
+                  PG_PARAMS(schema_name, request->wake), err);
+}
+
+bool operation_abort(struct pg *pg, const char *schema_name, const char *object_name,
+                     struct error *err)
+{
+    static const struct request request = {
+        "ABORTED", "aborted",
+        "update pgforce.mapping"
+        " set state = 'ABORTED', operation = null, updated_at = now(),"
+        " state_description = 'aborted by an operator while it was ' || state"
+        " || ': pgforce resume OBJECT goes on, pgforce mapping reload OBJECT begins anew'"
+        " where schema_name = $1 and lower(object_name) = lower($2) and state = any ($3::text[])",
+        "abort"};
+
+    return ask(pg, schema_name, object_name, &request, err);
+}
+
+bool operation_reload(struct pg *pg, const char *schema_name, const char *object_name,
+                      bool is_destructive, struct error *err)
+{
+    static const char in_place[] =
+        "update pgforce.mapping"
+        " set state = 'RELOAD_TABLE', state_description = null, operation = 'RELOAD',"
+        " updated_at = now()"
+        " where schema_name = $1 and lower(object_name) = lower($2) and state = any ($3::text[])"
+        " and not is_orphan";
+    static const char destructive[] =
+        "update pgforce.mapping"
+        " set state = 'RELOAD_TABLE', state_description = null,"
+        " operation = 'RELOAD_DESTRUCTIVE', updated_at = now()"
+        " where schema_name = $1 and lower(object_name) = lower($2) and state = any ($3::text[])"
+        " and not is_orphan";
+    struct request request = {"RELOAD_TABLE", "reloaded", is_destructive ? destructive : in_place,
+                              "reload"};
+
+    return ask(pg, schema_name, object_name, &request, err);
+}
+
+/* What is missing says where it goes on. */
+#define RESUMED                                                                                    \
+    "update pgforce.mapping m"                                                                     \
+    " set state_description = null, updated_at = now(), state = case"                              \
+    " when not exists (select from pgforce.watermark w where w.mapping_id = m.id"                  \
+    " and w.is_loaded) then 'INITIAL'"                                                             \
+    " when exists (select from pgforce.mapping_field f where f.mapping_id = m.id"                  \
+    " and not f.is_filled) then 'RESYNC'"                                                          \
+    " else 'DATA_SYNCED' end"                                                                      \
+    " where schema_name = $1 and not is_orphan"
+
+bool operation_resume(struct pg *pg, const char *schema_name, const char *object_name,
+                      struct error *err)
+{
+    static const struct request request = {
+        "DATA_SYNCED", "resumed",
+        RESUMED " and lower(object_name) = lower($2) and state = any ('{ABORTED,SYSTEM_ERROR}')"
+                " and state = any ($3::text[])",
+        "resume"};
+
+    return ask(pg, schema_name, object_name, &request, err);
+}
+
+bool operation_resume_failed(struct pg *pg, const char *schema_name, int *resumed,
+                             struct error *err)
+{
+    PGresult *done PG_RESULT_AUTO =
+        pg_query(pg, RESUMED " and state = 'SYSTEM_ERROR'", PG_PARAMS(schema_name), err);
+
+    *resumed = done != NULL ? (int)pg_affected(done) : 0;
+    return done != NULL;
+}
+
+static bool drop_table(struct pg *pg, const char *schema_name, const char *table_name,
+                       struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&sql, 1024);
+    buf_text(&sql, "drop table if exists ");
+    pg_append_qualified(&sql, schema_name, table_name);
+    if (pg_script(pg, sql.data, err))
+        return true;
+    if (err->kind != ERROR_RETRY)
+        err->kind = ERROR_CONFIG; /* a view on it is the user's to drop, or the table to be kept */
+    return error_prefix(err, "dropping %s.%s (--keep-table would leave it)", schema_name,
+                        table_name);
+}
+
+/* Those under way go too: their answer finds no entry any more. */
+static bool remove_pending(struct pg *pg, const char *schema_name, const char *mapping_id,
+                           const char *table_name, struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&sql, 1024);
+    buf_text(&sql, "delete from ");
+    pg_append_qualified(&sql, schema_name, "_trigger_log");
+    buf_text(&sql, " where table_name = $1 and state in ('NEW', 'PENDING', 'REQUEUE')");
+    return pg_run(pg, sql.data, PG_PARAMS(table_name), err) &&
+           pg_run(pg, "delete from pgforce.delivery where mapping_id = $1", PG_PARAMS(mapping_id),
+                  err);
+}
+
+bool operation_forget(struct pg *pg, const char *schema_name, const char *object_name,
+                      bool keeps_table, struct error *err)
+{
+    PGresult *found PG_RESULT_AUTO =
+        pg_query(pg,
+                 "select id, table_name, state, is_orphan from pgforce.mapping"
+                 " where schema_name = $1 and lower(object_name) = lower($2)"
+                 " for update",
+                 PG_PARAMS(schema_name, object_name), err);
+
+    if (found == NULL)
+        return false;
+    if (PQntuples(found) == 0 || !state_may_change(pg_field(found, 0, 2), "", STATE_BY_OPERATOR))
+        return explain(pg, schema_name, object_name, "deleted", err);
+    const char *id = pg_field(found, 0, 0);
+    const char *table_name = pg_field(found, 0, 1);
+    bool has_table = !pg_field_bool(found, 0, 3);
+    return (!has_table || keeps_table || drop_table(pg, schema_name, table_name, err)) &&
+           remove_pending(pg, schema_name, id, table_name, err) &&
+           pg_run(pg, "delete from pgforce.mapping where id = $1", PG_PARAMS(id), err);
+}
+
+struct deletion {
+    struct pg *pg;
+    const char *schema_name;
+    const char *object_name;
+    bool keeps_table;
+};
+
+static bool delete_one(void *context, struct error *err)
+{
+    const struct deletion *deletion = context;
+
+    return operation_forget(deletion->pg, deletion->schema_name, deletion->object_name,
+                            deletion->keeps_table, err);
+}
+
+bool operation_delete(struct pg *pg, const char *schema_name, const char *object_name,
+                      bool keeps_table, struct error *err)
+{
+    struct deletion deletion = {pg, schema_name, object_name, keeps_table};
+    struct transaction transaction = {schema_name, delete_one, &deletion, "delete"};
+
+    return transaction_run(pg, &transaction, err);
+}
+
+static bool empty_table(struct pg *pg, const struct mapping *mapping, struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&sql, 1024);
+    buf_text(&sql, "truncate ");
+    pg_append_qualified(&sql, mapping->schema_name, mapping->table_name);
+    return pg_script(pg, sql.data, err) &&
+           remove_pending(pg, mapping->schema_name, pg_number(mapping->id).text,
+                          mapping->table_name, err);
+}
+
+/* The request is taken from the row as it is now, in the transaction that begins the reload. */
+static bool begin_reload(struct pg *pg, const struct mapping *mapping, bool *is_taken,
+                         struct error *err)
+{
+    PGresult *asked PG_RESULT_AUTO = pg_query(pg,
+                                              "select operation from pgforce.mapping"
+                                              " where id = $1 and operation is not null"
+                                              " for update",
+                                              PG_PARAMS(pg_number(mapping->id).text), err);
+
+    *is_taken = asked != NULL && PQntuples(asked) > 0;
+    if (asked == NULL || !*is_taken)
+        return asked != NULL;
+    if (strcmp(pg_field(asked, 0, 0), "RELOAD_DESTRUCTIVE") == 0 && !empty_table(pg, mapping, err))
+        return false;
+    return pg_run(pg, "delete from pgforce.watermark where mapping_id = $1",
+                  PG_PARAMS(pg_number(mapping->id).text), err) &&
+           pg_run(pg, "insert into pgforce.watermark (mapping_id, is_sweeping) values ($1, true)",
+                  PG_PARAMS(pg_number(mapping->id).text), err) &&
+           pg_run(pg, "update pgforce.mapping set operation = null where id = $1",
+                  PG_PARAMS(pg_number(mapping->id).text), err) &&
+           pg_run(pg, "update pgforce.mapping_field set is_filled = true where mapping_id = $1",
+                  PG_PARAMS(pg_number(mapping->id).text), err);
+}
+
+bool operation_take(struct pg *pg, const struct mapping *mapping, bool *is_taken, struct error *err)
+{
+    *is_taken = false;
+    if (mapping->operation == NULL)
+        return true;
+    bool is_ok = origin_begin(pg, err) && begin_reload(pg, mapping, is_taken, err) &&
+                 pg_script(pg, "commit", err);
+    if (!is_ok)
+        pg_rollback(pg);
+    return is_ok;
+}
