@@ -162,6 +162,7 @@ static void set_rights(json_t *json, const struct field *field)
              field->is_defaulted_on_create || field->type->kind == KIND_BOOLEAN);
     set_bool(json, "calculated", field->formula != NULL);
     set_text(json, "calculatedFormula", field->formula);
+    set_bool(json, "formulaTreatNullNumberAsZero", field->formula != NULL && !field->keeps_blanks);
     set_bool(json, "autoNumber", field->auto_format != NULL);
     set_bool(json, "unique", field->is_unique);
     set_bool(json, "caseSensitive", field->is_case_sensitive);
@@ -200,16 +201,10 @@ static void set_mask(json_t *json, const struct field *field)
 
 static json_t *describe_field(const struct field *field)
 {
-    static const char *const no[] = {"aiPredictionField",
-                                     "dependentPicklist",
-                                     "deprecatedAndHidden",
-                                     "displayLocationInDecimal",
-                                     "formulaTreatNullNumberAsZero",
-                                     "highScaleNumber",
-                                     "queryByDistance",
-                                     "searchPrefilterable",
-                                     "writeRequiresMasterRead",
-                                     NULL};
+    static const char *const no[] = {
+        "aiPredictionField",        "dependentPicklist",       "deprecatedAndHidden",
+        "displayLocationInDecimal", "highScaleNumber",         "queryByDistance",
+        "searchPrefilterable",      "writeRequiresMasterRead", NULL};
     static const char *const nothing[] = {"controllerName",     "defaultValueFormula",
                                           "filteredLookupInfo", "referenceTargetField",
                                           "relationshipOrder",  NULL};

@@ -12,6 +12,7 @@
 #include "sandbox/door_state.h"
 #include "sandbox/events.h"
 #include "sandbox/faults.h"
+#include "sandbox/formulas.h"
 #include "sandbox/journal.h"
 #include "sandbox/limits.h"
 #include "sandbox/oauth.h"
@@ -128,13 +129,14 @@ static bool keep_definition(struct org *org, const json_t *definition, struct er
 
 bool org_define(struct org *org, const json_t *definition, bool is_kept, struct error *err)
 {
-    struct error ignored = {0};
+    struct schema_state *state = schema_keep(org->schema);
+    bool is_defined = schema_define(org->schema, definition, err) && formulas_bind(org, err);
 
-    if (!schema_define(org->schema, definition, err)) {
-        /* What was taken before the mistake is there, so it needs its columns. */
-        make_tables(org, &ignored);
+    if (!is_defined)
+        schema_restore(org->schema, state);
+    free(state);
+    if (!is_defined)
         return false;
-    }
     org->schema_modified_s = org_now(org);
     return make_tables(org, err) && (!is_kept || keep_definition(org, definition, err));
 }
@@ -194,7 +196,7 @@ static bool define_all(struct org *org, struct error *err)
     for (size_t i = 0; i < org->options.object_file_count; i++)
         if (!define_file(org, org->options.object_files[i], err))
             return false;
-    return make_tables(org, err);
+    return formulas_bind(org, err) && make_tables(org, err);
 }
 
 bool org_reset(struct org *org, struct error *err)
@@ -257,8 +259,12 @@ bool org_open(const struct org_options *options, struct org **org, struct error 
     seed_complete(&new_org->options.seed);
     if ((options->jwt_certificate != NULL &&
          !oauth_jwt_load_key(new_org, options->jwt_certificate, err)) ||
-        !store_open(options->data, &new_org->store, err) ||
-        !events_open(new_org->store, &new_org->events, err) || !define_all(new_org, err) ||
+        !store_open(options->data, &new_org->store, err)) {
+        org_close(new_org);
+        return false;
+    }
+    new_org->formulas = formulas_new(new_org);
+    if (!events_open(new_org->store, &new_org->events, err) || !define_all(new_org, err) ||
         !users_load(new_org, err) || !is_newborn(new_org, &is_new, err) ||
         (is_new && (!birth_insert_rows(new_org, err) || !users_reset(new_org, err) ||
                     !seed_run(new_org, &new_org->options.seed, err)))) {
@@ -283,6 +289,7 @@ void org_close(struct org *org)
     rules_free(org->rules);
     limits_free(org->limits);
     users_free(org->users);
+    formulas_free(org->formulas);
     async_jobs_free(org->async);
     oauth_jwt_set_key(org, NULL, NULL);
     events_free(org->events);

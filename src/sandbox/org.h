@@ -53,6 +53,7 @@ struct async;       /* async_jobs.c */
 struct rules;       /* rules.c */
 struct limits;      /* limits.c */
 struct users;       /* users.c */
+struct formulas;    /* formulas.c */
 struct evp_pkey_st; /* OpenSSL's */
 struct cometd_clients;
 struct door_state;
@@ -72,6 +73,7 @@ struct org {
     struct limits *limits;
     struct users *users;
     struct user *user; /* whose call this is */
+    struct formulas *formulas;
     struct async *async;
     struct evp_pkey_st *jwt_key; /* NULL: any signature will do */
     struct events *events;

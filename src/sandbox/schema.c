@@ -7,7 +7,14 @@
 #include "sandbox/follows.h"
 #include "sandbox/ids.h"
 
-enum { MAX_FIELDS = 1900, MAX_OBJECTS = 5000, MAX_NAME_BYTES = 80, KEY_PREFIX_BYTES = 3 };
+enum {
+    MAX_FIELDS = 1900,
+    MAX_OBJECTS = 5000,
+    MAX_NAME_BYTES = 80,
+    KEY_PREFIX_BYTES = 3,
+    MAX_RULES = 500,
+    FORMULA_LENGTH = 1300, /* what describe says of a text formula */
+};
 
 extern const char sandbox_objects_system[];
 
@@ -155,7 +162,8 @@ static void read_numbers(const json_t *json, struct field *field)
 {
     enum field_kind kind = field->type->kind;
 
-    field->length = get_int(json, "length", field->type->length);
+    int length = field->formula != NULL && kind == KIND_TEXT ? FORMULA_LENGTH : field->type->length;
+    field->length = get_int(json, "length", length);
     if (kind == KIND_REAL) {
         field->precision = get_int(json, "precision", 18);
         field->scale = get_int(json, "scale", strcmp(field->type->name, "currency") == 0 ? 2 : 0);
@@ -174,7 +182,8 @@ static void read_flags(const json_t *json, struct field *field)
     field->is_createable = get_bool(json, "createable", !is_computed);
     field->is_updateable = get_bool(json, "updateable", field->is_createable);
     field->is_nillable =
-        get_bool(json, "nillable", field->type->kind != KIND_BOOLEAN && !is_computed);
+        get_bool(json, "nillable",
+                 field->type->kind != KIND_BOOLEAN && (!is_computed || field->formula != NULL));
     field->is_defaulted_on_create = get_bool(
         json, "defaultedOnCreate", field->default_text != NULL || field->auto_format != NULL);
     field->is_unique = get_bool(json, "unique", false);
@@ -188,6 +197,15 @@ static void read_flags(const json_t *json, struct field *field)
     field->shows_last_four = is_encrypted && get_bool(json, "showsLastFour", false);
     field->is_restricted_picklist = get_bool(json, "restrictedPicklist", false);
     field->is_rich_text = get_bool(json, "htmlFormatted", false);
+}
+
+static void read_formula(struct schema *schema, const json_t *json, struct field *field)
+{
+    const char *blanks = json_string_value(json_object_get(json, "formulaTreatBlanksAs"));
+
+    field->formula = get_text(schema, json, "calculatedFormula", NULL);
+    field->sql = get_text(schema, json, "sql", NULL);
+    field->keeps_blanks = blanks != NULL && strcasecmp(blanks, "BlankAsBlank") == 0;
 }
 
 static const struct field *read_field(struct schema *schema, const json_t *json, struct error *err)
@@ -211,8 +229,7 @@ static const struct field *read_field(struct schema *schema, const json_t *json,
     field->label = get_text(schema, json, "label", field->name);
     field->help = get_text(schema, json, "inlineHelpText", NULL);
     field->compound = get_text(schema, json, "compoundFieldName", NULL);
-    field->formula = get_text(schema, json, "calculatedFormula", NULL);
-    field->sql = get_text(schema, json, "sql", NULL);
+    read_formula(schema, json, field);
     field->auto_format = get_text(schema, json, "displayFormat", NULL);
     field->is_custom = ends_with(name, "__c");
     field->follows = follows_read(schema->arena, json);
@@ -257,27 +274,32 @@ static bool add_fields(struct schema *schema, struct object *object, const json_
 static bool add_rules(struct schema *schema, struct object *object, const json_t *rules,
                       struct error *err)
 {
-    size_t count = json_array_size(rules);
-    struct validation_rule *grown =
-        arena_array(schema->arena, struct validation_rule, object->rule_count + count + 1);
+    size_t total = object->rule_count + json_array_size(rules);
     size_t index;
-    const json_t *rule;
+    const json_t *json;
 
+    if (total > MAX_RULES)
+        return error_set(err, ERROR_CONFIG, "object %s: at most %d validation rules", object->name,
+                         MAX_RULES);
+    struct validation_rule *grown = arena_array(schema->arena, struct validation_rule, total + 1);
     for (size_t i = 0; i < object->rule_count; i++)
         grown[i] = object->rules[i];
     object->rules = grown;
-    json_array_foreach(rules, index, rule)
+    json_array_foreach(rules, index, json)
     {
-        json_t *when = json_object_get(rule, "when");
-
-        if (!json_is_object(when) && !json_is_array(when))
-            return error_set(err, ERROR_CONFIG, "object %s: a validation needs \"when\"",
-                             object->name);
-        grown[object->rule_count++] = (struct validation_rule){
-            .when = json_incref(when),
-            .message = get_text(schema, rule, "message", "Validation failed"),
-            .field = get_text(schema, rule, "field", NULL),
+        const struct validation_rule rule = {
+            .text = get_text(schema, json, "errorConditionFormula", NULL),
+            .message = get_text(schema, json, "errorMessage", NULL),
+            .field = get_text(schema, json, "errorDisplayField", NULL),
+            .is_active = get_bool(json, "active", true),
         };
+
+        if (rule.text == NULL || rule.message == NULL)
+            return error_set(err, ERROR_CONFIG,
+                             "object %s: a validation rule needs \"errorConditionFormula\" and "
+                             "\"errorMessage\"",
+                             object->name);
+        grown[object->rule_count++] = rule;
     }
     return true;
 }
@@ -344,7 +366,7 @@ static bool fill_object(struct schema *schema, struct object *object, const json
            add_fields(schema, object, json_object_get(json, "fields"), err) &&
            add_fields(schema, object, json_object_get(schema->system, custom), err) &&
            add_fields(schema, object, json_object_get(schema->system, "tail"), err) &&
-           add_rules(schema, object, json_object_get(json, "validations"), err);
+           add_rules(schema, object, json_object_get(json, "validationRules"), err);
 }
 
 static bool define_one(struct schema *schema, const json_t *json, struct error *err)
@@ -357,7 +379,7 @@ static bool define_one(struct schema *schema, const json_t *json, struct error *
     struct object *object = (struct object *)schema_find(schema, name);
     if (object != NULL)
         return add_fields(schema, object, json_object_get(json, "fields"), err) &&
-               add_rules(schema, object, json_object_get(json, "validations"), err);
+               add_rules(schema, object, json_object_get(json, "validationRules"), err);
     if (schema->count == MAX_OBJECTS)
         return error_set(err, ERROR_CONFIG, "at most %d objects", MAX_OBJECTS);
     object = new_object(schema, json, name);
@@ -398,15 +420,43 @@ void schema_free(struct schema *schema)
 {
     if (schema == NULL)
         return;
-    for (size_t i = 0; i < schema->count; i++) {
-        for (size_t j = 0; j < schema->objects[i]->rule_count; j++)
-            json_decref(schema->objects[i]->rules[j].when);
+    for (size_t i = 0; i < schema->count; i++)
         json_decref(schema->objects[i]->rows);
-    }
     json_decref(schema->system);
     free(schema->objects);
     arena_free(schema->arena);
     free(schema);
+}
+
+struct arena *schema_arena(struct schema *schema)
+{
+    return schema->arena;
+}
+
+/* ---- taking back ---- */
+
+struct schema_state {
+    size_t count;
+    struct object objects[]; /* copies: their lists are never changed in place, but replaced */
+};
+
+struct schema_state *schema_keep(const struct schema *schema)
+{
+    struct schema_state *state =
+        memory_alloc(sizeof(*state) + schema->count * sizeof(state->objects[0]));
+
+    state->count = schema->count;
+    for (size_t i = 0; i < schema->count; i++)
+        state->objects[i] = *schema->objects[i];
+    return state;
+}
+
+void schema_restore(struct schema *schema, const struct schema_state *state)
+{
+    while (schema->count > state->count)
+        json_decref(schema->objects[--schema->count]->rows);
+    for (size_t i = 0; i < state->count; i++)
+        *(struct object *)schema->objects[i] = state->objects[i];
 }
 
 /* ---- looking up ---- */
@@ -504,5 +554,5 @@ const struct field *schema_children(const struct schema *schema, const struct ob
 
 bool schema_is_stored(const struct field *field)
 {
-    return field->type->kind != KIND_COMPOUND && field->sql == NULL;
+    return field->type->kind != KIND_COMPOUND && field->sql == NULL && field->formula == NULL;
 }

@@ -55,10 +55,11 @@ struct field {
     const char *compound; /* the compound field this is a part of */
     const char *relationship;
     const char *child_relationship;
-    const char *formula;           /* as describe shows it */
-    const char *sql;               /* as SQLite computes it: a generated column */
-    const char *auto_format;       /* "INV-{0000}" */
-    const char *default_text;      /* what an insert gets when it says nothing; NULL is null */
+    const char *formula;      /* what it is computed by when it is read (formula.h) */
+    struct formula *computed; /* the same, once bound (formulas.h) */
+    const char *sql;          /* of a shipped field that follows from others: a generated column */
+    const char *auto_format;  /* "INV-{0000}" */
+    const char *default_text; /* what an insert gets when it says nothing; NULL is null */
     const struct follows *follows; /* another field's value, or NULL */
     const char **reference_to;
     size_t reference_count;
@@ -83,15 +84,18 @@ struct field {
     bool is_rich_text;
     bool is_hidden;       /* by field-level security: the door's doing, may change */
     bool shows_last_four; /* of an encrypted text, to whom may not see it */
+    bool keeps_blanks;    /* its formula does not take blank numbers for zeroes */
     bool cascades_delete;
     bool restricts_delete;
 };
 
-/* A record that meets all of `when` is refused with `message`. */
+/* A record for which the formula is true is refused with `message`. */
 struct validation_rule {
-    json_t *when; /* {"field","op","value"}, or an array of them */
+    const char *text;
+    struct formula *condition; /* the same, once bound (formulas.h) */
     const char *message;
     const char *field; /* the field the message is shown at, or NULL */
+    bool is_active;
 };
 
 struct object {
@@ -116,10 +120,18 @@ struct object {
     json_t *rows; /* an array, of what an organisation is born with (birth.h); or NULL */
 };
 
+struct formula;
 struct schema;
 
 struct schema *schema_new(void);
 void schema_free(struct schema *schema);
+
+/* What lives as long as the schema. */
+struct arena *schema_arena(struct schema *schema);
+
+/* What is defined now, so that it can be taken back to; the caller frees it. */
+struct schema_state *schema_keep(const struct schema *schema);
+void schema_restore(struct schema *schema, const struct schema_state *state);
 
 /* Adds or extends the objects of a definition: one object, an array, or {"objects":[...]}. The
  * number of definitions taken is added to *count. */

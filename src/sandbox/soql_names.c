@@ -3,6 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "sandbox/formula_sql.h"
+
 static bool refuse(struct soql_compiler *compiler, const char *code, size_t position,
                    const char *message)
 {
@@ -120,6 +122,20 @@ static const struct field *find_common_field(const struct soql_join *join, const
     return NULL;
 }
 
+/* A formula is computed from the row's columns; its text is compared as a column's would be. */
+static const char *write_column(struct soql_compiler *compiler, const struct soql_join *join,
+                                const struct field *field)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    if (field->formula == NULL)
+        return arena_printf(compiler->arena, "%s.\"%s\"", join->alias, field->name);
+    buf_init(&sql, FORMULA_SQL_MAX_BYTES);
+    formula_sql_write_field(field, join->alias, &sql);
+    return arena_printf(compiler->arena,
+                        field->type->kind == KIND_TEXT ? "(%s collate nocase)" : "%s", sql.data);
+}
+
 static const char *choose_column(struct soql_compiler *compiler, const struct soql_join *join,
                                  const char *name)
 {
@@ -133,9 +149,8 @@ static const char *choose_column(struct soql_compiler *compiler, const struct so
 
         if (!is_type && field == NULL)
             continue;
-        const char *value =
-            is_type ? arena_printf(compiler->arena, "'%s'", choice->object->name)
-                    : arena_printf(compiler->arena, "%s.\"%s\"", choice->alias, field->name);
+        const char *value = is_type ? arena_printf(compiler->arena, "'%s'", choice->object->name)
+                                    : write_column(compiler, choice, field);
         sql = arena_printf(compiler->arena, "%s when %s.\"Id\" is not null then %s", sql,
                            choice->alias, value);
         if (is_type || (field->type->kind == KIND_TEXT && !field->is_case_sensitive))
@@ -149,7 +164,7 @@ const char *soql_names_column(struct soql_compiler *compiler, const struct soql_
 {
     if (join->choices != NULL)
         return choose_column(compiler, join, name);
-    return arena_printf(compiler->arena, "%s.\"%s\"", join->alias, name);
+    return write_column(compiler, join, schema_field(join->object, name));
 }
 
 static bool is_own_name(const struct soql_compiler *compiler, const struct soql_path *path)

@@ -229,7 +229,8 @@ bool store_make_table(struct store *store, const struct object *object, struct e
     for (size_t i = 0; i < object->field_count; i++) {
         const struct field *field = object->fields[i];
 
-        if (field->type->kind != KIND_COMPOUND && !has_column(store, object, field))
+        if (field->type->kind != KIND_COMPOUND && field->formula == NULL &&
+            !has_column(store, object, field))
             append_column(&sql, object, field);
     }
     return store_run(store, sql.data, err);

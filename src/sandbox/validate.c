@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "sandbox/formulas.h"
 #include "sandbox/ids.h"
 #include "sandbox/push_topics.h"
 #include "sandbox/rules.h"
@@ -89,84 +90,6 @@ static bool check_fields(struct draft *draft, struct error *err)
     return true;
 }
 
-/* ---- validation rules ---- */
-
-static int compare_values(const struct value *left, const struct value *right)
-{
-    if (left->kind == VALUE_TEXT && right->kind == VALUE_TEXT)
-        return strcasecmp(left->text, right->text);
-    double a = left->kind == VALUE_REAL ? left->real : (double)left->integer;
-    double b = right->kind == VALUE_REAL ? right->real : (double)right->integer;
-    return (a > b) - (a < b);
-}
-
-/* A comparison with null holds only for "=" against null and "!=" against a value. */
-static bool holds(const struct value *left, const char *op, const struct value *right)
-{
-    bool has_null = left->kind == VALUE_NULL || right->kind == VALUE_NULL;
-    bool is_equal = has_null ? left->kind == right->kind : compare_values(left, right) == 0;
-
-    if (strcmp(op, "=") == 0)
-        return is_equal;
-    if (strcmp(op, "!=") == 0)
-        return !is_equal;
-    if (has_null)
-        return false;
-    int order = compare_values(left, right);
-    if (strcmp(op, "<") == 0)
-        return order < 0;
-    if (strcmp(op, "<=") == 0)
-        return order <= 0;
-    if (strcmp(op, ">") == 0)
-        return order > 0;
-    if (strcmp(op, ">=") == 0)
-        return order >= 0;
-    if (strcmp(op, "contains") == 0)
-        return left->kind == VALUE_TEXT && right->kind == VALUE_TEXT &&
-               strcasestr(left->text, right->text) != NULL;
-    return false;
-}
-
-static bool meets(const struct draft *draft, const json_t *condition)
-{
-    const char *name = json_string_value(json_object_get(condition, "field"));
-    const char *op = json_string_value(json_object_get(condition, "op"));
-    const json_t *json = json_object_get(condition, "value");
-    const struct field *field = name != NULL ? schema_field(draft->save->object, name) : NULL;
-    struct record_errors ignored = {.arena = draft->save->arena};
-    struct value value = {.kind = VALUE_NULL};
-
-    if (field == NULL || op == NULL)
-        return false;
-    if (json != NULL && !values_read(field, json, &value, &ignored))
-        return false;
-    return holds(&draft->values[field->index], op, &value);
-}
-
-static bool meets_all(const struct draft *draft, const json_t *when)
-{
-    size_t index;
-    const json_t *condition;
-
-    if (json_is_object(when))
-        return meets(draft, when);
-    json_array_foreach(when, index, condition) if (!meets(draft, condition)) return false;
-    return json_array_size(when) > 0;
-}
-
-static void check_rules(struct draft *draft)
-{
-    const struct object *object = draft->save->object;
-
-    for (size_t i = 0; i < object->rule_count; i++) {
-        const struct validation_rule *rule = &object->rules[i];
-
-        if (meets_all(draft, rule->when))
-            errors_add(&draft->save->errors, "FIELD_CUSTOM_VALIDATION_EXCEPTION",
-                       rule->field != NULL ? rule->field : "", "%s", rule->message);
-    }
-}
-
 bool validate_draft(struct draft *draft, struct error *err)
 {
     if (!errors_is_empty(&draft->save->errors))
@@ -176,8 +99,8 @@ bool validate_draft(struct draft *draft, struct error *err)
         return true;
     if (!check_fields(draft, err))
         return false;
-    if (errors_is_empty(&draft->save->errors) && !draft->save->org->rules->skips_validation)
-        check_rules(draft);
+    if (errors_is_empty(&draft->save->errors) && !formulas_check_rules(draft, err))
+        return false;
     if (errors_is_empty(&draft->save->errors) && !rules_check_duplicates(draft, err))
         return false;
     if (errors_is_empty(&draft->save->errors))

@@ -640,8 +640,8 @@ def test_objects_can_be_added_and_widened_at_run_time(sandbox):
     assert sandbox.retrieve("Thing__c", thing)["Size__c"] == 1.24
     assert sandbox.retrieve("Thing__c", thing)["Name"] == thing
     sandbox.define({"name": "Thing__c", "fields": [{"name": "Extra__c"}],
-                    "validations": [{"when": {"field": "Size__c", "op": ">", "value": 100},
-                                     "message": "Too big"}]})  # fmt: skip
+                    "validationRules": [{"errorConditionFormula": "Size__c > 100",
+                                         "errorMessage": "Too big"}]})  # fmt: skip
     sandbox.update("Thing__c", thing, Extra__c="more")
     refusal(
         sandbox.patch(f"sobjects/Thing__c/{thing}", {"Size__c": 101}),

@@ -56,8 +56,8 @@ def test_validation_rules_can_be_switched_off(sandbox):
     sandbox.define(
         {
             "name": "Account",
-            "validations": [
-                {"when": {"field": "Phone", "op": "=", "value": "1"}, "message": "No ones"}
+            "validationRules": [
+                {"errorConditionFormula": 'Phone = "1"', "errorMessage": "No ones"}
             ],
         }
     )

@@ -1,0 +1,173 @@
+"""Formula fields, validation rules and roll-up summaries of the sandbox's organisation."""
+
+import json
+
+import pytest
+
+from sandbox import Sandbox
+
+ORDER = {
+    "name": "Order__c",
+    "fields": [
+        {"name": "Account__c", "type": "reference", "referenceTo": ["Account"],
+         "relationshipName": "Account__r", "childRelationshipName": "Orders__r"},
+        {"name": "Net__c", "type": "currency", "precision": 16, "scale": 2},
+        {"name": "Tax__c", "type": "percent", "precision": 5, "scale": 2},
+        {"name": "Due__c", "type": "date"},
+        {"name": "Stage__c", "type": "picklist", "picklistValues": ["New", "Paid"]},
+        {"name": "Gross__c", "type": "currency", "precision": 18, "scale": 2,
+         "calculatedFormula": "Net__c * (1 + Tax__c)"},
+        {"name": "Label__c", "type": "string",
+         "calculatedFormula": "Account__r.Name & ' of ' & Account__r.Owner.LastName"},
+        {"name": "Late__c", "type": "boolean",
+         "calculatedFormula": "AND(NOT(ISPICKVAL(Stage__c, 'Paid')), Due__c < TODAY())"},
+        {"name": "Reminder__c", "type": "date", "calculatedFormula": "Due__c + 7"},
+        {"name": "Size__c", "type": "string",
+         "calculatedFormula": "IF(Gross__c >= 100, 'large', 'small')"},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def orders(sandbox):
+    sandbox.define(ORDER)
+    return sandbox
+
+
+def refusal(answer, status, code):
+    assert (answer.status, answer.json[0]["errorCode"]) == (status, code), answer.body
+    return answer.json[0]
+
+
+def definition_error(sandbox, definition):
+    answer = sandbox.post("/_sandbox/objects", definition)
+    assert answer.status == 400, answer.body
+    return answer.json["error"]
+
+
+def with_formula(formula, kind="string"):
+    return {"name": "Bad__c", "fields": [
+        {"name": "F__c", "type": kind, "calculatedFormula": formula}]}  # fmt: skip
+
+
+def test_a_formula_is_right_wherever_a_row_is_read(orders):
+    account = orders.create("Account", Name="Acme")
+    order = orders.create("Order__c", Account__c=account, Net__c=100, Tax__c=19, Due__c="2020-01-31")
+    row = orders.retrieve("Order__c", order)
+    assert (row["Gross__c"], row["Label__c"], row["Late__c"]) == (119.0, "Acme of Admin", True)
+    assert (row["Reminder__c"], row["Size__c"]) == ("2020-02-07", "large")
+    (selected,) = orders.query("SELECT Gross__c, Label__c FROM Order__c WHERE Label__c = 'ACME of Admin'")
+    assert (selected["Gross__c"], selected["Label__c"]) == (119.0, "Acme of Admin")
+    (retrieved,) = orders.post(
+        "composite/sobjects/Order__c", {"ids": [order], "fields": ["Size__c", "Late__c"]}
+    ).json
+    assert (retrieved["Size__c"], retrieved["Late__c"]) == ("large", True)
+
+
+def test_formulas_filter_sort_and_group(orders):
+    for net in (10, 30, 20, 300):
+        orders.create("Order__c", Net__c=net)
+    rows = orders.query("SELECT Net__c FROM Order__c WHERE Size__c = 'small' ORDER BY Gross__c DESC")
+    assert [row["Net__c"] for row in rows] == [30, 20, 10]
+    rows = orders.query("SELECT Size__c, SUM(Gross__c) s FROM Order__c GROUP BY Size__c ORDER BY Size__c")
+    assert [(row["Size__c"], row["s"]) for row in rows] == [("large", 300), ("small", 60)]
+
+
+def test_a_parents_change_shows_without_a_stamp(orders):
+    account = orders.create("Account", Name="Before")
+    order = orders.create("Order__c", Account__c=account)
+    before = orders.retrieve("Order__c", order)
+    orders.advance(60)
+    orders.update("Account", account, Name="After")
+    after = orders.retrieve("Order__c", order)
+    assert after["Label__c"] == "After of Admin"
+    assert after["SystemModstamp"] == before["SystemModstamp"]
+    (child,) = orders.query("SELECT (SELECT Label__c FROM Orders__r) FROM Account")
+    assert child["Orders__r"]["records"][0]["Label__c"] == "After of Admin"
+
+
+def test_formulas_follow_the_organisations_clock(orders):
+    order = orders.create("Order__c", Due__c="2090-01-01")
+    assert orders.retrieve("Order__c", order)["Late__c"] is False
+    orders.advance(80 * 365 * 86400)
+    assert orders.retrieve("Order__c", order)["Late__c"] is True
+
+
+def test_blank_numbers_are_zero_unless_the_formula_says_otherwise(sandbox):
+    fields = [{"name": "N__c", "type": "double"},
+              {"name": "Zero__c", "type": "double", "calculatedFormula": "N__c + 1"},
+              {"name": "Kept__c", "type": "double", "calculatedFormula": "N__c + 1",
+               "formulaTreatBlanksAs": "BlankAsBlank"},
+              {"name": "Broken__c", "type": "double", "calculatedFormula": "1 / N__c"},
+              {"name": "Text__c", "type": "string", "calculatedFormula": "'<' & Name__c & '>'"},
+              {"name": "Name__c", "type": "string"}]  # fmt: skip
+    sandbox.define({"name": "Blank__c", "fields": fields})
+    row = sandbox.retrieve("Blank__c", sandbox.create("Blank__c"))
+    assert [row[name] for name in ("Zero__c", "Kept__c", "Broken__c", "Text__c")] == [1, None, None, "<>"]
+
+
+def test_describe_tells_and_writes_are_refused(orders):
+    fields = {field["name"]: field for field in orders.get("sobjects/Order__c/describe").json["fields"]}
+    gross = fields["Gross__c"]
+    assert gross["calculated"] and gross["calculatedFormula"] == "Net__c * (1 + Tax__c)"
+    assert gross["formulaTreatNullNumberAsZero"] is True
+    assert not gross["createable"] and not gross["updateable"]
+    assert fields["Label__c"]["length"] == 1300
+    answer = orders.post("sobjects/Order__c", {"Gross__c": 1})
+    assert refusal(answer, 400, "INVALID_FIELD_FOR_INSERT_UPDATE")["fields"] == ["Gross__c"]
+
+
+@pytest.mark.parametrize(
+    "formula, kind, words",
+    [
+        ("VLOOKUP(Name)", "string", "line 1, character 1: the function VLOOKUP is not known"),
+        ("1 +\n  Nothing__c", "double", "line 2, character 3: Nothing__c: Bad__c has no Nothing__c"),
+        ("Name + 1", "string", "+ does not take (text, number); it takes (number, number)"),
+        ("Owner.ProfileId.X", "string", "User has no ProfileId"),
+        ("IF(true, 1, 'a')", "double", "IF does not take (checkbox, number, text)"),
+        ("1", "string", "it gives a number where a text is wanted"),
+        ("F__c & 'x'", "string", "names itself"),
+        ("ISCHANGED(Name)", "boolean", "for validation rules only"),
+        ("$Profile.Name", "string", "there is $User"),
+        ("(1", "double", "it ends where an operator or ) is expected"),
+    ],
+)
+def test_a_wrong_formula_is_refused_and_nothing_of_it_stays(sandbox, formula, kind, words):
+    assert words in definition_error(sandbox, with_formula(formula, kind))
+    assert sandbox.get("sobjects/Bad__c/describe").status == 404
+    sandbox.define(with_formula("'mended'"))
+    assert sandbox.retrieve("Bad__c", sandbox.create("Bad__c"))["F__c"] == "mended"
+
+
+def test_rules_see_the_record_as_it_would_be_and_as_it_was(sandbox):
+    rules = [
+        {"errorConditionFormula": "AND(ISCHANGED(Site), NOT(ISNEW()), PRIORVALUE(Site) = 'locked')",
+         "errorMessage": "Locked", "errorDisplayField": "Site"},
+        {"errorConditionFormula": "AND(ISNEW(), ISPICKVAL(Rating, 'Cold'))", "errorMessage": "No cold ones"},
+        {"errorConditionFormula": "Parent.Name = 'closed'", "errorMessage": "Closed"},
+        {"errorConditionFormula": "true", "errorMessage": "Never", "active": False},
+        {"errorConditionFormula": "LEN(Site) > 10 || NumberOfEmployees < 1", "errorMessage": "Too much"},
+    ]  # fmt: skip
+    sandbox.define({"name": "Account", "validationRules": rules})
+    account = sandbox.create("Account", Name="A", Site="locked", Rating="Hot")
+    sandbox.update("Account", account, Site="locked", Rating="Cold")
+    code = "FIELD_CUSTOM_VALIDATION_EXCEPTION"
+    path = f"sobjects/Account/{account}"
+    error = refusal(sandbox.patch(path, {"Site": "open"}), 400, code)
+    assert (error["message"], error["fields"]) == ("Locked", ["Site"])
+    answer = sandbox.post("sobjects/Account", {"Name": "B", "Rating": "Cold"})
+    assert refusal(answer, 400, code)["message"] == "No cold ones"
+    parent = sandbox.create("Account", Name="closed")
+    answer = sandbox.patch(path, {"ParentId": parent, "NumberOfEmployees": 0})
+    assert [error["message"] for error in answer.json] == ["Closed", "Too much"]
+
+
+def test_formulas_from_files_may_name_what_comes_later(tmp_path):
+    files = [tmp_path / "a.json", tmp_path / "b.json"]
+    files[0].write_text(json.dumps(ORDER | {"fields": ORDER["fields"] + [
+        {"name": "Code__c", "type": "string", "calculatedFormula": "Account__r.Code__c"}]}))
+    files[1].write_text(json.dumps({"name": "Account", "fields": [{"name": "Code__c"}]}))
+    with Sandbox(tmp_path, "--objects", files[0], "--objects", files[1]) as sandbox:
+        account = sandbox.create("Account", Name="A", Code__c="A-1")
+        order = sandbox.create("Order__c", Account__c=account)
+        assert sandbox.retrieve("Order__c", order)["Code__c"] == "A-1"
