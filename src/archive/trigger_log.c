@@ -20,6 +20,7 @@ struct mapped_table {
 
 struct trigger_log {
     struct pg *pg;
+    struct pending *pending;
     char *schema_name;
     struct arena *tables_arena;
     struct mapped_table *tables;
@@ -44,11 +45,13 @@ struct entry {
     const char *message;
 };
 
-struct trigger_log *trigger_log_new(struct pg *pg, const char *schema_name, struct error *err)
+struct trigger_log *trigger_log_new(struct pg *pg, const char *schema_name, struct pending *pending,
+                                    struct error *err)
 {
     struct trigger_log *log = memory_alloc(sizeof(*log));
 
     log->pg = pg;
+    log->pending = pending;
     log->schema_name = memory_strdup(schema_name);
     log->tables_arena = arena_new();
     log->entry_arena = arena_new();
@@ -335,6 +338,28 @@ static void fill_entry(struct trigger_log *log, const struct row *row, struct en
     }
 }
 
+/* Only a new row can be trusted to say PENDING still: of an older one an answer may have come
+ * since.
+ */
+static bool is_marked(const struct row *row)
+{
+    int lastop = relation_column(row->relation, "_hc_lastop");
+    int hc_err = relation_column(row->relation, "_hc_err");
+
+    if (lastop < 0 || hc_err < 0)
+        return true;
+    const struct value *mark = &row->new_values[lastop];
+    return row->op == ROW_INSERT && row->new_values[hc_err].kind == VALUE_NULL &&
+           mark->kind == VALUE_TEXT && mark->size_bytes == strlen("PENDING") &&
+           memcmp(mark->text, "PENDING", mark->size_bytes) == 0;
+}
+
+static void note_pending(struct trigger_log *log, const struct row *row, const struct entry *entry)
+{
+    if (row->op != ROW_DELETE && strcmp(entry->state, "NEW") == 0 && !is_marked(row))
+        pending_add(log->pending, row->relation->table, entry->record_id);
+}
+
 static void put(struct copy *copy, const char *text)
 {
     copy_field(copy, text, text != NULL ? strlen(text) : 0);
@@ -379,6 +404,7 @@ bool trigger_log_append(struct trigger_log *log, const struct event *event, stru
         buf_clear(&log->old_text);
         buf_clear(&log->values_text);
     }
+    note_pending(log, &event->row, &entry);
     return write_entry(log, &entry, err);
 }
 

@@ -16,14 +16,17 @@
 #ifndef PGFORCE_ARCHIVE_TRIGGER_LOG_H
 #define PGFORCE_ARCHIVE_TRIGGER_LOG_H
 
+#include "archive/pending.h"
 #include "base/error.h"
 #include "change/change.h"
 #include "pg/pg.h"
 
 struct trigger_log;
 
-/* pg outlives the log. The mapped tables are read at once. */
-struct trigger_log *trigger_log_new(struct pg *pg, const char *schema_name, struct error *err);
+/* pg and pending outlive the log; pending gets the rows of which something is to be sent. The
+ * mapped tables are read at once. */
+struct trigger_log *trigger_log_new(struct pg *pg, const char *schema_name, struct pending *pending,
+                                    struct error *err);
 void trigger_log_free(struct trigger_log *log);
 
 /*

@@ -147,6 +147,25 @@ static bool remove_twins(struct pg *pg, const char *schema_name, const char *tab
     return pg_run(pg, sql.data, PG_PARAMS(rows), err);
 }
 
+/* Without the locks a newer change could come between the question and the answer: who logs one
+ * marks the row in the same transaction. */
+static bool lock_rows(struct pg *pg, const char *schema_name, const char *table, const char *rows,
+                      struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&sql, SQL_MAX_BYTES);
+    buf_text(&sql, "select from ");
+    pg_append_qualified(&sql, schema_name, table);
+    buf_text(&sql,
+             " t"
+             " where t.id in (select r.id from jsonb_to_recordset($1::jsonb) as r(id integer))"
+             " order by t.id"
+             " for no key update");
+    return pg_run(pg, sql.data, PG_PARAMS(rows), err);
+}
+
+/* A row of which more is to be sent goes on saying PENDING, whatever came of this entry. */
 static bool update_rows(struct pg *pg, const char *schema_name, const char *table, const char *rows,
                         struct error *err)
 {
@@ -155,13 +174,22 @@ static bool update_rows(struct pg *pg, const char *schema_name, const char *tabl
     buf_init(&sql, SQL_MAX_BYTES);
     buf_text(&sql, "update ");
     pg_append_qualified(&sql, schema_name, table);
-    buf_text(&sql, " t set sfid = coalesce(r.sfid, t.sfid), _hc_lastop = r.lastop,"
-                   " _hc_err = r.err"
-                   " from jsonb_to_recordset($1::jsonb)"
-                   " as r(id integer, sfid text, lastop text, err text)"
+    buf_text(&sql, " t set sfid = coalesce(r.sfid, t.sfid),"
+                   " _hc_lastop = case when r.has_more then 'PENDING' else r.lastop end,"
+                   " _hc_err = case when not r.has_more then r.err end"
+                   " from (select distinct on (r.id) r.*, exists (select from ");
+    pg_append_qualified(&sql, schema_name, "_trigger_log");
+    buf_text(&sql, " l where l.table_name = $2"
+                   " and l.record_id = r.id"
+                   " and l.state in ('NEW', 'PENDING')"
+                   " and l.action in ('INSERT', 'UPDATE')) as has_more"
+                   " from rows from (jsonb_to_recordset($1::jsonb)"
+                   " as (id integer, sfid text, lastop text, err text)) with ordinality as r"
+                   " order by r.id, r.ordinality desc) r"
                    " where t.id = r.id");
     return remove_twins(pg, schema_name, table, rows, err) &&
-           pg_run(pg, sql.data, PG_PARAMS(rows), err);
+           lock_rows(pg, schema_name, table, rows, err) &&
+           pg_run(pg, sql.data, PG_PARAMS(rows, table), err);
 }
 
 static bool store_tables(const struct settle *settle, struct pg *pg, const char *schema_name,

@@ -66,6 +66,12 @@ static void append_superuser_sql(struct buf *sql, const char *role, const char *
     pg_append_identifier(sql, role);
     buf_text(sql, " set output_plugin_libraries = pgforce;\n"
                   "  end if;\n"
+                  "  -- So that no trigger of yours fires when a row is only marked as PENDING.\n"
+                  "  if current_setting('server_version_num')::integer >= 150000 then\n"
+                  "    execute format('grant set on parameter session_replication_role to %I', ");
+    pg_append_literal(sql, role);
+    buf_text(sql, ");\n"
+                  "  end if;\n"
                   "end $$;\n");
 }
 

@@ -29,6 +29,9 @@ struct sink {
      * messages: true ends the stream as if the process had been told to stop. */
     bool (*begin)(struct sink *sink, lsn_t from, struct error *err);
     bool (*is_done)(struct sink *sink);
+    /* Set by the sink in open and settle: it wants to be settled by then (monotonic clock), also
+     * when nothing comes; -1: it does not care. */
+    int64_t settle_by_ms;
     /* Set by the stream: a sink that is kept waiting in write calls it about once a second, so that
      * the server hears from us. */
     void (*tell_alive)(void *stream);

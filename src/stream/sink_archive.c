@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/pending.h"
 #include "archive/progress.h"
 #include "archive/trigger_log.h"
 #include "base/arena.h"
@@ -33,6 +34,7 @@ struct sink_archive {
     const char *url;
     const char *schema_name;
     struct pg *pg;
+    struct pending *pending;
     struct trigger_log *log;
     lsn_t stored; /* the progress row, as this process committed it */
     int64_t stored_at_ms;
@@ -74,13 +76,15 @@ static bool open_archive(struct sink *sink, lsn_t *resume, struct error *err)
     if (archive->pg == NULL || !progress_load(archive->pg, archive->schema_name, &progress, err) ||
         !origin_take(archive->pg, "archive", archive->schema_name, err))
         return false;
-    archive->log = trigger_log_new(archive->pg, archive->schema_name, err);
+    archive->pending = pending_new(archive->pg, archive->schema_name);
+    archive->log = trigger_log_new(archive->pg, archive->schema_name, archive->pending, err);
     if (archive->log == NULL)
         return false;
     pg_set_patience(archive->pg, &patience);
     archive->stored = progress.commit_end_lsn;
     archive->stored_at_ms = clock_monotonic_ms();
     *resume = progress.commit_end_lsn;
+    sink->settle_by_ms = pending_due_ms(archive->pending);
     return true;
 }
 
@@ -190,7 +194,7 @@ static bool end_source_transaction(struct sink_archive *archive,
 static bool store_progress(struct sink_archive *archive, lsn_t reached, struct error *err)
 {
     if (!progress_store(archive->pg, archive->schema_name, reached, err) ||
-        !pg_script(archive->pg, "commit", err))
+        !pending_mark(archive->pending, err) || !pg_script(archive->pg, "commit", err))
         return false;
     archive->stored = reached;
     archive->stored_at_ms = clock_monotonic_ms();
@@ -263,6 +267,16 @@ static bool is_worth_storing(const struct sink_archive *archive, lsn_t reached)
             clock_monotonic_ms() - archive->stored_at_ms >= IDLE_STORE_MS);
 }
 
+/* Rows that could not be marked with their entries. */
+static bool mark_rows(struct sink_archive *archive, struct error *err)
+{
+    int64_t due_ms = pending_due_ms(archive->pending);
+
+    return due_ms < 0 || clock_monotonic_ms() < due_ms ||
+           (origin_begin(archive->pg, err) && pending_mark(archive->pending, err) &&
+            pg_script(archive->pg, "commit", err));
+}
+
 static bool settle_archive(struct sink *sink, lsn_t reached, bool is_awaited, lsn_t *durable,
                            struct error *err)
 {
@@ -276,6 +290,9 @@ static bool settle_archive(struct sink *sink, lsn_t reached, bool is_awaited, ls
         is_ok = commit_batch(archive, reached, err);
     else if (is_worth)
         is_ok = begin_transaction(archive, err) && store_progress(archive, reached, err);
+    else
+        is_ok = mark_rows(archive, err);
+    sink->settle_by_ms = pending_due_ms(archive->pending);
     *durable = archive->stored;
     return is_ok;
 }
@@ -285,8 +302,10 @@ static void close_archive(struct sink *sink)
     struct sink_archive *archive = self(sink);
 
     trigger_log_free(archive->log);
+    pending_free(archive->pending);
     pg_close(archive->pg);
     archive->log = NULL;
+    archive->pending = NULL;
     archive->pg = NULL;
 }
 

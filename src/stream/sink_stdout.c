@@ -242,6 +242,7 @@ struct sink *sink_stdout_new(const struct sink_stdout_options *options)
                               .open = open_stdout,
                               .write = write_event,
                               .settle = settle_stdout,
+                              .settle_by_ms = -1,
                               .close = close_stdout,
                               .begin = begin_stdout,
                               .is_done = is_done};

@@ -160,18 +160,31 @@ static bool check_silence(struct stream *stream, enum replica_result result, str
  */
 static int listen_ms(const struct stream *stream)
 {
-    if (!stream->has_unsettled || stream->is_in_transaction)
-        return stream->status_interval_ms < IDLE_WAIT_MS ? stream->status_interval_ms
-                                                         : IDLE_WAIT_MS;
-    int64_t left_ms = stream->settled_at_ms + SETTLE_GAP_MS - clock_monotonic_ms();
-    return left_ms > 0 ? (int)left_ms : 0;
+    int idle_ms =
+        stream->status_interval_ms < IDLE_WAIT_MS ? stream->status_interval_ms : IDLE_WAIT_MS;
+    bool has_wish = stream->sink->settle_by_ms >= 0;
+
+    if (stream->is_in_transaction || (!stream->has_unsettled && !has_wish))
+        return idle_ms;
+    int64_t by_ms =
+        stream->has_unsettled ? stream->settled_at_ms + SETTLE_GAP_MS : stream->sink->settle_by_ms;
+    int64_t left_ms = by_ms - clock_monotonic_ms();
+    return left_ms < 0 ? 0 : left_ms < idle_ms ? (int)left_ms : idle_ms;
+}
+
+/* Whether nothing having come is the moment to settle. */
+static bool can_settle(const struct stream *stream)
+{
+    bool is_wished =
+        stream->sink->settle_by_ms >= 0 && clock_monotonic_ms() >= stream->sink->settle_by_ms;
+
+    return !stream->is_in_transaction && (stream->has_unsettled || is_wished);
 }
 
 /* One step; *is_over when the process was told to stop. */
 static bool step(struct stream *stream, bool *is_over, struct error *err)
 {
     struct replica_message message;
-    bool can_settle = stream->has_unsettled && !stream->is_in_transaction;
 
     enum replica_result result = replica_receive(stream->replica, listen_ms(stream), &message, err);
     if (!check_silence(stream, result, err))
@@ -183,7 +196,7 @@ static bool step(struct stream *stream, bool *is_over, struct error *err)
         break;
     case REPLICA_KEEPALIVE: return take_keepalive(stream, &message, err);
     case REPLICA_TIMEOUT:
-        if (can_settle)
+        if (can_settle(stream))
             return settle(stream, false, err);
         break;
     case REPLICA_STOP: *is_over = true; return true;

@@ -33,6 +33,10 @@ create unique index _trigger_log_idx_commit_lsn_seq on _trigger_log (commit_lsn,
 create index _trigger_log_idx_inserts on _trigger_log (table_name, record_id)
     where action = 'INSERT';
 
+-- Finds what is still to be sent of a record, for each answer and each new change of it.
+create index _trigger_log_idx_unsettled on _trigger_log (table_name, record_id)
+    where state in ('NEW', 'PENDING');
+
 create table _trigger_log_archive (
     id integer primary key,
     txid bigint,
