@@ -21,7 +21,7 @@ json_t *call_body(struct call *call)
     const char *type = http_server_header(call->request, "Content-Type");
 
     if (call->body == NULL && type != NULL && strncasecmp(type, "application/xml", 15) == 0)
-        call->body = xml_rows_read(call->arena, call->request->body);
+        call->body = xml_rows_read(call->request->body, call->request->body_bytes);
     if (call->body == NULL)
         call->body = json_loadb(call->request->body, call->request->body_bytes, 0, &problem);
     if (call->body == NULL)

@@ -1,107 +1,122 @@
 #include "sandbox/xml.h"
 
-#include <ctype.h>
+#include <libxml/parser.h>
+#include <libxml/tree.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
-static const struct {
-    const char *name;
-    char character;
-} entities[] = {
-    {"amp;", '&'}, {"lt;", '<'}, {"gt;", '>'}, {"quot;", '"'}, {"apos;", '\''},
-};
-
-/* The tag at `text`, behind "<" and a prefix: whether it opens an element of that name. */
-static bool is_tag(const char *text, const char *name, bool is_end)
+static const char *text_of(const xmlChar *text)
 {
-    if (is_end != (*text == '/'))
-        return false;
-    text += is_end;
-    size_t length = strcspn(text, " \t\r\n/>:");
-    if (text[length] == ':') {
-        text += length + 1;
-        length = strcspn(text, " \t\r\n/>");
-    }
-    return strlen(name) == length && strncmp(text, name, length) == 0;
+    return (const char *)text;
 }
 
-static const char *find_tag(const char *text, const char *name, bool is_end)
+/* NULL when it is not well-formed, or would define something. */
+static xmlDoc *parse(const char *document, size_t size_bytes)
 {
-    for (text = strchr(text, '<'); text != NULL; text = strchr(text + 1, '<'))
-        if (is_tag(text + 1, name, is_end))
-            return text;
+    int options = XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_NOCDATA;
+
+    if (size_bytes > INT32_MAX)
+        return NULL;
+    xmlDoc *parsed = xmlReadMemory(document, (int)size_bytes, NULL, NULL, options);
+    if (parsed != NULL && parsed->intSubset != NULL) {
+        xmlFreeDoc(parsed);
+        return NULL;
+    }
+    return parsed;
+}
+
+static const xmlNode *first_element(const xmlNode *node)
+{
+    while (node != NULL && node->type != XML_ELEMENT_NODE)
+        node = node->next;
+    return node;
+}
+
+static json_t *read_text(const xmlNode *node)
+{
+    xmlChar *text = xmlNodeGetContent(node);
+    json_t *json = text != NULL && *text != '\0' ? json_string(text_of(text)) : json_null();
+
+    xmlFree(text);
+    return json != NULL ? json : json_null();
+}
+
+/* A second element of a name makes an array of it. */
+static void add_member(json_t *object, const char *name, json_t *value)
+{
+    json_t *present = json_object_get(object, name);
+
+    if (present == NULL) {
+        json_object_set_new(object, name, value);
+    } else if (json_is_array(present)) {
+        json_array_append_new(present, value);
+    } else {
+        json_t *list = json_array();
+
+        json_array_append(list, present);
+        json_array_append_new(list, value);
+        json_object_set_new(object, name, list);
+    }
+}
+
+/* libxml2 lets nothing be deeper than 256. */
+static json_t *read_element(const xmlNode *node)
+{
+    const xmlNode *child = first_element(node->children);
+
+    if (child == NULL)
+        return read_text(node);
+    json_t *object = json_object();
+    xmlChar *type = xmlGetProp(node, (const xmlChar *)"type");
+    if (type != NULL)
+        json_object_set_new(object, "@type", json_string(text_of(type)));
+    xmlFree(type);
+    for (; child != NULL; child = first_element(child->next))
+        add_member(object, text_of(child->name), read_element(child));
+    return object;
+}
+
+json_t *xml_read(const char *document, size_t size_bytes)
+{
+    xmlDoc *parsed = parse(document, size_bytes);
+    const xmlNode *root = parsed != NULL ? xmlDocGetRootElement(parsed) : NULL;
+    json_t *json = NULL;
+
+    if (root != NULL) {
+        json = json_object();
+        json_object_set_new(json, text_of(root->name), read_element(root));
+    }
+    xmlFreeDoc(parsed);
+    return json;
+}
+
+/* In the order of the document. */
+static const xmlNode *find_element(const xmlNode *node, const char *name)
+{
+    for (node = first_element(node); node != NULL; node = first_element(node->next)) {
+        if (strcmp(text_of(node->name), name) == 0)
+            return node;
+        const xmlNode *inside = find_element(node->children, name);
+        if (inside != NULL)
+            return inside;
+    }
     return NULL;
-}
-
-static size_t put_utf8(char *out, unsigned long code)
-{
-    if (code == 0 || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
-        return 0;
-    if (code < 0x80) {
-        out[0] = (char)code;
-        return 1;
-    }
-    size_t size = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-    for (size_t i = size - 1; i > 0; i--, code >>= 6)
-        out[i] = (char)(0x80 | (code & 0x3f));
-    out[0] = (char)((0xff00u >> size & 0xff) | code);
-    return size;
-}
-
-/* Reads the entity behind the &, writes what it stands for; answers how long it is, 0 for none. A
- * written character is never longer than its entity. */
-static size_t read_entity(const char *text, char *out, size_t *written)
-{
-    for (size_t i = 0; i < sizeof(entities) / sizeof(entities[0]); i++)
-        if (strncmp(text, entities[i].name, strlen(entities[i].name)) == 0) {
-            out[0] = entities[i].character;
-            *written = 1;
-            return strlen(entities[i].name);
-        }
-    bool is_hex = text[0] == '#' && text[1] == 'x';
-    char *end = NULL;
-    const char *digits = text + (is_hex ? 2 : 1);
-    if (text[0] != '#' || !isxdigit((unsigned char)*digits))
-        return 0;
-    unsigned long code = strtoul(digits, &end, is_hex ? 16 : 10);
-    if (*end != ';')
-        return 0;
-    *written = put_utf8(out, code);
-    return (size_t)(end + 1 - text);
-}
-
-static const char *unescape(struct arena *arena, const char *text, size_t length)
-{
-    char *copy = arena_strndup(arena, text, length);
-    char *out = copy;
-
-    for (const char *each = copy; *each != '\0';) {
-        size_t written = 0;
-        size_t taken = *each == '&' ? read_entity(each + 1, out, &written) : 0;
-
-        if (taken > 0) {
-            out += written;
-            each += taken + 1;
-        } else {
-            *out++ = *each++;
-        }
-    }
-    *out = '\0';
-    return copy;
 }
 
 const char *xml_find(struct arena *arena, const char *document, const char *name)
 {
-    const char *tag = find_tag(document, name, false);
-    const char *start = tag != NULL ? strchr(tag, '>') : NULL;
+    xmlDoc *parsed = parse(document, strlen(document));
+    const xmlNode *node = parsed != NULL ? find_element(xmlDocGetRootElement(parsed), name) : NULL;
+    const char *found = NULL;
 
-    if (start == NULL)
-        return NULL;
-    if (start[-1] == '/')
-        return "";
-    const char *end = find_tag(start, name, true);
-    return end != NULL ? unescape(arena, start + 1, (size_t)(end - start - 1)) : NULL;
+    if (node != NULL) {
+        xmlChar *text = xmlNodeGetContent(node);
+
+        found = text != NULL ? arena_strdup(arena, text_of(text)) : "";
+        xmlFree(text);
+    }
+    xmlFreeDoc(parsed);
+    return found;
 }
 
 void xml_write(struct buf *out, const char *text)

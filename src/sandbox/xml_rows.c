@@ -146,46 +146,22 @@ void xml_rows_write(struct call *call)
 
 /* ---- reading ---- */
 
-/* The name of the element that begins at `text`, behind its <; NULL for an end or a comment. */
-static const char *read_name(struct arena *arena, const char *text)
+json_t *xml_rows_read(const char *document, size_t size_bytes)
 {
-    size_t length = strcspn(text, " \t\r\n/>");
-    const char *colon = memchr(text, ':', length);
+    json_t *json = xml_read(document, size_bytes);
+    json_t *root = json_object_iter_value(json_object_iter(json));
+    json_t *fields = NULL;
 
-    if (length == 0 || *text == '/' || *text == '!' || *text == '?')
-        return NULL;
-    if (colon != NULL)
-        return arena_strndup(arena, colon + 1, length - (size_t)(colon + 1 - text));
-    return arena_strndup(arena, text, length);
-}
-
-/* The < of the next element that begins. */
-static const char *find_element(struct arena *arena, const char *text, const char **name)
-{
-    for (text = strchr(text, '<'); text != NULL; text = strchr(text + 1, '<')) {
-        *name = read_name(arena, text + 1);
-        if (*name != NULL)
-            return text;
-    }
-    return NULL;
-}
-
-json_t *xml_rows_read(struct arena *arena, const char *document)
-{
-    const char *name = NULL;
-    const char *root = find_element(arena, document, &name);
-    json_t *fields = json_object();
-
-    if (root == NULL) {
-        json_decref(fields);
-        return NULL;
-    }
-    for (const char *each = find_element(arena, root + 1, &name); each != NULL;
-         each = find_element(arena, each + 1, &name)) {
-        const char *text = xml_find(arena, each, name);
-
-        json_object_set_new(fields, name,
-                            text != NULL && *text != '\0' ? json_string(text) : json_null());
-    }
+    if (json_is_object(root))
+        fields = json_incref(root);
+    else if (root != NULL)
+        fields = json_object();
+    json_object_del(fields, "@type");
+    json_decref(json);
     return fields;
+}
+
+void xml_rows_append(struct buf *out, const char *name, const json_t *json)
+{
+    write_value(out, name, json, 0);
 }

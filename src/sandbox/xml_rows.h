@@ -16,6 +16,9 @@ bool xml_rows_are_wanted(const struct call *call);
 void xml_rows_write(struct call *call);
 
 /* <Account><Name>Acme</Name></Account> as {"Name": "Acme"}; NULL when it is not that. */
-json_t *xml_rows_read(struct arena *arena, const char *document);
+json_t *xml_rows_read(const char *document, size_t size_bytes);
+
+/* Appends an element: members as elements, those of "attributes" as attributes. */
+void xml_rows_append(struct buf *out, const char *name, const json_t *json);
 
 #endif
