@@ -5,6 +5,7 @@
 
 #include "sandbox/bulk_row.h"
 #include "sandbox/events.h"
+#include "sandbox/locks.h"
 #include "sandbox/removal.h"
 #include "sandbox/save.h"
 
@@ -382,6 +383,7 @@ bool bulk_load_work(struct call *call, struct bulk_job *job, struct error *err)
     }
     read_rows(&chunk, room);
     bool is_done = run_chunk(&chunk, err);
+    locks_end_call(org->locks);
     events_publish(call);
     arena_reset(job->load->arena);
     call->record_count += chunk.count;

@@ -58,7 +58,8 @@ bool cometd_channels_exists(struct org *org, struct arena *arena, const char *ch
     if (!is_plain(channel))
         return false;
     if (strncmp(channel, "/data/", 6) == 0)
-        return is_change_channel(org, arena, channel + 6);
+        return is_change_channel(org, arena, channel + 6) ||
+               event_log_has_channel(events_log(org->events), channel);
     if (strncmp(channel, "/topic/", 7) == 0)
         return has_record(org, arena, "PushTopic", channel + 7);
     if (strncmp(channel, "/u/", 3) == 0)

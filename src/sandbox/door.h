@@ -27,5 +27,6 @@ void door_rows_insert(struct call *call);
 void door_rows_records(struct call *call);
 void door_rows_undelete(struct call *call);
 void door_rows_purge(struct call *call);
+void door_rows_empty_bin(struct call *call);
 
 #endif

@@ -140,12 +140,48 @@ static const char *repeat(struct call *call, const json_t *body)
     return NULL;
 }
 
+/* "/data/Sales__chn", or without its folder; NULL when it is none. */
+static const char *read_channel(struct call *call, const json_t *body)
+{
+    const char *name = json_string_value(json_object_get(body, "channel"));
+
+    if (name == NULL || strlen(name) < 6 || strcmp(name + strlen(name) - 5, "__chn") != 0)
+        return NULL;
+    return strncmp(name, "/data/", 6) == 0 ? name : arena_printf(call->arena, "/data/%s", name);
+}
+
+static const char *set_channel(struct call *call, const json_t *body)
+{
+    const char *channel = read_channel(call, body);
+    const json_t *names = json_object_get(body, "objects");
+    const char **members = arena_array(call->arena, const char *, json_array_size(names) + 1);
+    struct error err = {0};
+    size_t index;
+    const json_t *each;
+
+    if (channel == NULL || !json_is_array(names))
+        return "send \"channel\": a name that ends with __chn, and \"objects\": their names";
+    json_array_foreach(names, index, each)
+    {
+        const char *name = json_string_value(each);
+        const struct object *object = name != NULL ? schema_find(call->org->schema, name) : NULL;
+
+        if (object == NULL)
+            return "\"objects\" names an object that there is not";
+        members[index] = event_writer_channel(call->arena, object);
+    }
+    return event_log_set_channel(events_log(call->org->events), channel, members,
+                                 json_array_size(names), &err)
+               ? NULL
+               : arena_strdup(call->arena, err.message);
+}
+
 static const struct {
     const char *name;
     const char *(*act)(struct call *call, const json_t *body);
 } actions[] = {
-    {"gap", make_gap},  {"overflow", make_overflow}, {"capture", set_capture},
-    {"expire", expire}, {"forget", forget},          {"repeat", repeat},
+    {"gap", make_gap},  {"overflow", make_overflow}, {"capture", set_capture}, {"expire", expire},
+    {"forget", forget}, {"repeat", repeat},          {"channel", set_channel},
 };
 
 void door_events_act(struct call *call)

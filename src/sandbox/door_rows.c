@@ -302,3 +302,22 @@ void door_rows_purge(struct call *call)
 {
     change_ids(call, removal_purge);
 }
+
+/* Without an event, as a real bin is emptied. What was deleted before is not told by getDeleted. */
+void door_rows_empty_bin(struct call *call)
+{
+    struct org *org = call->org;
+    struct error err = {0};
+
+    for (size_t i = 0; i < schema_count(org->schema); i++) {
+        const char *sql = arena_printf(call->arena, "delete from \"%s\" where \"IsDeleted\" = 1",
+                                       schema_at(org->schema, i)->name);
+
+        if (!store_run(org->store, sql, &err)) {
+            call_failed(call, &err);
+            return;
+        }
+    }
+    org->bin_emptied_s = org_now(org);
+    call_json(call, 200, json_pack("{s:b}", "done", 1));
+}

@@ -56,7 +56,10 @@ bool event_log_open(struct store *store, struct event_log **log, struct error *e
                      "create table if not exists sandbox_event ("
                      " id integer primary key autoincrement, channel text not null,"
                      " is_change integer not null, created_s integer not null,"
-                     " data text not null, extra text not null)",
+                     " data text not null, extra text not null);"
+                     "create table if not exists sandbox_channel ("
+                     " name text not null collate nocase, member text not null collate nocase,"
+                     " primary key (name, member)) without rowid",
                      err) &&
            event_log_reload(new_log, err);
 }
@@ -118,6 +121,13 @@ static bool is_all_changes(const char *channel)
     return strcasecmp(channel, all_changes) == 0;
 }
 
+static bool is_custom(const char *channel)
+{
+    size_t length = strlen(channel);
+
+    return length > 5 && strcasecmp(channel + length - 5, "__chn") == 0;
+}
+
 static bool prepare_read(struct event_log *log, const struct event_cursor *cursor,
                          sqlite3_stmt **statement, struct error *err)
 {
@@ -125,12 +135,15 @@ static bool prepare_read(struct event_log *log, const struct event_cursor *curso
     struct value after = value_integer(cursor->after);
     struct value channel = value_text(cursor->channel);
 
-    if (!store_prepare(log->store,
-                       is_all ? "select id, data, extra from sandbox_event "
-                                "where id > ?1 and is_change order by id"
-                              : "select id, data, extra from sandbox_event "
-                                "where id > ?1 and channel = ?2 collate nocase order by id",
-                       statement, err))
+    const char *sql = "select id, data, extra from sandbox_event "
+                      "where id > ?1 and channel = ?2 collate nocase order by id";
+
+    if (is_all)
+        sql = "select id, data, extra from sandbox_event where id > ?1 and is_change order by id";
+    else if (is_custom(cursor->channel))
+        sql = "select id, data, extra from sandbox_event where id > ?1 and is_change and "
+              "channel in (select member from sandbox_channel where name = ?2) order by id";
+    if (!store_prepare(log->store, sql, statement, err))
         return false;
     store_bind(*statement, 1, &after);
     if (!is_all)
@@ -183,6 +196,41 @@ bool event_log_has_more(struct event_log *log, struct event_cursor *cursor)
         !store_step(log->store, statement, &has_row, &ignored))
         return false;
     cursor->after = has_row ? sqlite3_column_int64(statement, 0) - 1 : log->last;
+    sqlite3_reset(statement);
+    return has_row;
+}
+
+/* ---- custom channels ---- */
+
+bool event_log_set_channel(struct event_log *log, const char *channel, const char *const *members,
+                           size_t count, struct error *err)
+{
+    struct value values[] = {value_text(channel), {.kind = VALUE_NULL}};
+
+    if (!store_change(log->store, "delete from sandbox_channel where name = ?", values, 1, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        values[1] = value_text(members[i]);
+        if (!store_change(log->store, "insert or ignore into sandbox_channel values (?, ?)", values,
+                          2, err))
+            return false;
+    }
+    return true;
+}
+
+bool event_log_has_channel(struct event_log *log, const char *channel)
+{
+    sqlite3_stmt *statement = NULL;
+    struct value name = value_text(channel);
+    struct error ignored = {0};
+    bool has_row = false;
+
+    if (!store_prepare(log->store, "select 1 from sandbox_channel where name = ? limit 1",
+                       &statement, &ignored))
+        return false;
+    store_bind(statement, 1, &name);
+    if (!store_step(log->store, statement, &has_row, &ignored))
+        return false;
     sqlite3_reset(statement);
     return has_row;
 }

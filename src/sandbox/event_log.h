@@ -61,6 +61,12 @@ bool event_log_read(struct event_log *log, struct event_cursor *cursor, struct e
 /* Moves the cursor over events of other channels; true when one of its own follows. */
 bool event_log_has_more(struct event_log *log, struct event_cursor *cursor);
 
+/* A channel of one's own, like /data/Sales__chn, is told the events of the others that are its
+ * members; without members it is no more. */
+bool event_log_set_channel(struct event_log *log, const char *channel, const char *const *members,
+                           size_t count, struct error *err);
+bool event_log_has_channel(struct event_log *log, const char *channel);
+
 /* Drops every event, as if their time were over. */
 bool event_log_expire(struct event_log *log, struct error *err);
 

@@ -102,7 +102,7 @@ struct arena *event_writer_scratch(struct event_writer *writer)
 
 /* ---- one event ---- */
 
-static const char *name_channel(struct arena *arena, const struct object *object)
+const char *event_writer_channel(struct arena *arena, const struct object *object)
 {
     size_t length = strlen(object->name);
 
@@ -142,7 +142,7 @@ static bool append_event(struct event_writer *writer, const struct draft_event *
     write_header(writer, draft, change_type, &data);
     buf_printf(&data, "%s}", draft->body.data);
     struct event event = {
-        .channel = name_channel(writer->scratch, draft->object),
+        .channel = event_writer_channel(writer->scratch, draft->object),
         .data = data.data,
         .extra = "",
         .is_change = true,

@@ -39,4 +39,7 @@ bool event_writer_flush(struct event_writer *writer, struct error *err);
 bool event_writer_tell_gap(struct event_writer *writer, const struct object *object,
                            const char *change_type, const json_t *ids, struct error *err);
 
+/* "/data/AccountChangeEvent" */
+const char *event_writer_channel(struct arena *arena, const struct object *object);
+
 #endif

@@ -15,6 +15,7 @@
 #include "sandbox/formulas.h"
 #include "sandbox/journal.h"
 #include "sandbox/limits.h"
+#include "sandbox/locks.h"
 #include "sandbox/oauth.h"
 #include "sandbox/oauth_code.h"
 #include "sandbox/oauth_jwt.h"
@@ -209,6 +210,8 @@ bool org_reset(struct org *org, struct error *err)
     recent_forget(org->recent);
     rules_forget(org->rules);
     limits_forget(org->limits);
+    locks_forget(org->locks);
+    org->bin_emptied_s = 0;
     users_become(org, NULL);
     org->commit_lag_s = 0;
     org->page_rows = 0;
@@ -250,6 +253,7 @@ bool org_open(const struct org_options *options, struct org **org, struct error 
     new_org->recent = recent_new();
     new_org->rules = rules_new();
     new_org->limits = limits_new();
+    new_org->locks = locks_new();
     new_org->users = users_new();
     new_org->async = async_jobs_new();
     new_org->cometd = cometd_clients_new();
@@ -288,6 +292,7 @@ void org_close(struct org *org)
     recent_free(org->recent);
     rules_free(org->rules);
     limits_free(org->limits);
+    locks_free(org->locks);
     users_free(org->users);
     formulas_free(org->formulas);
     async_jobs_free(org->async);

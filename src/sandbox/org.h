@@ -52,6 +52,7 @@ struct recent;      /* recent.c */
 struct async;       /* async_jobs.c */
 struct rules;       /* rules.c */
 struct limits;      /* limits.c */
+struct locks;       /* locks.c */
 struct users;       /* users.c */
 struct formulas;    /* formulas.c */
 struct evp_pkey_st; /* OpenSSL's */
@@ -71,6 +72,7 @@ struct org {
     struct recent *recent;
     struct rules *rules;
     struct limits *limits;
+    struct locks *locks;
     struct users *users;
     struct user *user; /* whose call this is */
     struct formulas *formulas;
@@ -86,9 +88,10 @@ struct org {
     int64_t clock_offset_s;
     int64_t api_used;
     int64_t api_max;
-    bool masks_secrets;   /* the user may not see encrypted fields */
-    int64_t commit_lag_s; /* rows are stamped so long before they are seen */
-    int64_t page_rows;    /* of a query, whatever the client asks; 0 for what it asks */
+    bool masks_secrets;    /* the user may not see encrypted fields */
+    int64_t commit_lag_s;  /* rows are stamped so long before they are seen */
+    int64_t bin_emptied_s; /* when deletions before were forgotten; 0 for never */
+    int64_t page_rows;     /* of a query, whatever the client asks; 0 for what it asks */
     int64_t schema_modified_s;
 };
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "sandbox/events.h"
+#include "sandbox/locks.h"
 #include "sandbox/rules.h"
 #include "sandbox/times.h"
 
@@ -164,6 +165,8 @@ static bool remove_record(struct save *save, const char *id, bool is_hard, struc
         errors_add(&save->errors, "INSUFFICIENT_ACCESS_OR_READONLY", "",
                    "entity type %s does not support delete", save->object->name);
     else
+        locks_check(save, NULL);
+    if (errors_is_empty(&save->errors))
         rules_check_row(save, NULL);
     if (!errors_is_empty(&save->errors))
         return true;

@@ -117,6 +117,8 @@ void replication_deleted(struct call *call)
     json_t *records = json_array();
     int64_t earliest_s = org_now(call->org) - (int64_t)DELETED_DAYS * DAY_S;
 
+    if (earliest_s < call->org->bin_emptied_s)
+        earliest_s = call->org->bin_emptied_s;
     if (!read_window(call, DELETED_DAYS, &window) || !open_rows(call, &window, true, &statement)) {
         json_decref(records);
         return;

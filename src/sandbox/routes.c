@@ -20,6 +20,7 @@
 #include "sandbox/door_rules.h"
 #include "sandbox/door_state.h"
 #include "sandbox/limits.h"
+#include "sandbox/locks.h"
 #include "sandbox/oauth.h"
 #include "sandbox/oauth_code.h"
 #include "sandbox/oauth_soap.h"
@@ -169,6 +170,10 @@ static const struct route {
     {"GET", "_sandbox/records/{object}", door_rows_records, NO_SESSION},
     {"POST", "_sandbox/undelete", door_rows_undelete, NO_SESSION},
     {"POST", "_sandbox/purge", door_rows_purge, NO_SESSION},
+    {"POST", "_sandbox/bin/empty", door_rows_empty_bin, NO_SESSION},
+    {"GET", "_sandbox/locks", locks_door_list, NO_SESSION},
+    {"POST", "_sandbox/locks", locks_door_hold, NO_SESSION},
+    {"DELETE", "_sandbox/locks", locks_door_release, NO_SESSION},
 };
 
 enum { ROUTE_COUNT = sizeof(routes) / sizeof(routes[0]) };

@@ -7,6 +7,7 @@
 #include "sandbox/events.h"
 #include "sandbox/faults.h"
 #include "sandbox/journal.h"
+#include "sandbox/locks.h"
 #include "sandbox/routes.h"
 #include "sandbox/rules.h"
 #include "sandbox/times.h"
@@ -61,6 +62,7 @@ void server_handle(void *org, const struct http_server_request *request,
         routes_dispatch(&call);
     else
         serve(&call);
+    locks_end_call(call.org->locks);
     events_publish(&call);
     call_done(&call);
 }

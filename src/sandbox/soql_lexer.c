@@ -63,7 +63,7 @@ static struct token take_string(struct soql_lexer *lexer)
     return token;
 }
 
-/* Digits that continue like 2026-01-31 are a date, with a T a datetime. */
+/* Digits that continue like 2026-01-31 are a date, with a T a datetime; like 18:30, a time. */
 static struct token take_number(struct soql_lexer *lexer)
 {
     const char *text = lexer->text + lexer->position;
@@ -75,6 +75,8 @@ static struct token take_number(struct soql_lexer *lexer)
             return take(lexer, TOKEN_DATE, length);
         return take(lexer, TOKEN_DATETIME, strspn(text, "0123456789-Tt:.+Zz"));
     }
+    if (length == 2 && text[2] == ':')
+        return take(lexer, TOKEN_DATETIME, strspn(text, "0123456789:.+-Zz"));
     length = strspn(text, "+-");
     length += strspn(text + length, "0123456789.");
     if (text[length] == 'e' || text[length] == 'E') {

@@ -90,7 +90,7 @@ static bool read_moment(const struct comparison *comparison, const struct soql_l
     int64_t seconds = 0;
 
     if (kind == KIND_TIME) {
-        if (!times_parse_time(literal->text, &text))
+        if (literal->kind != SOQL_DATETIME || !times_parse_time(literal->text, &text))
             return refuse_literal(comparison, literal);
     } else if (kind == KIND_DATE && literal->kind == SOQL_DATE &&
                times_parse_date(literal->text, &seconds)) {

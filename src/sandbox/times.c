@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+enum { DAY_S = 24 * 3600 };
+
 static struct times_text format(const char *pattern, int64_t seconds)
 {
     struct times_text out = {""};
@@ -147,14 +149,30 @@ bool times_parse_date(const char *text, int64_t *seconds)
     return true;
 }
 
+/* The milliseconds behind a clock's dot; 0 without one. */
+static int read_millis(const char *text)
+{
+    const char *dot = strchr(text, '.');
+    int millis = 0;
+
+    for (int i = 0, place = 100; dot != NULL && i < 3 && isdigit((unsigned char)dot[1 + i]); i++) {
+        millis += (dot[1 + i] - '0') * place;
+        place /= 10;
+    }
+    return millis;
+}
+
 bool times_parse_time(const char *text, struct times_text *time)
 {
     struct tm parts = {0};
     int offset_s = 0;
+    int millis = read_millis(text);
 
     if (!take_clock(&text, &parts) || !take_zone(&text, true, &offset_s) || *text != '\0')
         return false;
-    snprintf(time->text, sizeof(time->text), "%02d:%02d:%02d.000Z", parts.tm_hour, parts.tm_min,
-             parts.tm_sec);
+    int second = parts.tm_hour * 3600 + parts.tm_min * 60 + parts.tm_sec - offset_s;
+    second = (second + DAY_S) % DAY_S;
+    snprintf(time->text, sizeof(time->text), "%02d:%02d:%02d.%03dZ", second / 3600,
+             second / 60 % 60, second % 60, millis);
     return true;
 }

@@ -5,6 +5,7 @@
 
 #include "sandbox/formulas.h"
 #include "sandbox/ids.h"
+#include "sandbox/locks.h"
 #include "sandbox/push_topics.h"
 #include "sandbox/rules.h"
 #include "sandbox/values.h"
@@ -103,6 +104,8 @@ bool validate_draft(struct draft *draft, struct error *err)
         return false;
     if (errors_is_empty(&draft->save->errors) && !rules_check_duplicates(draft, err))
         return false;
+    if (errors_is_empty(&draft->save->errors))
+        locks_check(draft->save, draft->values);
     if (errors_is_empty(&draft->save->errors))
         rules_check_row(draft->save, draft->values);
     push_topics_check(draft);

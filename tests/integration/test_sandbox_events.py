@@ -747,3 +747,19 @@ def test_the_doors_page_lists_every_call_and_the_state(sandbox):
     for method, path in re.findall(r'\{"(\w+)", "(_sandbox/[^"{]+)', routes):
         assert path in page, path
         assert path in guide, path
+
+
+def test_a_custom_channel_tells_of_its_members(sandbox):
+    act(sandbox, "channel", channel="Sales__chn", objects=["Account"])
+    channel = "/data/Sales__chn"
+    listener = listen(sandbox, channel)
+    sandbox.create("Contact", LastName="Not a member")
+    sandbox.create("Account", Name="Member")
+    (message,) = [each for each in listener.connect() if each["channel"] == channel]
+    assert message["data"]["payload"]["Name"] == "Member"
+    act(sandbox, "channel", channel="Sales__chn", objects=["Contact"])
+    names = [change.get("Name") for change in listen(sandbox, channel, replay=-2).changes()]
+    assert names == [{"LastName": "Not a member"}]
+    assert not listener.subscribe("/data/None__chn")["successful"]
+    for wrong in ({"channel": "x", "objects": []}, {"channel": "A__chn", "objects": ["No"]}):
+        assert sandbox.post("/_sandbox/events/channel", wrong).status == 400

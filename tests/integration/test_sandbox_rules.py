@@ -209,3 +209,68 @@ def test_reset_puts_everything_back(sandbox):
 @pytest.mark.parametrize("body", [{"jwt_certificate": "nonsense"}, {"show": [{}]}])
 def test_a_mistaken_rule_is_refused(sandbox, body):
     assert sandbox.post("/_sandbox/rules", body).status == 400
+
+
+def hold(sandbox, **lock):
+    answer = sandbox.post("/_sandbox/locks", lock)
+    assert answer.status == 200, answer.body
+    return answer.json["locks"]
+
+
+def test_a_locked_record_and_its_children_are_refused_for_so_many_requests(sandbox):
+    account = sandbox.create("Account", Name="A")
+    contact = sandbox.create("Contact", LastName="C", AccountId=account)
+    hold(sandbox, id=account, requests=3)
+    answer = sandbox.patch(f"sobjects/Account/{account}", {"Phone": "1"})
+    assert refusal(answer, 400, "UNABLE_TO_LOCK_ROW").endswith(f"1 records: {account}")
+    # One request that meets it twice has met it once; what does not meet it does not count.
+    sandbox.create("Contact", LastName="Apart")
+    children = [
+        {"attributes": {"type": "Contact"}, "LastName": name, "AccountId": account} for name in "DE"
+    ]
+    results = sandbox.post("composite/sobjects", {"records": children}).json
+    codes = [result["errors"][0]["statusCode"] for result in results]
+    assert codes == ["UNABLE_TO_LOCK_ROW"] * 2
+    refusal(sandbox.patch(f"sobjects/Contact/{contact}", {"Phone": "1"}), 400, "UNABLE_TO_LOCK_ROW")
+    assert sandbox.get("/_sandbox/locks").json == {"locks": []}
+    sandbox.update("Account", account, Phone="1")
+    sandbox.update("Contact", contact, Phone="1")
+
+
+def test_a_lock_may_last_for_a_time_and_be_released(sandbox):
+    account = sandbox.create("Account", Name="A")
+    locks = hold(sandbox, id=account[:15], ms=600000)
+    assert locks[0]["id"] == account and 0 < locks[0]["ms"] <= 600000
+    for _ in range(5):
+        refusal(sandbox.delete(f"sobjects/Account/{account}"), 400, "UNABLE_TO_LOCK_ROW")
+    assert sandbox.delete("/_sandbox/locks").status == 204
+    hold(sandbox, id=account, ms=1)
+    eventually(lambda: sandbox.patch(f"sobjects/Account/{account}", {"Phone": "1"}).status == 204)
+    for wrong in ({"id": "x", "ms": 1}, {"id": account}, {"id": account, "requests": 0}):
+        assert sandbox.post("/_sandbox/locks", wrong).status == 400
+
+
+def test_an_emptied_bin_is_told_by_nobody(sandbox):
+    account = sandbox.create("Account", Name="A")
+    sandbox.remove("Account", account)
+    now = sandbox.get("/_sandbox/clock").json["now"]
+    path = f"sobjects/Account/deleted?start={now[:10]}T00:00:00Z&end=2100-01-01T00:00:00Z"
+    assert [each["id"] for each in sandbox.get(path).json["deletedRecords"]] == [account]
+    assert sandbox.post("/_sandbox/bin/empty").status == 200
+    answer = sandbox.get(path).json
+    assert answer["deletedRecords"] == []
+    assert answer["earliestDateAvailable"][:15] >= now[:15]
+    assert sandbox.query_all("SELECT Id FROM Account") == []
+
+
+def test_a_time_keeps_its_milliseconds(sandbox):
+    sandbox.define({"name": "Account", "fields": [{"name": "At__c", "type": "time"}]})
+    for given, kept in (
+        ("18:30:00.123Z", "18:30:00.123Z"),
+        ("18:30:00.5Z", "18:30:00.500Z"),
+        ("00:30:00.007+01:00", "23:30:00.007Z"),
+    ):
+        account = sandbox.create("Account", Name="A", At__c=given)
+        assert sandbox.retrieve("Account", account)["At__c"] == kept
+    soql = "SELECT Id FROM Account WHERE At__c = 18:30:00.123Z"
+    assert len(sandbox.query(soql)) == 1
