@@ -160,7 +160,7 @@ static void set_rights(json_t *json, const struct field *field)
     set_bool(json, "nillable", field->is_nillable);
     set_bool(json, "defaultedOnCreate",
              field->is_defaulted_on_create || field->type->kind == KIND_BOOLEAN);
-    set_bool(json, "calculated", field->formula != NULL);
+    set_bool(json, "calculated", field->formula != NULL || field->rollup != NULL);
     set_text(json, "calculatedFormula", field->formula);
     set_bool(json, "formulaTreatNullNumberAsZero", field->formula != NULL && !field->keeps_blanks);
     set_bool(json, "autoNumber", field->auto_format != NULL);

@@ -41,11 +41,12 @@ void door_rules_read(struct call *call)
     const struct org *org = call->org;
 
     call_json(call, 200,
-              json_pack("{s:b, s:b, s:I, s:I, s:b, s:o}", "validation",
-                        !org->rules->skips_validation, "view_encrypted", !org->masks_secrets,
-                        "commit_lag_s", (json_int_t)org->commit_lag_s, "page_rows",
-                        (json_int_t)org->page_rows, "jwt_certificate", org->jwt_key != NULL,
-                        "hidden", list_hidden(org->schema)));
+              json_pack("{s:b, s:b, s:b, s:I, s:I, s:b, s:o}", "validation",
+                        !org->rules->skips_validation, "rollup_stamps", !org->rules->keeps_stamps,
+                        "view_encrypted", !org->masks_secrets, "commit_lag_s",
+                        (json_int_t)org->commit_lag_s, "page_rows", (json_int_t)org->page_rows,
+                        "jwt_certificate", org->jwt_key != NULL, "hidden",
+                        list_hidden(org->schema)));
 }
 
 static void set_negated(const json_t *body, const char *key, bool *flag)
@@ -107,6 +108,7 @@ void door_rules_set(struct call *call)
         return;
     }
     set_negated(body, "validation", &org->rules->skips_validation);
+    set_negated(body, "rollup_stamps", &org->rules->keeps_stamps);
     set_negated(body, "view_encrypted", &org->masks_secrets);
     set_number(body, "commit_lag_s", &org->commit_lag_s);
     set_number(body, "page_rows", &org->page_rows);

@@ -141,6 +141,19 @@ static void call_user(sqlite3_context *context, int count, sqlite3_value **value
     answer_text(context, formulas->org->user_id);
 }
 
+/* What a roll-up stamps its master with; null: nothing. */
+static void call_stamp(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    const struct formulas *formulas = sqlite3_user_data(context);
+
+    (void)count;
+    (void)values;
+    if (formulas->org->rules->keeps_stamps)
+        sqlite3_result_null(context);
+    else
+        answer_text(context, times_format_datetime(org_stamp(formulas->org)).text);
+}
+
 /* ---- life ---- */
 
 struct formulas *formulas_new(struct org *org)
@@ -154,6 +167,8 @@ struct formulas *formulas_new(struct org *org)
                                NULL, NULL, NULL);
     sqlite3_create_function_v2(database, "sandbox_user", 0, SQLITE_UTF8, formulas, call_user, NULL,
                                NULL, NULL);
+    sqlite3_create_function_v2(database, "sandbox_stamp", 0, SQLITE_UTF8, formulas, call_stamp,
+                               NULL, NULL, NULL);
     return formulas;
 }
 

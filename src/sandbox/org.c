@@ -21,6 +21,7 @@
 #include "sandbox/oauth_jwt.h"
 #include "sandbox/query.h"
 #include "sandbox/recent.h"
+#include "sandbox/rollups.h"
 #include "sandbox/rules.h"
 #include "sandbox/seed.h"
 #include "sandbox/users.h"
@@ -131,7 +132,8 @@ static bool keep_definition(struct org *org, const json_t *definition, struct er
 bool org_define(struct org *org, const json_t *definition, bool is_kept, struct error *err)
 {
     struct schema_state *state = schema_keep(org->schema);
-    bool is_defined = schema_define(org->schema, definition, err) && formulas_bind(org, err);
+    bool is_defined = schema_define(org->schema, definition, err) && formulas_bind(org, err) &&
+                      rollups_bind(org, err);
 
     if (!is_defined)
         schema_restore(org->schema, state);
@@ -139,7 +141,8 @@ bool org_define(struct org *org, const json_t *definition, bool is_kept, struct 
     if (!is_defined)
         return false;
     org->schema_modified_s = org_now(org);
-    return make_tables(org, err) && (!is_kept || keep_definition(org, definition, err));
+    return make_tables(org, err) && rollups_start(org, err) &&
+           (!is_kept || keep_definition(org, definition, err));
 }
 
 static bool define_text(struct org *org, const char *text, struct error *err)
@@ -197,7 +200,8 @@ static bool define_all(struct org *org, struct error *err)
     for (size_t i = 0; i < org->options.object_file_count; i++)
         if (!define_file(org, org->options.object_files[i], err))
             return false;
-    return formulas_bind(org, err) && make_tables(org, err);
+    return formulas_bind(org, err) && rollups_bind(org, err) && make_tables(org, err) &&
+           rollups_start(org, err);
 }
 
 bool org_reset(struct org *org, struct error *err)

@@ -32,6 +32,7 @@ void rules_forget(struct rules *rules)
     json_array_clear(rules->row_faults);
     json_array_clear(rules->duplicate_rules);
     rules->skips_validation = false;
+    rules->keeps_stamps = false;
 }
 
 static const char *get_text(const json_t *rule, const char *key)

@@ -12,6 +12,7 @@ struct rules {
     json_t *row_faults;      /* {"object", "id" or "field" and "value", "times", "code", ...} */
     json_t *duplicate_rules; /* {"object", "fields", "allow_save", "message"} */
     bool skips_validation;   /* validation rules are off */
+    bool keeps_stamps;       /* a roll-up's new value does not move its master's stamp */
     bool allows_duplicates;  /* the present call said allowSave=true */
 };
 

@@ -174,8 +174,8 @@ static void read_numbers(const json_t *json, struct field *field)
 
 static void read_flags(const json_t *json, struct field *field)
 {
-    bool is_computed = field->formula != NULL || field->sql != NULL || field->auto_format != NULL ||
-                       field->type->kind == KIND_COMPOUND;
+    bool is_computed = field->formula != NULL || field->rollup != NULL || field->sql != NULL ||
+                       field->auto_format != NULL || field->type->kind == KIND_COMPOUND;
     bool is_long = (strcmp(field->type->name, "textarea") == 0 && field->length > 255) ||
                    strcmp(field->type->name, "base64") == 0;
 
@@ -183,7 +183,8 @@ static void read_flags(const json_t *json, struct field *field)
     field->is_updateable = get_bool(json, "updateable", field->is_createable);
     field->is_nillable =
         get_bool(json, "nillable",
-                 field->type->kind != KIND_BOOLEAN && (!is_computed || field->formula != NULL));
+                 field->type->kind != KIND_BOOLEAN &&
+                     (!is_computed || field->formula != NULL || field->rollup != NULL));
     field->is_defaulted_on_create = get_bool(
         json, "defaultedOnCreate", field->default_text != NULL || field->auto_format != NULL);
     field->is_unique = get_bool(json, "unique", false);
@@ -208,6 +209,21 @@ static void read_formula(struct schema *schema, const json_t *json, struct field
     field->keeps_blanks = blanks != NULL && strcasecmp(blanks, "BlankAsBlank") == 0;
 }
 
+static void read_rollup(struct schema *schema, const json_t *json, struct field *field)
+{
+    const char *operation = get_text(schema, json, "summaryOperation", NULL);
+
+    if (operation == NULL)
+        return;
+    field->rollup = arena_alloc(schema->arena, sizeof(*field->rollup));
+    *field->rollup = (struct rollup){
+        .operation = operation,
+        .key_name = get_text(schema, json, "summaryForeignKey", NULL),
+        .source_name = get_text(schema, json, "summarizedField", NULL),
+        .filter_text = get_text(schema, json, "summaryFilter", NULL),
+    };
+}
+
 static const struct field *read_field(struct schema *schema, const json_t *json, struct error *err)
 {
     const char *name = json_string_value(json_object_get(json, "name"));
@@ -230,6 +246,7 @@ static const struct field *read_field(struct schema *schema, const json_t *json,
     field->help = get_text(schema, json, "inlineHelpText", NULL);
     field->compound = get_text(schema, json, "compoundFieldName", NULL);
     read_formula(schema, json, field);
+    read_rollup(schema, json, field);
     field->auto_format = get_text(schema, json, "displayFormat", NULL);
     field->is_custom = ends_with(name, "__c");
     field->follows = follows_read(schema->arena, json);

@@ -39,6 +39,9 @@ struct field_type {
     int length; /* when a definition names none */
 };
 
+struct formula;
+struct object;
+
 struct picklist_value {
     const char *value;
     const char *label;
@@ -58,6 +61,7 @@ struct field {
     const char *formula;      /* what it is computed by when it is read (formula.h) */
     struct formula *computed; /* the same, once bound (formulas.h) */
     const char *sql;          /* of a shipped field that follows from others: a generated column */
+    struct rollup *rollup;    /* what it sums up of its details, or NULL */
     const char *auto_format;  /* "INV-{0000}" */
     const char *default_text; /* what an insert gets when it says nothing; NULL is null */
     const struct follows *follows; /* another field's value, or NULL */
@@ -87,6 +91,20 @@ struct field {
     bool keeps_blanks;    /* its formula does not take blank numbers for zeroes */
     bool cascades_delete;
     bool restricts_delete;
+};
+
+/* What a roll-up summary field sums up, and of which details; found by rollups.h. */
+struct rollup {
+    const char *operation;
+    const char *key_name;
+    const char *source_name;
+    const char *filter_text;
+    const struct object *detail;
+    const struct field *key;    /* of the detail: its master */
+    const struct field *source; /* NULL: the details are counted */
+    struct formula *filter;     /* NULL: all of them */
+    bool is_bound;
+    bool is_started;
 };
 
 /* A record for which the formula is true is refused with `message`. */
@@ -120,7 +138,6 @@ struct object {
     json_t *rows; /* an array, of what an organisation is born with (birth.h); or NULL */
 };
 
-struct formula;
 struct schema;
 
 struct schema *schema_new(void);

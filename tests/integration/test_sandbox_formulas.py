@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from eventually import eventually
 from sandbox import Sandbox
 
 ORDER = {
@@ -171,3 +172,154 @@ def test_formulas_from_files_may_name_what_comes_later(tmp_path):
         account = sandbox.create("Account", Name="A", Code__c="A-1")
         order = sandbox.create("Order__c", Account__c=account)
         assert sandbox.retrieve("Order__c", order)["Code__c"] == "A-1"
+
+
+def test_formulas_name_formulas_through_parents_as_deep_as_allowed(sandbox):
+    depth = 6
+    fields = [{"name": "Text__c"}, {"name": "F1__c", "calculatedFormula": "'1' & Up__r.Text__c & Owner.LastName"},
+              {"name": "Up__c", "type": "reference", "referenceTo": ["Deep__c"], "relationshipName": "Up__r"}]  # fmt: skip
+    for level in range(2, depth + 2):
+        formula = f"Up__r.F{level - 1}__c & Up__r.Up__r.Text__c & '{level}'"
+        fields.append({"name": f"F{level}__c", "calculatedFormula": formula})
+    assert "more than 6 deep" in definition_error(sandbox, {"name": "Deep__c", "fields": fields})
+    sandbox.define({"name": "Deep__c", "fields": fields[:-1]})
+    parent = None
+    for level in range(depth):
+        parent = sandbox.create("Deep__c", Up__c=parent, Text__c=f"t{level}")
+    query = "SELECT Up__r.F5__c FROM Deep__c WHERE ((((F6__c LIKE '%t36')))) ORDER BY F6__c"
+    (row,) = sandbox.query(query)
+    assert row["Up__r"]["F5__c"] == "1Admin2t03t14t25"
+    assert sandbox.retrieve("Deep__c", parent)["F6__c"] == "1Admin2t03t14t25t36"
+
+
+def test_bulk_queries_and_owners_of_several_kinds(orders):
+    case = {"name": "Case", "fields": [
+        {"name": "Who__c", "calculatedFormula": "Owner:User.LastName & ' for ' & $User.Username"}]}  # fmt: skip
+    orders.define(case)
+    orders.create("Case", Subject="x")
+    job = orders.post("jobs/query", {"operation": "query", "query": "SELECT Who__c FROM Case"}).json["id"]
+    eventually(lambda: orders.get(f"jobs/query/{job}").json["state"] == "JobComplete")
+    lines = orders.get(f"jobs/query/{job}/results").body.decode().split()
+    assert lines == ['"Who__c"', '"Admin', "for", 'admin@sandbox.example"']
+
+
+LINE = {
+    "name": "Line__c",
+    "fields": [
+        {"name": "Order__c", "type": "reference", "referenceTo": ["Order__c"], "cascadeDelete": True,
+         "relationshipName": "Order__r", "childRelationshipName": "Lines__r"},
+        {"name": "Price__c", "type": "currency", "precision": 16, "scale": 2},
+        {"name": "Pieces__c", "type": "int"},
+        {"name": "Sent__c", "type": "date"},
+        {"name": "Cost__c", "type": "currency", "calculatedFormula": "Price__c * Pieces__c"},
+    ],
+}  # fmt: skip
+KEY = {"summaryForeignKey": "Line__c.Order__c"}
+SUMS = {
+    "name": "Order__c",
+    "fields": [
+        {"name": "Lines__c", "type": "int", "summaryOperation": "count", **KEY},
+        {"name": "Total__c", "type": "currency", "summaryOperation": "sum",
+         "summarizedField": "Line__c.Cost__c", **KEY},
+        {"name": "First__c", "type": "date", "summaryOperation": "min",
+         "summarizedField": "Line__c.Sent__c", **KEY},
+        {"name": "Dear__c", "type": "int", "summaryOperation": "count",
+         "summaryFilter": "Price__c >= 10", **KEY},
+        {"name": "Average__c", "type": "double", "scale": 1, "calculatedFormula": "Total__c / Lines__c"},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def sums(sandbox):
+    sandbox.define([ORDER, LINE, SUMS])
+    return sandbox
+
+
+def sums_of(sandbox, order):
+    (row,) = sandbox.query_all(
+        f"SELECT Lines__c, Total__c, First__c, Dear__c FROM Order__c WHERE Id = '{order}'"
+    )
+    return [row[name] for name in ("Lines__c", "Total__c", "First__c", "Dear__c")]
+
+
+def test_rollups_follow_whatever_happens_to_the_details(sums):
+    order, other = sums.create("Order__c"), sums.create("Order__c")
+    assert sums_of(sums, order) == [0, 0.0, None, 0]
+    one = sums.create("Line__c", Order__c=order, Price__c=0.1, Pieces__c=1, Sent__c="2026-02-01")
+    two = sums.create("Line__c", Order__c=order, Price__c=0.2, Pieces__c=1, Sent__c="2026-01-01")
+    assert sums_of(sums, order) == [2, 0.3, "2026-01-01", 0]
+    sums.update("Line__c", two, Price__c=10)
+    assert sums_of(sums, order) == [2, 10.1, "2026-01-01", 1]
+    assert sums.retrieve("Order__c", order)["Average__c"] == 5.1
+    sums.update("Line__c", two, Order__c=other)
+    assert sums_of(sums, order) == [1, 0.1, "2026-02-01", 0]
+    assert sums_of(sums, other) == [1, 10.0, "2026-01-01", 1]
+    sums.remove("Line__c", one)
+    assert sums_of(sums, order) == [0, 0.0, None, 0]
+    sums.undelete(one)
+    assert sums_of(sums, order) == [1, 0.1, "2026-02-01", 0]
+    sums.purge(one)
+    assert sums_of(sums, order) == [0, 0.0, None, 0]
+    sums.remove("Order__c", other)
+    assert sums_of(sums, other) == [1, 10.0, "2026-01-01", 1]
+    sums.undelete(other)
+    assert sums_of(sums, other) == [1, 10.0, "2026-01-01", 1]
+    rows = sums.query("SELECT Id FROM Order__c WHERE Total__c > 1 ORDER BY Lines__c")
+    assert [row["Id"] for row in rows] == [other]
+
+
+def test_a_rollup_moves_the_masters_stamp_unless_told_not_to(sums):
+    order = sums.create("Order__c")
+    first = sums.retrieve("Order__c", order)
+    sums.advance(60)
+    line = sums.create("Line__c", Order__c=order, Price__c=1, Pieces__c=1)
+    second = sums.retrieve("Order__c", order)
+    assert second["SystemModstamp"] > first["SystemModstamp"]
+    assert second["LastModifiedDate"] == first["LastModifiedDate"]
+    sums.advance(60)
+    sums.update("Line__c", line, Name="nothing that counts")
+    assert sums.retrieve("Order__c", order)["SystemModstamp"] == second["SystemModstamp"]
+    assert sums.post("/_sandbox/rules", {"rollup_stamps": False}).json["rollup_stamps"] is False
+    sums.update("Line__c", line, Price__c=2)
+    third = sums.retrieve("Order__c", order)
+    assert (third["Total__c"], third["SystemModstamp"]) == (2.0, second["SystemModstamp"])
+
+
+def test_a_rollup_is_calculated_and_read_only(sums):
+    described = sums.get("sobjects/Order__c/describe").json["fields"]
+    (total,) = [field for field in described if field["name"] == "Total__c"]
+    assert total["calculated"] and total["calculatedFormula"] is None
+    answer = sums.post("sobjects/Order__c", {"Total__c": 1})
+    refusal(answer, 400, "INVALID_FIELD_FOR_INSERT_UPDATE")
+
+
+def test_a_rollup_added_later_counts_what_is_there_and_goes_on_after_a_restart(tmp_path):
+    with Sandbox(tmp_path, "--data", tmp_path / "org.db") as sandbox:
+        sandbox.define([ORDER, LINE])
+        order = sandbox.create("Order__c")
+        sandbox.create("Line__c", Order__c=order, Price__c=1, Pieces__c=1)
+        sandbox.define(SUMS)
+        assert sums_of(sandbox, order) == [1, 1.0, None, 0]
+        sandbox.create("Line__c", Order__c=order, Price__c=2, Pieces__c=1)
+    with Sandbox(tmp_path, "--data", tmp_path / "org.db") as sandbox:
+        assert sums_of(sandbox, order) == [2, 3.0, None, 0]
+        sandbox.create("Line__c", Order__c=order, Price__c=30, Pieces__c=1)
+        assert sums_of(sandbox, order) == [3, 33.0, None, 1]
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"summaryOperation": "avg"}, '"summaryOperation" is count, sum, min or max'),
+        ({"summaryForeignKey": "Order__c"}, '"summaryForeignKey" names'),
+        ({"summaryForeignKey": "Contact.ReportsToId"}, "is no master-detail to Order__c"),
+        ({"summarizedField": "Line__c.Name"}, '"summarizedField" names a number of Line__c'),
+        ({"summaryFilter": "Nothing__c = 1"}, "Line__c has no Nothing__c"),
+    ],
+)
+def test_a_wrong_rollup_is_refused_with_a_remedy(sums, change, words):
+    field = SUMS["fields"][1] | {"name": "Bad__c"} | change
+    assert words in definition_error(sums, {"name": "Order__c", "fields": [field]})
+    names = [field["name"] for field in sums.get("sobjects/Order__c/describe").json["fields"]]
+    assert "Bad__c" not in names
