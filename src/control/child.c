@@ -26,8 +26,8 @@ struct child {
     int message_fd;
     bool has_ended;
     int exit_code;
-    int status; /* of the answer when the exit code is 0 */
-    bool is_empty;
+    struct child_call call;                /* its texts are not looked at any more */
+    struct request request;                /* as it was, for call.done */
     struct http_server_response *response; /* NULL when the client has gone */
 };
 
@@ -132,8 +132,8 @@ static void fill_failure(const struct child *child, struct http_server_response 
 
 static void fill_output(const struct child *child, struct http_server_response *response)
 {
-    response->status = child->status;
-    if (child->is_empty)
+    response->status = child->call.status;
+    if (child->call.is_empty)
         return;
     http_server_add_header(response, "Content-Type", "application/json;charset=UTF-8");
     read_all(child->output_fd, &response->body);
@@ -149,10 +149,12 @@ static void fill_answer(void *context, struct http_server_response *response)
             clear_child(child);
         return;
     }
-    if (child->exit_code == 0)
-        fill_output(child, response);
-    else
+    if (child->exit_code != 0 && child->exit_code != child->call.other_code)
         fill_failure(child, response);
+    else if (child->call.done != NULL)
+        child->call.done(&child->request);
+    else
+        fill_output(child, response);
     clear_child(child);
 }
 
@@ -263,8 +265,9 @@ void child_run(struct request *request, const struct child_call *call)
         request_refuse(request, 503, "busy", "cannot start a command: %s", strerror(errno));
         return;
     }
-    child->status = call->status;
-    child->is_empty = call->is_empty;
+    child->call = *call;
+    child->request = *request;
+    child->request.body = NULL;
     child->response = request->response;
     request->response->delay_ms = HELD_MS;
     request->response->finish = fill_answer;

@@ -24,8 +24,11 @@ struct child_call {
     const char *const *arguments; /* after "pgforce"; ends with NULL */
     const char *input;            /* its standard input; NULL for none */
     size_t input_bytes;
-    int status;    /* of the answer when it ends with 0 */
-    bool is_empty; /* then without a body */
+    int status;     /* of the answer when it ends with 0 */
+    bool is_empty;  /* then without a body */
+    int other_code; /* an exit code that means done too; 0 for none */
+    /* Answers instead, when it is done: as a handler does, with the request as it was. */
+    void (*done)(struct request *request);
 };
 
 /* Answers later; at once with 503 when too many run already, or none can be started. */

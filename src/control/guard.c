@@ -188,11 +188,15 @@ static struct peer *find_peer(struct guard *guard, const char *address, int64_t 
     return oldest;
 }
 
-static bool refuse_login(struct request *request, struct peer *peer)
+static void note_failure(const struct request *request, struct peer *peer)
 {
     peer->failures++;
     log_warning("refused a token", log_text("from", request->http->peer),
                 log_text("path", request->http->path));
+}
+
+static bool refuse_nobody(struct request *request)
+{
     http_server_add_header(request->response, "WWW-Authenticate", "Bearer");
     request_refuse(request, 401, "unauthorized",
                    "a valid token is needed: Authorization: Bearer TOKEN (`pgforce token create`"
@@ -285,7 +289,12 @@ static bool accept_token(struct request *request, const char *token)
                        "the tokens cannot be read; the log says why");
         return false;
     }
-    return request->role != REQUEST_NOBODY || refuse_login(request, peer);
+    if (request->role != REQUEST_NOBODY)
+        return true;
+    /* Who brings no token has not guessed. */
+    if (token != NULL)
+        note_failure(request, peer);
+    return refuse_nobody(request);
 }
 
 /* ---- browser sessions ---- */
@@ -444,7 +453,8 @@ bool guard_is_known(struct request *request)
         return use_session(request);
     if (peer->failures >= FAILURES_ALLOWED || !match_token(request, token, &ignored))
         return false;
-    peer->failures += request->role == REQUEST_NOBODY;
+    if (request->role == REQUEST_NOBODY)
+        note_failure(request, peer);
     return request->role != REQUEST_NOBODY;
 }
 

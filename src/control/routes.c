@@ -2,8 +2,15 @@
 
 #include <string.h>
 
+#include "control/actions.h"
+#include "control/connections.h"
 #include "control/guard.h"
 #include "control/health.h"
+#include "control/mappings.h"
+#include "control/notifications.h"
+
+#define C "api/v3/connections/{id}"
+#define M "api/v3/mappings/{id}"
 
 /* {name} stands for one segment, whatever it is. Earlier rows win. */
 static const struct route {
@@ -18,6 +25,45 @@ static const struct route {
      "200 while changes go through, else 503; the reasons with a token only"},
     {"POST", "login", REQUEST_NOBODY, guard_login, "a browser's session: {\"token\": ...}"},
     {"POST", "logout", REQUEST_VIEWER, guard_logout, "ends it"},
+
+    {"GET", "connections", REQUEST_VIEWER, connections_discover,
+     "discovery: `app`, `resource_name` choose"},
+    {"POST", "auth/{app}", REQUEST_VIEWER, connections_link, "the application's connections"},
+
+    {"GET", "api/v3/connections", REQUEST_VIEWER, connections_list,
+     "the same; `deep=true` with mappings"},
+    {"GET", C, REQUEST_VIEWER, connections_show, "the connection; `deep=true` with mappings"},
+    {"PATCH", C, REQUEST_ADMIN, connections_edit, "its `name`"},
+    {"GET", C "/actions/export", REQUEST_VIEWER, actions_export, "the configuration, as a file"},
+    {"POST", C "/actions/import", REQUEST_ADMIN, actions_import,
+     "adds and edits mappings, never deletes; an empty body when it is done"},
+    {"POST", C "/actions/plan", REQUEST_VIEWER, actions_plan, "what an import would do"},
+    {"POST", C "/actions/pause", REQUEST_OPERATOR, actions_pause, "changes are logged, not sent"},
+    {"POST", C "/actions/resume", REQUEST_OPERATOR, actions_resume, "goes on where it was"},
+    {"POST", C "/actions/restart", REQUEST_OPERATOR, actions_restart,
+     "recovers: what stopped by an error is tried again"},
+    {"GET", C "/schemas", REQUEST_VIEWER, actions_objects, "objects that can be mapped"},
+    {"GET", C "/schemas/{object}", REQUEST_VIEWER, actions_schema, "an object's fields"},
+    {"GET", C "/errors", REQUEST_VIEWER, mappings_all_errors, "entries that Salesforce refused"},
+    {"GET", C "/notifications", REQUEST_VIEWER, notifications_list,
+     "`page_size`, `after`, `before`, `event_type` choose"},
+    {"POST", C "/notifications/acknowledge", REQUEST_OPERATOR, notifications_acknowledge,
+     "marks them as seen"},
+
+    {"GET", C "/mappings", REQUEST_VIEWER, mappings_list, "all mappings"},
+    {"POST", C "/mappings", REQUEST_ADMIN, mappings_create, "`object_name` and `config`"},
+    {"GET", M, REQUEST_VIEWER, mappings_show, "a mapping"},
+    {"PATCH", M, REQUEST_ADMIN, mappings_edit, "its `config`"},
+    {"DELETE", M, REQUEST_ADMIN, mappings_delete,
+     "the mapping and its table; `keep_table=true` leaves that"},
+    {"POST", M "/actions/reload", REQUEST_ADMIN, mappings_reload,
+     "reads all records again; `{\"destructive\": true}` empties the table first"},
+    {"POST", M "/actions/abort", REQUEST_ADMIN, mappings_abort, "stops what runs on it"},
+    {"GET", M "/errors", REQUEST_VIEWER, mappings_errors, "its entries that Salesforce refused"},
+
+    {"GET", "api/v3/apps/{app}", REQUEST_VIEWER, connections_app, "the application's databases"},
+    {"POST", "api/v3/users/me/apps/{app}/auth", REQUEST_VIEWER, connections_link,
+     "as /auth, for older clients"},
 };
 
 enum { ROUTE_COUNT = sizeof(routes) / sizeof(routes[0]) };

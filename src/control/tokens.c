@@ -86,10 +86,8 @@ bool tokens_revoke(struct pg *pg, const char *schema_name, const char *name, str
 PGresult *tokens_list(struct pg *pg, const char *schema_name, struct error *err)
 {
     return pg_query(pg,
-                    "select name, role,"
-                    " to_char(created_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
-                    " from pgforce.api_token"
-                    " where schema_name = $1"
-                    " order by name",
+                    "select name, role," PG_RFC3339(" created_at") " from pgforce.api_token"
+                                                                   " where schema_name = $1"
+                                                                   " order by name",
                     PG_PARAMS(schema_name), err);
 }

@@ -1,8 +1,7 @@
 #include "mapping/report.h"
 
-/* Times as RFC 3339, which JSON's readers parse; none is null. */
-#define TIME(expression)                                                                           \
-    "to_char(" expression " at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+/* Tables up to here are counted; of larger ones the server's own estimate is told. */
+enum { COUNTED_ROWS = 20000 };
 
 static void append_counts(struct buf *sql, const char *schema_name)
 {
@@ -17,17 +16,21 @@ static void append_counts(struct buf *sql, const char *schema_name)
 
 static const char settings[] =
     "jsonb_build_object("
-    "'id', m.id, 'object_name', m.object_name, 'table_name', m.table_name,"
+    "'id', m.id, 'uuid', m.uuid,"
+    " 'connection_uuid', (select uuid from pgforce.connection where schema_name = m.schema_name),"
+    " 'object_name', m.object_name, 'table_name', m.table_name,"
     " 'state', m.state, 'state_description', m.state_description,"
-    " 'operation', m.operation, 'is_orphan', m.is_orphan, 'access', m.access,"
+    " 'operation', m.operation, 'has_table', c.oid is not null, 'is_orphan', m.is_orphan, "
+    "'access', m.access,"
     " 'sf_notify_enabled', m.notify, 'sf_polling_seconds', m.polling_seconds,"
     " 'sf_max_daily_api_calls', m.max_daily_api_calls,"
     " 'upsert_field', m.upsert_field, 'config', m.config,"
-    " 'created_at', " TIME("m.created_at") ", 'updated_at', " TIME("m.updated_at") ")";
+    " 'created_at', " PG_RFC3339("m.created_at") ", 'updated_at', " PG_RFC3339("m.updated_at") ")";
 
 static const char progress[] =
     "jsonb_build_object('is_loaded', coalesce(w.is_loaded, false),"
-    " 'polled_at', " TIME("w.polled_at") ", 'changes_up_to', " TIME("w.changes_up_to") ")";
+    " 'polled_at', " PG_RFC3339("w.polled_at") ", 'changes_up_to', " PG_RFC3339(
+        "w.changes_up_to") ")";
 
 static const char fields[] =
     "jsonb_build_object('fields', (select coalesce(jsonb_agg(jsonb_build_object("
@@ -49,12 +52,57 @@ static void append_sql(struct buf *sql, const char *schema_name)
                   " and ($2::text is null or lower(m.object_name) = lower($2))");
 }
 
-bool report_mappings(struct pg *pg, const char *schema_name, const char *object_name, json_t **out,
-                     struct error *err)
+static bool is_small(const json_t *report)
+{
+    return json_is_true(json_object_get(report, "has_table")) &&
+           json_integer_value(json_object_get(json_object_get(report, "counts"), "db")) <
+               COUNTED_ROWS;
+}
+
+/* One row per small table: its place in the list, and its rows. */
+static void append_counting(struct buf *sql, const char *schema_name, const json_t *reports)
+{
+    json_t *report;
+    size_t i;
+
+    json_array_foreach(reports, i, report)
+    {
+        if (!is_small(report))
+            continue;
+        buf_printf(sql, "%sselect %zu, count(*) from (select from ",
+                   sql->size_bytes > 0 ? " union all " : "", i);
+        pg_append_qualified(sql, schema_name,
+                            json_string_value(json_object_get(report, "table_name")));
+        buf_printf(sql, " limit %d) as t", COUNTED_ROWS);
+    }
+}
+
+/* The estimate of a table that was never analysed is nothing. */
+static bool count_rows(struct pg *pg, const char *schema_name, json_t *reports, struct error *err)
 {
     struct buf sql BUF_AUTO = {0};
 
-    *out = NULL;
+    buf_init(&sql, 16 * 1024 * 1024);
+    append_counting(&sql, schema_name, reports);
+    if (sql.size_bytes == 0)
+        return true;
+    PGresult *result PG_RESULT_AUTO = pg_query(pg, sql.data, PG_PARAMS(), err);
+    if (result == NULL)
+        return false;
+    for (int i = 0; i < PQntuples(result); i++) {
+        json_t *report = json_array_get(reports, (size_t)pg_field_int64(result, i, 0));
+
+        json_object_set_new(json_object_get(report, "counts"), "db",
+                            json_integer(pg_field_int64(result, i, 1)));
+    }
+    return true;
+}
+
+static bool read_reports(struct pg *pg, const char *schema_name, const char *object_name,
+                         json_t **out, struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+
     buf_init(&sql, 16 * 1024);
     append_sql(&sql, schema_name);
     PGresult *result PG_RESULT_AUTO =
@@ -66,9 +114,19 @@ bool report_mappings(struct pg *pg, const char *schema_name, const char *object_
         return error_set(err, ERROR_BUG, "the server's list of mappings is not JSON");
     if (object_name == NULL || json_array_size(*out) > 0)
         return true;
-    json_decref(*out);
-    *out = NULL;
     return error_set(err, ERROR_CONFIG,
                      "%s is not mapped in the schema %s (`pgforce mapping list`)", object_name,
                      schema_name);
+}
+
+bool report_mappings(struct pg *pg, const char *schema_name, const char *object_name, json_t **out,
+                     struct error *err)
+{
+    *out = NULL;
+    if (read_reports(pg, schema_name, object_name, out, err) &&
+        count_rows(pg, schema_name, *out, err))
+        return true;
+    json_decref(*out);
+    *out = NULL;
+    return false;
 }

@@ -96,6 +96,10 @@ int64_t pg_field_int64(const PGresult *result, int row, int column); /* 0 for nu
 bool pg_field_bool(const PGresult *result, int row, int column);     /* false for null */
 lsn_t pg_field_lsn(const PGresult *result, int row, int column);     /* 0 for null */
 
+/* SQL for a timestamptz as RFC 3339 in UTC, to the second: what every client's parser takes. */
+#define PG_RFC3339(expression)                                                                     \
+    "to_char(" expression " at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+
 /* Appends "name", quoted always: unlike quote_ident, the answer does not depend on the server. */
 void pg_append_identifier(struct buf *buf, const char *name);
 

@@ -11,6 +11,8 @@ comment on table migration is 'Numbered changes of this schema that have been ap
 -- One connection: one organisation, one database schema, one slot.
 create table connection (
     schema_name text primary key,
+    -- What the HTTP API calls it: Heroku Connect's ids are UUIDs.
+    uuid uuid not null unique default gen_random_uuid(),
     name text,
     version integer not null,
     state text not null default 'NEW',
@@ -26,6 +28,7 @@ create table connection (
 -- Which object is which table. States are Heroku Connect's.
 create table mapping (
     id bigint generated always as identity primary key,
+    uuid uuid not null unique default gen_random_uuid(),
     schema_name text not null references connection on delete cascade,
     object_name text not null,
     table_name text not null,
@@ -127,3 +130,24 @@ create table api_token (
     created_at timestamptz not null default now(),
     primary key (schema_name, name)
 );
+
+-- What an operator should know: one row per cause while it lasts, told once, and again when it is over.
+create table notification (
+    id bigint generated always as identity primary key,
+    schema_name text not null references connection on delete cascade,
+    -- 'mapping Account', 'slot', 'limit': at most one unresolved row each.
+    cause text not null,
+    -- Heroku Connect's 'mapping-error' and 'postgres-connection', or one of ours.
+    event_type text not null,
+    message text not null,
+    created_at timestamptz not null default now(),
+    resolved_at timestamptz,
+    acknowledged_at timestamptz,
+    -- Told by webhook or command that it began, and that it is over.
+    told_at timestamptz,
+    told_resolved_at timestamptz
+);
+
+create unique index notification_idx_unresolved on notification (schema_name, cause)
+    where resolved_at is null;
+create index notification_idx_created_at on notification (schema_name, created_at);

@@ -1,0 +1,110 @@
+#include "control/actions.h"
+
+#include <string.h>
+
+#include "control/child.h"
+#include "control/connections.h"
+#include "mapping/connection.h"
+
+/* `pgforce plan` ends so when something would be done. */
+enum { PLAN_HAS_CHANGES = 10 };
+
+static void answer_done(struct request *request, bool is_done, const struct error *err)
+{
+    if (is_done)
+        request_answer_empty(request, 202);
+    else
+        request_fail(request, err);
+}
+
+void actions_pause(struct request *request)
+{
+    struct error err = {0};
+
+    if (connections_is_ours(request))
+        answer_done(
+            request,
+            connection_pause(request->serve->pg, request->serve->options->schema_name, &err), &err);
+}
+
+void actions_resume(struct request *request)
+{
+    struct error err = {0};
+    int resumed;
+
+    if (connections_is_ours(request))
+        answer_done(request,
+                    connection_resume(request->serve->pg, request->serve->options->schema_name,
+                                      &resumed, &err),
+                    &err);
+}
+
+/* Heroku Connect's recovery after an error: what resuming does, for what stopped by itself. */
+void actions_restart(struct request *request)
+{
+    actions_resume(request);
+}
+
+static void run(struct request *request, const struct child_call *call)
+{
+    if (connections_is_ours(request))
+        child_run(request, call);
+}
+
+void actions_export(struct request *request)
+{
+    static const char *const arguments[] = {"export", NULL};
+
+    run(request, &(struct child_call){.arguments = arguments, .status = 200});
+}
+
+/* Whether the body is a file of mappings at all; false after answering 400. */
+static bool has_mappings(struct request *request)
+{
+    json_t *body = request_body(request);
+
+    if (body == NULL)
+        return false;
+    if (json_is_array(json_object_get(body, "mappings")))
+        return true;
+    request_refuse(request, 400, "bad_request", "an import needs a list \"mappings\"");
+    return false;
+}
+
+void actions_import(struct request *request)
+{
+    static const char *const arguments[] = {"import", "-", NULL};
+
+    if (has_mappings(request))
+        run(request, &(struct child_call){.arguments = arguments,
+                                          .input = request->http->body,
+                                          .input_bytes = request->http->body_bytes,
+                                          .status = 202,
+                                          .is_empty = true});
+}
+
+void actions_plan(struct request *request)
+{
+    static const char *const arguments[] = {"plan", "-", "--json", NULL};
+
+    if (has_mappings(request))
+        run(request, &(struct child_call){.arguments = arguments,
+                                          .input = request->http->body,
+                                          .input_bytes = request->http->body_bytes,
+                                          .status = 200,
+                                          .other_code = PLAN_HAS_CHANGES});
+}
+
+void actions_schema(struct request *request)
+{
+    const char *arguments[] = {"fields", request->arguments[1], "--json", NULL};
+
+    run(request, &(struct child_call){.arguments = arguments, .status = 200});
+}
+
+void actions_objects(struct request *request)
+{
+    static const char *const arguments[] = {"objects", "--json", NULL};
+
+    run(request, &(struct child_call){.arguments = arguments, .status = 200});
+}
