@@ -158,9 +158,10 @@ def test_a_reload_is_asked_for_and_carried_out(api, sync):
     sync.start("archive", "pull")
     eventually(lambda: sync.query("select count(*) from salesforce.account") == [(1,)])
     eventually(lambda: api.get(mapping_path(api)).json["state"] == "DATA_SYNCED")
-    sync.query("update salesforce.account set name = 'lost here'")
-    assert api.post(mapping_path(api) + "/actions/reload").status == 202
-    eventually(lambda: sync.query("select name from salesforce.account") == [("Acme",)])
+    sync.query("delete from salesforce.account", role="postgres")
+    answer = api.post(mapping_path(api) + "/actions/reload", {"destructive": True})
+    assert answer.status == 202
+    eventually(lambda: sync.query("select id, name from salesforce.account") == [(2, "Acme")])
 
 
 def test_write_errors_are_listed(api, sync):
