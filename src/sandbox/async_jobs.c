@@ -19,6 +19,7 @@ struct async_job {
     int64_t created_s;
     struct bulk_job *batches[MAX_BATCHES];
     size_t batch_count;
+    bool is_changed; /* since it was written to the store */
 };
 
 struct async {
@@ -187,6 +188,15 @@ static json_t *read_parameters(struct call *call)
     return NULL;
 }
 
+static void drop_job(struct org *org, struct async_job *job)
+{
+    struct value id = value_text(job->id.text);
+    struct error ignored = {0};
+
+    store_change(org->store, "delete from sandbox_async where id = ?", &id, 1, &ignored);
+    free_job(job);
+}
+
 void async_jobs_create(struct call *call)
 {
     struct async *async = call->org->async;
@@ -196,12 +206,14 @@ void async_jobs_create(struct call *call)
         return;
     struct async_job **slot = &async->jobs[async->next++ % MAX_JOBS];
     for (size_t i = 0; *slot != NULL && i < (*slot)->batch_count; i++)
-        bulk_jobs_remove(call->org->bulk, (*slot)->batches[i]);
-    free_job(*slot);
+        bulk_jobs_remove(call->org, (*slot)->batches[i]);
+    if (*slot != NULL)
+        drop_job(call->org, *slot);
     *slot = memory_alloc(sizeof(**slot));
     (*slot)->id = bulk_jobs_next_id(call->org->bulk, "750");
     (*slot)->parameters = parameters;
     (*slot)->state = "Open";
+    (*slot)->is_changed = true;
     (*slot)->created_s = org_now(call->org);
     answer_job(call, *slot, 201);
 }
@@ -226,6 +238,7 @@ void async_jobs_change(struct call *call)
         return;
     }
     job->state = strcmp(state, "Closed") == 0 ? "Closed" : "Aborted";
+    job->is_changed = true;
     for (size_t i = 0; *job->state == 'A' && i < job->batch_count; i++)
         if (job->batches[i]->state < BULK_JOB_COMPLETE)
             bulk_jobs_set_state(call->org, job->batches[i], BULK_ABORTED);
@@ -295,6 +308,7 @@ void async_jobs_add_batch(struct call *call)
     bulk_jobs_add(call, batch);
     batch->id = bulk_jobs_next_id(call->org->bulk, "751");
     job->batches[job->batch_count++] = batch;
+    job->is_changed = true;
     async_info_answer(call, 201, "batchInfo", describe_batch(call, job, batch));
 }
 
@@ -381,4 +395,107 @@ void async_jobs_get_query_result(struct call *call)
     call_header(call, "Content-Type", "text/csv; charset=UTF-8");
     if (!bulk_pages_send(batch->pages, 0, bulk_pages_count(batch->pages), call->response, &err))
         call_failed(call, &err);
+}
+
+/* ---- in the store ---- */
+
+bool async_jobs_open(struct org *org, struct error *err)
+{
+    return store_run(org->store,
+                     "create table if not exists sandbox_async ("
+                     " id text primary key, info text not null) without rowid",
+                     err);
+}
+
+bool async_jobs_has_changed(const struct async *async)
+{
+    for (size_t i = 0; i < MAX_JOBS; i++)
+        if (async->jobs[i] != NULL && async->jobs[i]->is_changed)
+            return true;
+    return false;
+}
+
+static bool save_job(struct org *org, struct async_job *job, struct error *err)
+{
+    json_t *batches = json_array();
+
+    for (size_t i = 0; i < job->batch_count; i++)
+        json_array_append_new(batches, json_string(job->batches[i]->id.text));
+    json_t *info = json_pack("{s:O, s:s, s:I, s:I, s:o}", "parameters", job->parameters, "state",
+                             job->state, "created", (json_int_t)job->created_s, "number",
+                             (json_int_t)*bulk_jobs_number(org->bulk), "batches", batches);
+    char *text = json_dumps(info, JSON_COMPACT);
+    struct value values[] = {value_text(job->id.text), value_text(text)};
+    job->is_changed = !store_change(
+        org->store, "insert or replace into sandbox_async values (?, ?)", values, 2, err);
+    free(text);
+    json_decref(info);
+    return !job->is_changed;
+}
+
+bool async_jobs_save(struct org *org, struct error *err)
+{
+    for (size_t i = 0; i < MAX_JOBS; i++)
+        if (org->async->jobs[i] != NULL && org->async->jobs[i]->is_changed &&
+            !save_job(org, org->async->jobs[i], err))
+            return false;
+    return true;
+}
+
+static void find_batches(struct org *org, struct async_job *job, const json_t *ids)
+{
+    size_t index;
+    const json_t *id;
+
+    json_array_foreach(ids, index, id)
+    {
+        const char *text = json_string_value(id);
+        struct bulk_job *each = text != NULL ? bulk_jobs_first(org->bulk) : NULL;
+
+        while (each != NULL && strcmp(each->id.text, text) != 0)
+            each = each->next;
+        if (each != NULL && job->batch_count < MAX_BATCHES)
+            job->batches[job->batch_count++] = each;
+    }
+}
+
+static void load_job(struct org *org, const char *id, const json_t *info)
+{
+    static const char *const states[] = {"Open", "Closed", "Aborted"};
+    const char *state = json_string_value(json_object_get(info, "state"));
+    struct async_job *job = memory_alloc(sizeof(*job));
+
+    ids_normalize(id, &job->id);
+    job->parameters = json_incref(json_object_get(info, "parameters"));
+    job->created_s = json_integer_value(json_object_get(info, "created"));
+    int64_t number = json_integer_value(json_object_get(info, "number"));
+    if (*bulk_jobs_number(org->bulk) < number)
+        *bulk_jobs_number(org->bulk) = number;
+    job->state = states[0];
+    for (size_t i = 0; state != NULL && i < sizeof(states) / sizeof(states[0]); i++)
+        if (strcmp(states[i], state) == 0)
+            job->state = states[i];
+    find_batches(org, job, json_object_get(info, "batches"));
+    free_job(org->async->jobs[org->async->next % MAX_JOBS]);
+    org->async->jobs[org->async->next++ % MAX_JOBS] = job;
+}
+
+bool async_jobs_load(struct org *org, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool has_row = true;
+
+    if (!store_prepare(org->store, "select id, info from sandbox_async order by id", &statement,
+                       err))
+        return false;
+    for (;;) {
+        if (!store_step(org->store, statement, &has_row, err))
+            return false;
+        if (!has_row)
+            return true;
+        json_t *info = json_loads((const char *)sqlite3_column_text(statement, 1), 0, NULL);
+        if (info != NULL)
+            load_job(org, (const char *)sqlite3_column_text(statement, 0), info);
+        json_decref(info);
+    }
 }

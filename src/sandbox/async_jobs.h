@@ -28,4 +28,10 @@ void async_jobs_get_request(struct call *call);
 void async_jobs_get_result(struct call *call);
 void async_jobs_get_query_result(struct call *call);
 
+/* In the store, as bulk_store.h keeps the batches. */
+bool async_jobs_open(struct org *org, struct error *err);
+bool async_jobs_has_changed(const struct async *async);
+bool async_jobs_save(struct org *org, struct error *err);
+bool async_jobs_load(struct org *org, struct error *err);
+
 #endif

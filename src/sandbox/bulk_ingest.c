@@ -78,6 +78,7 @@ static bool store_upload(struct call *call, struct bulk_job *job, const char *da
 
     if (spool_append(upload, data, size_bytes, &err)) {
         job->upload = upload;
+        job->is_changed = true;
         return true;
     }
     spool_free(upload);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "sandbox/bulk_load.h"
 #include "sandbox/bulk_query.h"
+#include "sandbox/bulk_store.h"
 #include "sandbox/routes.h"
 #include "sandbox/rules.h"
 #include "sandbox/times.h"
@@ -130,6 +131,7 @@ static bool is_ended(const struct bulk_job *job)
 void bulk_jobs_set_state(const struct org *org, struct bulk_job *job, enum bulk_state state)
 {
     job->state = state;
+    job->is_changed = true;
     job->modified_s = org_now(org);
 }
 
@@ -139,12 +141,33 @@ void bulk_jobs_fail(const struct org *org, struct bulk_job *job, const char *mes
     bulk_jobs_set_state(org, job, BULK_FAILED);
 }
 
+/* Where jobs are kept, the rows and how far the job is with them are one unit of work. */
+static bool work_and_keep(struct call *call, struct bulk_job *job, struct error *err)
+{
+    struct store *store = call->org->store;
+    struct error ignored = {0};
+    bool is_kept = bulk_store_is_kept(call->org);
+    int64_t kept_bytes[BULK_KINDS];
+
+    memcpy(kept_bytes, job->kept_bytes, sizeof(kept_bytes));
+    job->is_changed = true;
+    if (is_kept && !store_begin(store, err))
+        return false;
+    bool is_done = job->is_query ? bulk_query_work(call, job, err) : bulk_load_work(call, job, err);
+    if (!is_kept)
+        return is_done;
+    if (is_done && bulk_store_save(call->org, job, err))
+        return store_commit(store, err);
+    memcpy(job->kept_bytes, kept_bytes, sizeof(kept_bytes));
+    store_rollback(store, &ignored);
+    return false;
+}
+
 static void work_on(struct call *call, struct bulk_job *job)
 {
     int64_t started_ms = clock_monotonic_ms();
     struct error err = {0};
-    bool is_done =
-        job->is_query ? bulk_query_work(call, job, &err) : bulk_load_work(call, job, &err);
+    bool is_done = work_and_keep(call, job, &err);
 
     job->work_ms += clock_monotonic_ms() - started_ms;
     if (is_done)
@@ -255,22 +278,41 @@ struct bulk_job *bulk_jobs_make(struct call *call, const json_t *parameters, boo
     return job;
 }
 
-static void unlink_job(struct bulk *bulk, struct bulk_job **link)
+static void unlink_job(struct org *org, struct bulk_job **link)
 {
     struct bulk_job *job = *link;
 
     *link = job->next;
-    bulk->job_count--;
+    org->bulk->job_count--;
+    bulk_store_drop(org, job->id.text);
     bulk_jobs_drop(job);
 }
 
-void bulk_jobs_remove(struct bulk *bulk, struct bulk_job *job)
+void bulk_jobs_remove(struct org *org, struct bulk_job *job)
 {
-    struct bulk_job **link = &bulk->first;
+    struct bulk_job **link = &org->bulk->first;
 
     while (*link != job)
         link = &(*link)->next;
-    unlink_job(bulk, link);
+    unlink_job(org, link);
+}
+
+int64_t *bulk_jobs_number(struct bulk *bulk)
+{
+    return &bulk->next_number;
+}
+
+struct bulk_job *bulk_jobs_first(struct bulk *bulk)
+{
+    return bulk->first;
+}
+
+bool bulk_jobs_has_changed(const struct bulk *bulk)
+{
+    for (const struct bulk_job *job = bulk->first; job != NULL; job = job->next)
+        if (job->is_changed)
+            return true;
+    return false;
 }
 
 /* Jobs past their time go, and the oldest that has ended when there are too many. */
@@ -285,7 +327,7 @@ static void forget_old(struct org *org)
 
         /* Batches belong to their jobs. */
         if (is_old && is_ended(*link) && !(*link)->is_batch)
-            unlink_job(bulk, link);
+            unlink_job(org, link);
         else
             link = &(*link)->next;
     }
@@ -296,19 +338,35 @@ struct ids_text bulk_jobs_next_id(struct bulk *bulk, const char *prefix)
     return ids_make(prefix, ++bulk->next_number);
 }
 
-void bulk_jobs_add(struct call *call, struct bulk_job *job)
+static void append(struct bulk *bulk, struct bulk_job *job)
 {
-    struct bulk *bulk = call->org->bulk;
     struct bulk_job **link = &bulk->first;
 
-    forget_old(call->org);
     while (*link != NULL)
         link = &(*link)->next;
     *link = job;
-    job->id = bulk_jobs_next_id(bulk, "750");
     bulk->job_count++;
     bulk->query_count += job->is_query;
     bulk->ingest_count += !job->is_query;
+}
+
+void bulk_jobs_add(struct call *call, struct bulk_job *job)
+{
+    struct bulk *bulk = call->org->bulk;
+
+    forget_old(call->org);
+    append(bulk, job);
+    job->id = bulk_jobs_next_id(bulk, "750");
+    job->number = bulk->next_number;
+    job->is_changed = true;
+}
+
+/* A batch has had the id after its number too. */
+void bulk_jobs_adopt(struct bulk *bulk, struct bulk_job *job)
+{
+    append(bulk, job);
+    if (bulk->next_number <= job->number)
+        bulk->next_number = job->number + 1;
 }
 
 /* ---- telling ---- */
@@ -458,7 +516,7 @@ static void delete_job(struct call *call, bool is_query)
                    state_names[job->state]);
         return;
     }
-    bulk_jobs_remove(call->org->bulk, job);
+    bulk_jobs_remove(call->org, job);
     call_no_content(call);
 }
 

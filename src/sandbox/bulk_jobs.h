@@ -2,8 +2,8 @@
  * Bulk API 2.0: the jobs, their states, and the work on them between requests.
  *
  * A job is worked on a little at a time, oldest first, so other calls go on meanwhile. Its data lie
- * in spools. Jobs live in memory only: they do not survive the process, and go after seven days of
- * the organisation's clock. Source: Bulk API 2.0 Developer Guide.
+ * in spools. A job goes after seven days of the organisation's clock; bulk_store.h keeps it beyond
+ * the process. Source: Bulk API 2.0 Developer Guide.
  */
 #ifndef PGFORCE_SANDBOX_BULK_JOBS_H
 #define PGFORCE_SANDBOX_BULK_JOBS_H
@@ -22,6 +22,15 @@ enum bulk_state {
     BULK_JOB_COMPLETE,
     BULK_FAILED,
     BULK_ABORTED,
+};
+
+/* Where a job's bytes are, for the store: the numbers are in data files. */
+enum { BULK_UPLOAD, BULK_SUCCESSES, BULK_FAILURES, BULK_UNPROCESSED, BULK_ROWS, BULK_ENDS };
+enum { BULK_KINDS = BULK_ENDS + 1 };
+
+struct bulk_piece {
+    const char *data;
+    size_t size_bytes;
 };
 
 struct bulk_job {
@@ -54,6 +63,10 @@ struct bulk_job {
     struct spool *failures;
     struct spool *unprocessed;
     struct bulk_load *load; /* bulk_load.c */
+
+    int64_t number;                 /* grows from job to job */
+    int64_t kept_bytes[BULK_KINDS]; /* in the store */
+    bool is_changed;                /* since it was written there */
 
     struct bulk_job *next;
 };
@@ -89,8 +102,16 @@ struct bulk_job *bulk_jobs_make(struct call *call, const json_t *parameters, boo
 void bulk_jobs_add(struct call *call, struct bulk_job *job);
 void bulk_jobs_drop(struct bulk_job *job);
 
-/* Out of the list, and dropped. */
-void bulk_jobs_remove(struct bulk *bulk, struct bulk_job *job);
+/* Out of the list and the store, and dropped. */
+void bulk_jobs_remove(struct org *org, struct bulk_job *job);
+
+/* The last number that an id was made of. */
+int64_t *bulk_jobs_number(struct bulk *bulk);
+
+/* For the store: all jobs, the oldest first, and one that comes from there. */
+struct bulk_job *bulk_jobs_first(struct bulk *bulk);
+bool bulk_jobs_has_changed(const struct bulk *bulk);
+void bulk_jobs_adopt(struct bulk *bulk, struct bulk_job *job);
 
 /* Ids of jobs and batches never repeat. */
 struct ids_text bulk_jobs_next_id(struct bulk *bulk, const char *prefix);

@@ -271,6 +271,18 @@ static bool has_column(const struct bulk_load *load, const struct field *field)
     return false;
 }
 
+static bool skip_done(struct bulk_load *load, const struct bulk_job *job)
+{
+    struct csv_row row;
+
+    for (int64_t i = 0; i < job->processed_count; i++) {
+        if (csv_read(&load->reader, load->arena, &row) != CSV_ROW)
+            break;
+        arena_reset(load->arena);
+    }
+    return true;
+}
+
 static bool start(struct org *org, struct bulk_job *job, struct error *err)
 {
     struct bulk_load *load = memory_alloc(sizeof(*load));
@@ -295,7 +307,8 @@ static bool start(struct org *org, struct bulk_job *job, struct error *err)
     if (key != NULL && !has_column(load, key))
         return fail_batch(org, job,
                           arena_printf(job->arena, "The column %s is missing", key->name));
-    return write_headers(job, err);
+    /* A job that comes from the store goes on where it was. */
+    return job->successes != NULL ? skip_done(load, job) : write_headers(job, err);
 }
 
 /* ---- one chunk ---- */

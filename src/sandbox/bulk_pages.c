@@ -137,6 +137,17 @@ bool bulk_pages_write(struct bulk_pages *pages, sqlite3_stmt *statement, struct 
 
 /* ---- pages ---- */
 
+void bulk_pages_spools(struct bulk_pages *pages, struct spool **rows, struct spool **ends)
+{
+    *rows = pages->rows;
+    *ends = pages->ends;
+}
+
+void bulk_pages_restore(struct bulk_pages *pages, int64_t count)
+{
+    pages->count = count;
+}
+
 int64_t bulk_pages_count(const struct bulk_pages *pages)
 {
     return pages->count;

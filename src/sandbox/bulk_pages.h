@@ -26,6 +26,10 @@ bool bulk_pages_write(struct bulk_pages *pages, sqlite3_stmt *statement, struct 
 /* Between two pieces of work: what was written is where it belongs. */
 bool bulk_pages_settle(struct bulk_pages *pages, struct error *err);
 
+/* For the store: where the rows are, and what was put there is so many rows. */
+void bulk_pages_spools(struct bulk_pages *pages, struct spool **rows, struct spool **ends);
+void bulk_pages_restore(struct bulk_pages *pages, int64_t count);
+
 int64_t bulk_pages_count(const struct bulk_pages *pages);
 bool bulk_pages_is_like(const struct bulk_pages *pages, const struct bulk_pages *other);
 

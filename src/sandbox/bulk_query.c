@@ -40,7 +40,7 @@ static bool check_plan(struct call *call, const struct soql_plan *plan)
     return true;
 }
 
-static bool plan_job(struct call *call, struct bulk_job *job)
+bool bulk_query_plan(struct call *call, struct bulk_job *job)
 {
     bool is_all = strcmp(job->operation, "queryAll") == 0;
 
@@ -64,7 +64,7 @@ struct bulk_job *bulk_query_make(struct call *call, const json_t *parameters)
         soql != NULL || refuse(call, "MALFORMED_QUERY", "SOQL statements cannot be empty or null");
     if (is_made) {
         job->soql = arena_strdup(job->arena, soql);
-        is_made = plan_job(call, job);
+        is_made = bulk_query_plan(call, job);
     }
     if (is_made)
         return job;

@@ -19,4 +19,7 @@ struct bulk_job *bulk_query_make(struct call *call, const json_t *parameters);
 /* A piece of work. False when storage failed. */
 bool bulk_query_work(struct call *call, struct bulk_job *job, struct error *err);
 
+/* Makes the plan and the empty pages of a job that has its statement; false after refusing. */
+bool bulk_query_plan(struct call *call, struct bulk_job *job);
+
 #endif

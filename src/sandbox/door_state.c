@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sandbox/bulk_store.h"
 #include "sandbox/event_log.h"
 #include "sandbox/events.h"
 #include "sandbox/query.h"
@@ -91,13 +92,15 @@ void door_state_snapshot(struct call *call)
 {
     struct org *org = call->org;
     const char *name = read_name(call);
+    struct error err = {0};
     struct snapshot *snapshot = name != NULL ? find_snapshot(org->snapshots, name) : NULL;
 
     if (name == NULL)
         return;
     if (snapshot == NULL)
         snapshot = add_snapshot(org->snapshots, name);
-    if (snapshot == NULL || !copy(snapshot->database, store_database(org->store))) {
+    if (snapshot == NULL || !bulk_store_save_changed(org, &err) ||
+        !copy(snapshot->database, store_database(org->store))) {
         refuse(call, "no snapshot was taken: there are at most 10, and each needs memory");
         return;
     }
@@ -119,7 +122,8 @@ static bool restore(struct org *org, const struct snapshot *snapshot, struct err
     org->clock_offset_s = snapshot->clock_offset_s;
     org->api_used = snapshot->api_used;
     bool is_restored = org_define(org, nothing, false, err) && users_load(org, err) &&
-                       events_reset(org, err) && event_log_reload(events_log(org->events), err);
+                       events_reset(org, err) && event_log_reload(events_log(org->events), err) &&
+                       bulk_store_load(org, err);
     json_decref(nothing);
     return is_restored;
 }

@@ -8,6 +8,7 @@
 #include "sandbox/async_jobs.h"
 #include "sandbox/birth.h"
 #include "sandbox/bulk_jobs.h"
+#include "sandbox/bulk_store.h"
 #include "sandbox/cometd_clients.h"
 #include "sandbox/door_state.h"
 #include "sandbox/events.h"
@@ -211,6 +212,8 @@ bool org_reset(struct org *org, struct error *err)
     query_forget_cursors(org->cursors, org->store);
     async_jobs_forget(org->async);
     bulk_jobs_forget(org->bulk);
+    if (!bulk_store_clear(org, err))
+        return false;
     recent_forget(org->recent);
     rules_forget(org->rules);
     limits_forget(org->limits);
@@ -272,10 +275,12 @@ bool org_open(const struct org_options *options, struct org **org, struct error 
         return false;
     }
     new_org->formulas = formulas_new(new_org);
-    if (!events_open(new_org->store, &new_org->events, err) || !define_all(new_org, err) ||
-        !users_load(new_org, err) || !is_newborn(new_org, &is_new, err) ||
+    if (!events_open(new_org->store, &new_org->events, err) || !bulk_store_open(new_org, err) ||
+        !async_jobs_open(new_org, err) || !define_all(new_org, err) || !users_load(new_org, err) ||
+        !is_newborn(new_org, &is_new, err) ||
         (is_new && (!birth_insert_rows(new_org, err) || !users_reset(new_org, err) ||
-                    !seed_run(new_org, &new_org->options.seed, err)))) {
+                    !seed_run(new_org, &new_org->options.seed, err))) ||
+        !bulk_store_load(new_org, err)) {
         org_close(new_org);
         return false;
     }

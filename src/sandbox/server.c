@@ -2,7 +2,9 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "sandbox/bulk_jobs.h"
+#include "sandbox/bulk_store.h"
 #include "sandbox/call.h"
 #include "sandbox/events.h"
 #include "sandbox/faults.h"
@@ -40,6 +42,15 @@ static void serve(struct call *call)
     json_decref(fault);
 }
 
+/* The call has been answered: what cannot be kept is only logged. */
+static void keep_jobs(struct call *call)
+{
+    struct error err = {0};
+
+    if (bulk_store_is_kept(call->org) && !bulk_store_save_changed(call->org, &err))
+        log_error("cannot keep a job", log_text("error", err.message));
+}
+
 void server_handle(void *org, const struct http_server_request *request,
                    struct http_server_response *response)
 {
@@ -63,6 +74,7 @@ void server_handle(void *org, const struct http_server_request *request,
     else
         serve(&call);
     locks_end_call(call.org->locks);
+    keep_jobs(&call);
     events_publish(&call);
     call_done(&call);
 }
