@@ -1,5 +1,6 @@
 #include "control/connections.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -73,8 +74,8 @@ static void add_database(struct pg *pg, json_t *connection)
     const char *port = PQport(pg_conn(pg));
 
     json_object_set_new(connection, "database",
-                        json_pack("{s:s, s:s, s:s}", "host", PQhost(pg_conn(pg)), "port",
-                                  port != NULL ? port : "", "database", PQdb(pg_conn(pg))));
+                        json_pack("{s:s, s:i, s:s}", "host", PQhost(pg_conn(pg)), "port",
+                                  port != NULL ? atoi(port) : 0, "database", PQdb(pg_conn(pg))));
 }
 
 /* The log's newest answer from Salesforce. */

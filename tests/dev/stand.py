@@ -19,6 +19,7 @@ import os
 import secrets
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -71,6 +72,7 @@ class Stand:
             env = self._cluster_env()
             env.update(self._start_sandbox())
             env.update(_daemon_env(env))
+            env.update(_api_env())
             self._write_env(env)
             if seed is not None:
                 seed(env)
@@ -238,6 +240,21 @@ def _daemon_env(env):
         "PGFORCE_SF_CLIENT_SECRET": env["ORG_CLIENT_SECRET"],
         # On loopback no lost request takes effect minutes later.
         "PGFORCE_DOUBT_QUARANTINE_S": "2",
+    }
+
+
+def _api_env():
+    """The HTTP API on a free port, and what points Heroku Connect's own clients at it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    token = secrets.token_hex(24)
+    return {
+        "PGFORCE_API_ADDRESS": address,
+        "PGFORCE_API_URL": f"http://{address}",
+        "PGFORCE_API_TOKEN": token,
+        "CONNECT_DISCOVERY_SERVER": f"http://{address}",
+        "HEROKU_API_KEY": token,
     }
 
 
