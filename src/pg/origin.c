@@ -7,6 +7,13 @@
 
 enum { RETRY_MS = 200, WAIT_MS = 30 * 1000 };
 
+const char *origin_role(size_t index)
+{
+    static const char *const roles[] = {"archive", "push", "pull", "load", "housekeeper"};
+
+    return index < sizeof(roles) / sizeof(roles[0]) ? roles[index] : NULL;
+}
+
 struct origin_name origin_name(const char *role, const char *schema_name)
 {
     struct origin_name name;

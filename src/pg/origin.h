@@ -9,6 +9,7 @@
 #define PGFORCE_PG_ORIGIN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/error.h"
 #include "pg/pg.h"
@@ -17,6 +18,9 @@
 struct origin_name {
     char text[64];
 };
+
+/* The roles that write, each under an origin of its own; NULL past the last. */
+const char *origin_role(size_t index);
 
 struct origin_name origin_name(const char *role, const char *schema_name);
 

@@ -60,26 +60,35 @@ static bool parse_schema_name(const char *text, void *field)
     return true;
 }
 
-static bool parse_seconds(const char *text, void *field)
+static bool parse_number(const char *text, long least, long most, void *field)
 {
     char *end;
-    long seconds = strtol(text, &end, 10);
+    long number = strtol(text, &end, 10);
 
-    if (end == text || *end != '\0' || seconds < 0 || seconds > 86400)
+    if (end == text || *end != '\0' || number < least || number > most)
         return false;
-    *(int *)field = (int)seconds;
+    *(int *)field = (int)number;
     return true;
+}
+
+static bool parse_seconds(const char *text, void *field)
+{
+    return parse_number(text, 0, 86400, field);
+}
+
+static bool parse_seconds_of_month(const char *text, void *field)
+{
+    return parse_number(text, 0, 31 * 86400, field);
+}
+
+static bool parse_days(const char *text, void *field)
+{
+    return parse_number(text, 1, 3650, field);
 }
 
 static bool parse_parallel(const char *text, void *field)
 {
-    char *end;
-    long count = strtol(text, &end, 10);
-
-    if (end == text || *end != '\0' || count < 1 || count > 50)
-        return false;
-    *(int *)field = (int)count;
-    return true;
+    return parse_number(text, 1, 50, field);
 }
 
 static bool parse_switch(const char *text, void *field)
@@ -124,6 +133,11 @@ static const struct option options[] = {
      " take effect; 0 to 86400"},
     {"PGFORCE_PUSH_PARALLEL", FIELD(push_parallel), parse_parallel, "8",
      "requests that are on their way to Salesforce at once, for different records; 1 to 50"},
+    {"PGFORCE_ARCHIVE_AFTER_S", FIELD(archive_after_s), parse_seconds_of_month, "86400",
+     "seconds after which a settled entry moves from _trigger_log to _trigger_log_archive; 0 to"
+     " 2678400"},
+    {"PGFORCE_ARCHIVE_KEEP_DAYS", FIELD(archive_keep_days), parse_days, "31",
+     "days that entries are kept in _trigger_log_archive; 1 to 3650"},
     {"PGFORCE_API_ADDRESS", FIELD(api.address), NULL, NULL,
      "where the HTTP API listens; `pgforce run` serves it when this is set, `pgforce serve` takes"
      " 127.0.0.1:8181 when it is not"},

@@ -27,6 +27,8 @@ struct config {
     int doubt_quarantine_s;
     struct serve_options api; /* its database and schema are filled in by the role */
     int push_parallel;
+    int archive_after_s;
+    int archive_keep_days;
 };
 
 /* Reads the environment. The texts live as long as the process. ERROR_CONFIG names the variable. */

@@ -1,5 +1,6 @@
 #include "run/roles.h"
 
+#include "archive/housekeeper.h"
 #include "archive/progress.h"
 #include "base/log.h"
 #include "inbound/pull.h"
@@ -61,10 +62,9 @@ static bool stream_to_log(const struct config *config, struct error *err)
     buf_init(&origins, 1024);
     buf_init(&tables, 1024);
     buf_init(&excluded, 1024);
-    buf_printf(&origins, "%s,%s,%s,%s", origin_name("archive", config->schema_name).text,
-               origin_name("push", config->schema_name).text,
-               origin_name("pull", config->schema_name).text,
-               origin_name("load", config->schema_name).text);
+    for (size_t i = 0; origin_role(i) != NULL; i++)
+        buf_printf(&origins, "%s%s", i > 0 ? "," : "",
+                   origin_name(origin_role(i), config->schema_name).text);
     buf_printf(&tables, "pgforce.mapping,%s.*", config->schema_name);
     buf_printf(&excluded, "%s._*", config->schema_name);
     const struct replica_option plugin_options[] = {{"exclude_origins", origins.data},
@@ -128,6 +128,15 @@ bool roles_pull(const struct config *config, struct error *err)
     return is_ok;
 }
 
+bool roles_housekeeper(const struct config *config, struct error *err)
+{
+    struct retention retention = {.schema_name = config->schema_name,
+                                  .settled_s = config->archive_after_s,
+                                  .keep_days = config->archive_keep_days};
+
+    return housekeeper_run(config->database_url, &retention, err);
+}
+
 bool roles_serve(const struct config *config, struct error *err)
 {
     struct serve_options options = config->api;
@@ -141,7 +150,7 @@ bool roles_serve(const struct config *config, struct error *err)
 
 bool roles_run(const struct config *config, struct error *err)
 {
-    static const char *const roles[] = {"archive", "push", "pull", "serve"};
+    static const char *const roles[] = {"archive", "push", "pull", "housekeeper", "serve"};
     size_t count = sizeof(roles) / sizeof(roles[0]);
 
     /* The API is served where an address was given for it: two daemons may share a machine. */

@@ -5,13 +5,11 @@
 
 #include "archive/install.h"
 #include "archive/progress.h"
+#include "archive/retention.h"
 #include "base/log.h"
 #include "pg/origin.h"
 #include "pg/replica.h"
 #include "stream/slot.h"
-
-/* Every role that writes has an origin of its own, so that its writes are told from the users'. */
-static const char *const origin_roles[] = {"archive", "push", "pull", "load"};
 
 static const char *const origin_functions[] = {
     "pg_replication_origin_create(text)",
@@ -163,7 +161,8 @@ static bool install(struct pg *pg, const struct config *config, struct error *er
 {
     bool has_functions = true;
     bool is_ok = pg_script(pg, "begin", err) && install_tables(pg, config->schema_name, err) &&
-                 install_capture_functions(pg, config->schema_name, &has_functions, err);
+                 install_capture_functions(pg, config->schema_name, &has_functions, err) &&
+                 retention_make_days(pg, config->schema_name, err);
 
     if (!has_functions)
         log_warning("the server lacks the extension hstore: there are no functions"
@@ -178,11 +177,11 @@ static bool install(struct pg *pg, const struct config *config, struct error *er
 
 static bool make_origins(struct pg *pg, const char *schema_name, struct error *err)
 {
-    for (size_t i = 0; i < COUNT(origin_roles); i++)
+    for (size_t i = 0; origin_role(i) != NULL; i++)
         if (!pg_run(pg,
                     "select pg_replication_origin_create($1)"
                     " where not exists (select from pg_replication_origin where roname = $1)",
-                    PG_PARAMS(origin_name(origin_roles[i], schema_name).text), err))
+                    PG_PARAMS(origin_name(origin_role(i), schema_name).text), err))
             return error_prefix(err, "making the replication origins");
     return true;
 }

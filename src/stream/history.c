@@ -78,13 +78,13 @@ static bool check_retention(struct history *history, struct error *err)
     struct buf sql BUF_AUTO = {0};
 
     buf_init(&sql, SQL_MAX_BYTES);
-    buf_text(&sql,
-             "select min(commit_lsn),"
-             " to_char(min(commit_time) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'),"
-             " min(id) > 1 and (coalesce($1::pg_lsn < min(commit_lsn), false)"
-             " or coalesce($2::timestamptz < min(commit_time), false)"
-             " or ($1 is null and $2 is null))");
+    buf_text(&sql, "select commit_lsn,"
+                   " to_char(commit_time at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'),"
+                   " id > 1 and (coalesce($1::pg_lsn < commit_lsn, false)"
+                   " or coalesce($2::timestamptz < commit_time, false)"
+                   " or ($1 is null and $2 is null))");
     append_entries(&sql, history->schema_name);
+    buf_text(&sql, " order by commit_lsn, seq limit 1");
     PGresult *result PG_RESULT_AUTO =
         pg_query(history->pg, sql.data,
                  PG_PARAMS(history->since.lsn != 0 ? lsn_format(history->since.lsn).text : NULL,
@@ -92,11 +92,11 @@ static bool check_retention(struct history *history, struct error *err)
                  err);
     if (result == NULL)
         return error_prefix(err, "reading the log of schema \"%s\"", history->schema_name);
-    const char *first_lsn = pg_field(result, 0, 0);
-    if (first_lsn == NULL) {
+    if (PQntuples(result) == 0) {
         log_warning("the log and its archive are empty", log_text("schema", history->schema_name));
         return true;
     }
+    const char *first_lsn = pg_field(result, 0, 0);
     if (pg_field_bool(result, 0, 2))
         return error_set(err, ERROR_USAGE,
                          "what is older is no longer kept: the log and its archive begin at %s"
@@ -149,10 +149,9 @@ static bool refuse_unmapped(const struct filter *filter, const char *schema_name
 /* What the log never holds: our own roles' writes. */
 static bool exclude_own_origins(struct filter *filter, const char *schema_name, struct error *err)
 {
-    static const char *const roles[] = {"archive", "push", "pull", "load"};
-
-    for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
-        if (!filter_add_origins(&filter->own_origins, origin_name(roles[i], schema_name).text, err))
+    for (size_t i = 0; origin_role(i) != NULL; i++)
+        if (!filter_add_origins(&filter->own_origins, origin_name(origin_role(i), schema_name).text,
+                                err))
             return false;
     return true;
 }

@@ -37,10 +37,12 @@ create index _trigger_log_idx_inserts on _trigger_log (table_name, record_id)
 create index _trigger_log_idx_unsettled on _trigger_log (table_name, record_id)
     where state in ('NEW', 'PENDING');
 
+-- A partition for each day, made and dropped by retention.c. The key begins with the id, so an entry
+-- is found by it in each day's index.
 create table _trigger_log_archive (
-    id integer primary key,
+    id integer,
     txid bigint,
-    created_at timestamptz,
+    created_at timestamptz not null default now(),
     updated_at timestamptz,
     processed_at timestamptz,
     processed_tx bigint,
@@ -56,13 +58,16 @@ create table _trigger_log_archive (
     commit_lsn pg_lsn,
     seq integer,
     commit_time timestamptz,
-    origin text
-);
+    origin text,
+    primary key (id, created_at)
+) partition by range (created_at);
 
 create index _trigger_log_archive_idx_created_at on _trigger_log_archive (created_at);
 create index _trigger_log_archive_idx_record_id on _trigger_log_archive (record_id);
 create index _trigger_log_archive_idx_state_table_name on _trigger_log_archive (state, table_name)
     where state = 'FAILED';
+-- The order in which `pgforce tail --since` reads.
+create index _trigger_log_archive_idx_commit_lsn_seq on _trigger_log_archive (commit_lsn, seq);
 
 create table _hcmeta (
     id serial primary key,

@@ -1,0 +1,73 @@
+#include "archive/housekeeper.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/wait.h"
+#include "pg/origin.h"
+
+enum { ROUND_MS = 60 * 1000 };
+
+/* What an operator has settled by hand while it waited for its next try. */
+static bool forget_deliveries(struct pg *pg, const char *schema_name, struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&sql, 4096);
+    buf_text(&sql, "delete from pgforce.delivery d"
+                   " where d.schema_name = $1"
+                   " and d.state <> 'SENDING'"
+                   " and not exists (select from ");
+    pg_append_qualified(&sql, schema_name, "_trigger_log");
+    buf_text(&sql, " l where l.id = d.log_id and l.state in ('NEW', 'PENDING'))");
+    return pg_run(pg, sql.data, PG_PARAMS(schema_name), err);
+}
+
+static bool run_round(struct pg *pg, const struct retention *retention, struct error *err)
+{
+    int64_t began_ms = clock_monotonic_ms();
+    int64_t moved;
+    int64_t dropped;
+
+    if (!retention_make_days(pg, retention->schema_name, err) ||
+        !forget_deliveries(pg, retention->schema_name, err) ||
+        !retention_move(pg, retention, &moved, err) ||
+        !retention_drop_days(pg, retention, &dropped, err))
+        return false;
+    if (moved > 0 || dropped > 0)
+        log_info("archived settled entries", log_number("entries", moved),
+                 log_number("days_dropped", dropped),
+                 log_number("ms", clock_monotonic_ms() - began_ms));
+    return true;
+}
+
+/* A lock that somebody has for the moment is no reason to end. */
+static bool may_go_on(struct pg *pg, const struct error *err)
+{
+    return err->kind == ERROR_RETRY && PQstatus(pg_conn(pg)) == CONNECTION_OK;
+}
+
+static bool run_until_stopped(struct pg *pg, const struct retention *retention, struct error *err)
+{
+    while (!wait_is_stopping()) {
+        if (!run_round(pg, retention, err)) {
+            if (!may_go_on(pg, err))
+                return false;
+            log_warning("cannot archive yet", log_text("reason", err->message));
+            pg_rollback(pg);
+        }
+        wait_for(-1, 0, ROUND_MS);
+    }
+    return true;
+}
+
+bool housekeeper_run(const char *url, const struct retention *retention, struct error *err)
+{
+    struct pg *pg = pg_open(url, "pgforce housekeeper", err);
+    /* Whoever waits behind our request for a lock must not wait long. */
+    bool is_ok = pg != NULL && origin_take(pg, "housekeeper", retention->schema_name, err) &&
+                 pg_script(pg, "set lock_timeout = '2s'", err) &&
+                 run_until_stopped(pg, retention, err);
+
+    pg_close(pg);
+    return is_ok || wait_is_stopping();
+}
