@@ -238,10 +238,10 @@ static bool copy_back(const struct retrying *retrying, const struct chosen *chos
     struct buf sql BUF_AUTO = {0};
 
     format_sql(&sql, retrying->schema_name,
-               "insert into @ (txid, created_at, updated_at, state, action, table_name, record_id,"
-               " sfid, old, \"values\")"
-               " select txid, clock_timestamp(), clock_timestamp(), 'NEW', action, table_name,"
-               " record_id, sfid, old, \"values\""
+               "insert into @ (txid, created_at, updated_at, processed_at, state, action,"
+               " table_name, record_id, sfid, old, \"values\")"
+               " select txid, clock_timestamp(), clock_timestamp(), processed_at, 'NEW', action,"
+               " table_name, record_id, sfid, old, \"values\""
                " from ~"
                " where id = $1");
     retrying->result->requeued++;

@@ -44,6 +44,8 @@ static void fill_entry(const PGresult *result, int row, struct arena *arena,
     entry->body = copy_field_text(result, row, 11, arena);
     entry->sent_at_us = pg_field_int64(result, row, 12);
     entry->was_in_doubt = pg_field_bool(result, row, 13);
+    entry->was_settled = pg_field_bool(result, row, 14);
+    entry->later_values = copy_field_text(result, row, 15, arena);
 }
 
 bool queue_take(struct pg *pg, const char *schema_name, struct queue *queue, struct error *err)
@@ -52,7 +54,8 @@ bool queue_take(struct pg *pg, const char *schema_name, struct queue *queue, str
 
     format_sql(&sql, schema_name,
                "with held as ("
-               " select l.id, l.table_name, l.record_id, l.action, l.state, l.sfid, l.\"values\""
+               " select l.id, l.table_name, l.record_id, l.action, l.state, l.sfid, l.\"values\","
+               " l.processed_at"
                " from pgforce.delivery d"
                " join @ l on l.id = d.log_id"
                " where d.schema_name = $1"
@@ -61,7 +64,8 @@ bool queue_take(struct pg *pg, const char *schema_name, struct queue *queue, str
                " order by l.id"
                " limit $2),"
                " taken as ("
-               " select l.id, l.table_name, l.record_id, l.action, l.state, l.sfid, l.\"values\""
+               " select l.id, l.table_name, l.record_id, l.action, l.state, l.sfid, l.\"values\","
+               " l.processed_at"
                " from @ l"
                " where l.state in ('NEW', 'PENDING')"
                " and not exists (select from held h where h.table_name = l.table_name"
@@ -73,7 +77,8 @@ bool queue_take(struct pg *pg, const char *schema_name, struct queue *queue, str
                " union all"
                " select * from taken"
                " union all"
-               " select f.id, f.table_name, f.record_id, f.action, f.state, f.sfid, null"
+               " select f.id, f.table_name, f.record_id, f.action, f.state, f.sfid,"
+               " f.\"values\", f.processed_at"
                " from @ f"
                " where f.action = 'INSERT'"
                " and f.state = 'FAILED'"
@@ -88,7 +93,11 @@ bool queue_take(struct pg *pg, const char *schema_name, struct queue *queue, str
                " r.\"values\", coalesce(d.state, ''), coalesce(d.attempt, 0),"
                " coalesce(d.retry_at > clock_timestamp(), false), d.external_id, d.body,"
                " (extract(epoch from d.sent_at) * 1000000)::bigint,"
-               " coalesce(d.was_in_doubt, false)"
+               " coalesce(d.was_in_doubt, false), r.processed_at is not null and r.state = 'NEW',"
+               " case when r.processed_at is not null and r.state = 'NEW' and r.action = 'UPDATE'"
+               " then (select string_agg(n.\"values\", ', ') from @ n where n.id > r.id"
+               " and n.table_name = r.table_name and n.record_id = r.record_id"
+               " and n.action = 'UPDATE' and n.state in ('SUCCESS', 'MERGED')) end"
                " from relevant r"
                " left join pgforce.delivery d on d.schema_name = $1 and d.log_id = r.id"
                " order by r.id");
@@ -179,7 +188,8 @@ bool queue_store_outcomes(struct pg *pg, const char *schema_name, const char *ou
                " update @ l"
                " set state = o.state, sfid = coalesce(l.sfid, o.sfid), sf_message = o.message,"
                " updated_at = now(),"
-               " processed_at = case when o.phase is null then clock_timestamp() end,"
+               " processed_at = case when o.phase is null then clock_timestamp()"
+               " else l.processed_at end,"
                " processed_tx = case when o.phase is null then txid_current() end"
                " from o"
                " where l.id = o.log_id");

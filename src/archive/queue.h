@@ -25,6 +25,10 @@ struct queue_entry {
     const char *state;  /* NEW, PENDING or FAILED */
     const char *sfid;   /* the entry's own, else the one its INSERT was given; NULL if unknown */
     const char *values; /* hstore text; NULL for DELETE */
+    bool was_settled;   /* and is NEW again: a user set it back */
+    /* Of an UPDATE that was set back: the values, one hstore text after the other, of the record's
+     * later UPDATEs that Salesforce has taken; NULL if none. */
+    const char *later_values;
     /* From pgforce.delivery; phase is "" where the entry has none. */
     const char *phase;
     int attempt;

@@ -206,6 +206,18 @@ static void read_entry(struct reader *reader, json_t *mapping, size_t position,
     entry->config = dump_config(config, reader->arena);
 }
 
+static const char *read_features(struct reader *reader, const json_t *connection)
+{
+    const json_t *features = json_object_get(connection, "features");
+
+    if (features == NULL || json_is_null(features))
+        return "{}";
+    if (json_is_object(features))
+        return dump_config(features, reader->arena);
+    import_problem(reader->problems, "%s.features is not an object of flags", reader->path);
+    return "{}";
+}
+
 static bool read_file(json_t *root, struct arena *arena, struct import *import, struct error *err)
 {
     struct import_problems problems = {.arena = arena};
@@ -227,6 +239,7 @@ static bool read_file(json_t *root, struct arena *arena, struct import *import, 
                          MAPPINGS_MAX);
     import->app_name = read_text(&reader, connection, "app_name");
     import->organization_id = read_text(&reader, connection, "organization_id");
+    import->features = read_features(&reader, connection);
     import->entry_count = json_array_size(mappings);
     import->entries = arena_array(arena, struct import_entry, import->entry_count);
     for (size_t i = 0; i < import->entry_count; i++)
@@ -241,7 +254,7 @@ bool import_parse(const char *text, size_t size_bytes, struct arena *arena, stru
     size_t mark = strlen(byte_order_mark);
     json_error_t where;
 
-    *import = (struct import){.app_name = "", .organization_id = ""};
+    *import = (struct import){.app_name = "", .organization_id = "", .features = "{}"};
     if (size_bytes > FILE_BYTES_MAX)
         return error_set(err, ERROR_CONFIG, "the file is larger than %d MB: split it",
                          FILE_BYTES_MAX >> 20);

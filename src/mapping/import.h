@@ -42,6 +42,7 @@ struct import_entry {
 struct import {
     const char *app_name;        /* "" when the file does not say */
     const char *organization_id; /* "" likewise; of the organisation exported, not of ours */
+    const char *features;        /* the connection's flags, a JSON object; "{}" without any */
     struct import_entry *entries;
     size_t entry_count;
 };

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "archive/hstore.h"
 #include "sf/collections.h"
 
 static bool is_writable(const struct mapping_field *field, bool is_insert)
@@ -41,40 +40,37 @@ static bool set_field(json_t *record, const struct mapping_field *field, const c
            error_set(err, ERROR_RECORD, "pgforce: %s is not valid UTF-8", field->column_name);
 }
 
-static bool set_fields(const struct mapping *mapping, const struct queue_entry *entry,
-                       struct arena *arena, struct batch_record *record, struct error *err)
+static bool set_fields(const struct batch_source *source, struct arena *arena,
+                       struct batch_record *record, struct error *err)
 {
-    bool is_insert = strcmp(entry->action, "INSERT") == 0;
-    struct hstore_pair *pairs;
-    size_t count;
+    bool is_insert = source->action == DELIVERY_INSERT;
 
-    if (!hstore_parse(entry->values != NULL ? entry->values : "", arena, &pairs, &count, err))
-        return error_prefix(err, "pgforce: the entry's values");
-    for (size_t i = 0; i < count; i++) {
-        const struct mapping_field *field = mapping_field_by_column(mapping, pairs[i].key);
-        const char *text = pairs[i].value;
+    for (size_t i = 0; i < source->pair_count; i++) {
+        const char *text = source->pairs[i].value;
+        const struct mapping_field *field =
+            mapping_field_by_column(source->mapping, source->pairs[i].key);
 
         if (!is_writable(field, is_insert) || is_left_out(field, text, is_insert))
             continue;
         if (!set_field(record->json, field, text, arena, err))
             return false;
-        if (field == mapping->upsert)
+        if (field == source->mapping->upsert)
             record->external_id = text;
         record->field_count++;
     }
     return true;
 }
 
-bool batch_make_record(const struct mapping *mapping, const struct queue_entry *entry,
-                       struct arena *arena, struct batch_record *record, struct error *err)
+bool batch_make_record(const struct batch_source *source, struct arena *arena,
+                       struct batch_record *record, struct error *err)
 {
     *record = (struct batch_record){0};
-    if (strcmp(entry->action, "DELETE") == 0)
+    if (source->action == DELIVERY_DELETE)
         return true;
-    record->json = sf_record_new(mapping->object_name);
-    if (strcmp(entry->action, "UPDATE") == 0)
-        json_object_set_new(record->json, "id", json_string(entry->sfid));
-    if (set_fields(mapping, entry, arena, record, err))
+    record->json = sf_record_new(source->mapping->object_name);
+    if (source->action == DELIVERY_UPDATE)
+        json_object_set_new(record->json, "id", json_string(source->sfid));
+    if (set_fields(source, arena, record, err))
         return true;
     json_decref(record->json);
     record->json = NULL;

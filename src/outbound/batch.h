@@ -1,5 +1,5 @@
 /*
- * From a log entry to the record that Salesforce gets.
+ * From a row's values to the record that Salesforce gets.
  *
  * Sends only what the organisation lets us write: an INSERT its createable fields that are not
  * null, an UPDATE the changed updateable ones, null included. A parent's external id becomes a
@@ -12,10 +12,11 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "archive/queue.h"
+#include "archive/hstore.h"
 #include "base/arena.h"
 #include "base/error.h"
 #include "mapping/mapping.h"
+#include "sync/delivery.h"
 
 struct batch_record {
     json_t *json; /* owned by the caller; NULL for a DELETE, or when nothing is to be sent */
@@ -23,8 +24,16 @@ struct batch_record {
     size_t field_count;
 };
 
-/* ERROR_RECORD when the entry cannot be sent as it is; the message is for sf_message. */
-bool batch_make_record(const struct mapping *mapping, const struct queue_entry *entry,
-                       struct arena *arena, struct batch_record *record, struct error *err);
+struct batch_source {
+    const struct mapping *mapping;
+    enum delivery_action action;
+    const char *sfid; /* of what is updated */
+    const struct hstore_pair *pairs;
+    size_t pair_count;
+};
+
+/* ERROR_RECORD when the values cannot be sent as they are; the message is for sf_message. */
+bool batch_make_record(const struct batch_source *source, struct arena *arena,
+                       struct batch_record *record, struct error *err);
 
 #endif

@@ -4,16 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "outbound/batch.h"
-#include "pg/origin.h"
+#include "outbound/parcel.h"
 #include "sf/collections.h"
-
-/* One entry on its way. */
-struct parcel {
-    const struct mapping *mapping;
-    const struct queue_entry *entry;
-    struct batch_record record;
-};
 
 /* One request, in step with a struct sf_batch. */
 struct shipment {
@@ -65,66 +57,89 @@ static const enum sf_write writes[] = {
     [DELIVERY_DELETE] = SF_DELETE,
 };
 
-static void settle_unsent(struct delivery *delivery, const struct parcel *parcel,
-                          enum delivery_state state, const char *message)
+/* What goes with an entry ends as it does; what is to be tried again is folded anew. */
+static void settle_followers(struct delivery *delivery, const struct parcel *parcel,
+                             const struct settle_outcome *outcome)
 {
-    struct settle_outcome outcome = {.verdict = {.todo = DELIVERY_SETTLE, .state = state},
-                                     .message = message};
+    const struct plan *plan = delivery->wave.plan;
+    enum delivery_state state = outcome->verdict.state;
+    const struct settle_outcome followers = {
+        .verdict = {.todo = DELIVERY_SETTLE,
+                    .state = state == DELIVERY_SUCCESS ? DELIVERY_MERGED : state},
+        .message = outcome->message,
+    };
 
-    delivery->report.failed += state == DELIVERY_FAILED;
-    settle_add(delivery->settle, parcel->mapping, parcel->entry, &outcome);
+    if (state != DELIVERY_SUCCESS && state != DELIVERY_FAILED)
+        return;
+    for (size_t at = plan_next(plan, parcel->index); at != 0; at = plan_next(plan, at - 1))
+        settle_add(delivery->settle, NULL, &plan->queue->entries[at - 1], &followers);
 }
 
-/* Makes the record; false when the entry needs no call, and has been settled. */
-static bool make_parcel(struct delivery *delivery, struct parcel *parcel)
+static void settle_parcel(struct delivery *delivery, const struct parcel *parcel,
+                          const struct settle_outcome *outcome)
 {
-    const struct queue_entry *entry = parcel->entry;
-    bool is_insert = delivery->wave.action == DELIVERY_INSERT;
-    bool is_delete = delivery->wave.action == DELIVERY_DELETE;
-    struct arena *arena = delivery->world.arena;
-    struct error err = {0};
-
-    if (!is_insert && entry->sfid == NULL) {
-        settle_unsent(delivery, parcel, is_delete ? DELIVERY_IGNORED : DELIVERY_FAILED,
-                      "pgforce: the row has no sfid: Salesforce never had this record");
-        return false;
-    }
-    if (!batch_make_record(parcel->mapping, entry, arena, &parcel->record, &err)) {
-        settle_unsent(delivery, parcel, DELIVERY_FAILED, err.message);
-        return false;
-    }
-    if (is_insert || is_delete || parcel->record.field_count > 0)
-        return true;
-    json_decref(parcel->record.json);
-    settle_unsent(delivery, parcel, DELIVERY_IGNORED,
-                  "pgforce: none of the changed columns can be written to Salesforce");
-    return false;
+    delivery->report.failed += outcome->verdict.state == DELIVERY_FAILED;
+    settle_add(delivery->settle, parcel->mapping, parcel->entry, outcome);
+    settle_followers(delivery, parcel, outcome);
 }
 
-static void fill_shipment(struct delivery *delivery, const struct order_batch *batch)
+static void settle_unsent(struct delivery *delivery, const struct parcel *parcel)
+{
+    const struct settle_outcome outcome = {
+        .verdict = {.todo = DELIVERY_SETTLE, .state = parcel->state},
+        .sfid = parcel->state == DELIVERY_NEW ? parcel->sfid : NULL,
+        .message = parcel->message,
+    };
+
+    settle_parcel(delivery, parcel, &outcome);
+}
+
+/* False: reading rows failed. */
+static bool make_parcels(struct delivery *delivery, const struct order_batch *batch,
+                         struct parcel *parcels, struct error *err)
+{
+    const struct plan *plan = delivery->wave.plan;
+    const struct parcel_world world = {delivery->world.pg, delivery->world.arena, plan};
+
+    for (size_t i = 0; i < batch->count; i++)
+        parcels[i] = (struct parcel){.index = batch->entries[i],
+                                     .entry = &plan->queue->entries[batch->entries[i]],
+                                     .mapping = plan->entries[batch->entries[i]].mapping};
+    if (!parcel_read_rows(&world, parcels, batch->count, err))
+        return false;
+    for (size_t i = 0; i < batch->count; i++)
+        parcel_fill(&world, &parcels[i], delivery->wave.action);
+    return true;
+}
+
+static bool fill_shipment(struct delivery *delivery, const struct order_batch *batch,
+                          struct error *err)
 {
     struct shipment *shipment = &delivery->shipments[delivery->count];
-    const struct mapping *mapping = &delivery->wave.mappings->items[batch->mapping];
     struct arena *arena = delivery->world.arena;
 
     shipment->parcels = arena_array(arena, struct parcel, batch->count);
     shipment->ids = arena_array(arena, const char *, batch->count);
+    if (!make_parcels(delivery, batch, shipment->parcels, err))
+        return false;
     shipment->records = json_array();
     for (size_t i = 0; i < batch->count; i++) {
-        const struct queue_entry *entry = &delivery->wave.queue->entries[batch->entries[i]];
-        struct parcel *parcel = &shipment->parcels[shipment->count];
+        const struct parcel *parcel = &shipment->parcels[i];
 
-        *parcel = (struct parcel){.mapping = mapping, .entry = entry};
-        if (!make_parcel(delivery, parcel))
+        if (!parcel->is_to_be_sent) {
+            settle_unsent(delivery, parcel);
             continue;
-        shipment->ids[shipment->count++] = entry->sfid;
+        }
+        shipment->ids[shipment->count] = parcel->sfid;
         if (parcel->record.json != NULL)
             json_array_append_new(shipment->records, parcel->record.json);
+        shipment->parcels[shipment->count++] = *parcel;
     }
     if (shipment->count > 0)
         delivery->count++;
     else
         json_decref(shipment->records);
+    return true;
 }
 
 static void fill_batch(const struct delivery *delivery, size_t index)
@@ -151,8 +166,8 @@ static json_t *make_intent(const struct parcel *parcel)
     json_object_set_new(intent, "action", json_string(parcel->entry->action));
     if (parcel->record.external_id != NULL)
         json_object_set_new(intent, "external_id", json_string(parcel->record.external_id));
-    if (parcel->entry->sfid != NULL)
-        json_object_set_new(intent, "sfid", json_string(parcel->entry->sfid));
+    if (parcel->sfid != NULL)
+        json_object_set_new(intent, "sfid", json_string(parcel->sfid));
     if (parcel->record.json != NULL)
         json_object_set(intent, "body", parcel->record.json);
     return intent;
@@ -205,6 +220,16 @@ static const char *answered_id(struct arena *arena, const struct sf_row_result *
     return sf_duplicate_value_id(row->message, id) ? arena_strdup(arena, id) : NULL;
 }
 
+/* Created, but without some references: the entry goes again, as an update with those. */
+static void leave_rest(const struct parcel *parcel, struct settle_outcome *outcome)
+{
+    if (!parcel->has_rest || outcome->verdict.state != DELIVERY_SUCCESS || outcome->sfid == NULL)
+        return;
+    outcome->verdict.todo = DELIVERY_RETRY;
+    outcome->verdict.state = DELIVERY_NEW;
+    outcome->wait_ms = 0;
+}
+
 static void judge(struct delivery *delivery, const struct sf_batch *batch,
                   const struct parcel *parcel, const struct sf_row_result *row)
 {
@@ -227,9 +252,9 @@ static void judge(struct delivery *delivery, const struct sf_batch *batch,
         .wait_ms = choose_wait_ms(batch, &verdict, attempt.attempt),
     };
 
-    settle_add(delivery->settle, parcel->mapping, parcel->entry, &outcome);
+    leave_rest(parcel, &outcome);
+    settle_parcel(delivery, parcel, &outcome);
     delivery->report.sent++;
-    delivery->report.failed += verdict.state == DELIVERY_FAILED;
     if (verdict.todo == DELIVERY_STOP_WRITES) {
         delivery->report.must_stop = true;
         delivery->report.message = outcome.message;
@@ -257,8 +282,15 @@ static void note_call_error(struct delivery *delivery, const struct error *call_
     delivery->report.message = arena_strdup(delivery->world.arena, call_error->message);
 }
 
+static void free_records(struct delivery *delivery)
+{
+    for (size_t i = 0; i < delivery->count; i++)
+        json_decref(delivery->shipments[i].records);
+    delivery->count = 0;
+}
+
 struct delivery *deliver_prepare(const struct deliver_world *world, const struct deliver_wave *wave,
-                                 struct settle *settle)
+                                 struct settle *settle, struct error *err)
 {
     struct delivery *delivery = arena_alloc(world->arena, sizeof(*delivery));
 
@@ -270,7 +302,10 @@ struct delivery *deliver_prepare(const struct deliver_world *world, const struct
         .batches = arena_array(world->arena, struct sf_batch, wave->batch_count),
     };
     for (size_t i = 0; i < wave->batch_count; i++)
-        fill_shipment(delivery, &wave->batches[i]);
+        if (!fill_shipment(delivery, &wave->batches[i], err)) {
+            free_records(delivery);
+            return NULL;
+        }
     for (size_t i = 0; i < delivery->count; i++) {
         fill_batch(delivery, i);
         for (size_t j = 0; j < delivery->shipments[i].count; j++)
@@ -293,8 +328,6 @@ void deliver_send(struct delivery *delivery)
 struct deliver_report deliver_judge(struct delivery *delivery)
 {
     judge_all(delivery);
-    for (size_t i = 0; i < delivery->count; i++)
-        json_decref(delivery->shipments[i].records);
-    delivery->count = 0;
+    free_records(delivery);
     return delivery->report;
 }

@@ -12,14 +12,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "archive/queue.h"
 #include "base/arena.h"
 #include "base/error.h"
-#include "mapping/mapping.h"
+#include "outbound/plan.h"
 #include "outbound/settle.h"
 #include "pg/pg.h"
 #include "sf/session.h"
-#include "sync/order.h"
 
 struct deliver_world {
     struct pg *pg;
@@ -29,10 +27,9 @@ struct deliver_world {
 };
 
 struct deliver_wave {
-    const struct mapping_list *mappings;
     enum delivery_action action;
-    const struct queue *queue;
-    const struct order_batch *batches; /* indexes into the queue and the mappings */
+    const struct plan *plan;
+    const struct order_batch *batches; /* of the plan's round */
     size_t batch_count;
 };
 
@@ -46,9 +43,10 @@ struct deliver_report {
 
 struct delivery;
 
-/* Lives in the world's arena; to be judged, sent or not, or its records leak. */
+/* Lives in the world's arena; to be judged, sent or not, or its records leak. NULL when the
+ * database failed. */
 struct delivery *deliver_prepare(const struct deliver_world *world, const struct deliver_wave *wave,
-                                 struct settle *settle);
+                                 struct settle *settle, struct error *err);
 
 /* Only once the intents are committed. */
 void deliver_send(struct delivery *delivery);

@@ -32,9 +32,10 @@ struct search {
     size_t found_count;
 };
 
+/* An INSERT whose record is known went as an update, with what its first request left out. */
 static bool is_insert(const struct queue_entry *entry)
 {
-    return strcmp(entry->action, "INSERT") == 0;
+    return strcmp(entry->action, "INSERT") == 0 && entry->sfid == NULL;
 }
 
 /* The value of a field in a record, sent or read: nested where it goes through a relationship. */
@@ -261,6 +262,8 @@ static void judge(struct search *search, const struct queue_entry *entry, struct
     };
 
     delivery_action_parse(entry->action, &doubt.action);
+    if (doubt.action == DELIVERY_INSERT && !is_insert(entry))
+        doubt.action = DELIVERY_UPDATE;
     int64_t quarantine = quarantine_ms(search, entry, doubt.action);
     doubt.is_quarantine_over = waited_ms >= quarantine;
     if (found != NULL)

@@ -2,10 +2,10 @@
 
 #include <string.h>
 
-#include "archive/hstore.h"
-
 struct planner {
     const struct mapping_list *mappings;
+    const uint32_t *ranks;
+    const bool *has_keys; /* by mapping: an identifier of its own, or references by one */
     struct arena *arena;
 };
 
@@ -31,8 +31,9 @@ uint32_t *plan_ranks(const struct mapping_list *list, struct arena *arena)
 }
 
 static void add_reference(const struct planner *planner, struct order_entry *order,
-                          const struct mapping_field *field, const struct hstore_pair *pair)
+                          struct plan_entry *planned, const struct hstore_pair *pair)
 {
+    const struct mapping_field *field = mapping_field_by_column(planned->mapping, pair->key);
     const struct mapping *parent =
         mapping_find_by_object(planner->mappings, field->reference_object);
     struct order_reference *references = (struct order_reference *)order->references;
@@ -40,10 +41,120 @@ static void add_reference(const struct planner *planner, struct order_entry *ord
     if (parent == NULL || parent->upsert == NULL ||
         strcmp(parent->upsert->field_name, field->reference_field) != 0)
         return;
+    planned->reference_fields[order->reference_count] = field;
     references[order->reference_count++] = (struct order_reference){
         .mapping = (uint32_t)(parent - planner->mappings->items),
         .key_hash = order_hash(pair->value, pair->value_bytes),
     };
+}
+
+/* The record's own key and its parents', from the entry's values. */
+static void fill_keys(const struct planner *planner, struct order_entry *order,
+                      struct plan_entry *planned)
+{
+    const struct mapping *mapping = planned->mapping;
+
+    if (!planner->has_keys[order->mapping])
+        return;
+    order->references = arena_array(planner->arena, struct order_reference, planned->pair_count);
+    planned->reference_fields =
+        arena_array(planner->arena, const struct mapping_field *, planned->pair_count);
+    for (size_t i = 0; i < planned->pair_count; i++) {
+        const struct hstore_pair *pair = &planned->pairs[i];
+        const struct mapping_field *field = mapping_field_by_column(mapping, pair->key);
+
+        if (field == NULL || pair->value == NULL)
+            continue;
+        if (field == mapping->upsert)
+            order->key_hash = order_hash(pair->value, pair->value_bytes);
+        if (field->reference_object != NULL)
+            add_reference(planner, order, planned, pair);
+    }
+}
+
+/* A text that cannot be read has no keys; sending it will fail with the reason. */
+static void read_values(const struct planner *planner, const struct queue_entry *entry,
+                        struct plan_entry *planned)
+{
+    struct hstore_pair *pairs;
+    struct error err;
+
+    if (entry->values == NULL)
+        return;
+    if (hstore_parse(entry->values, planner->arena, &pairs, &planned->pair_count, &err)) {
+        planned->pairs = pairs;
+        return;
+    }
+    planned->pair_count = 0;
+    planned->problem = arena_strdup(planner->arena, err.message);
+}
+
+/* An INSERT that has made its record, and has a reference left to send or failed at that. */
+static bool is_second_step(const struct queue_entry *entry)
+{
+    return strcmp(entry->action, "INSERT") == 0 && entry->sfid != NULL &&
+           (entry->attempt > 0 || entry->was_settled);
+}
+
+static void fill_entry(const struct planner *planner, const struct queue_entry *entry,
+                       struct order_entry *order, struct plan_entry *planned)
+{
+    const struct mapping *mapping = mapping_find_by_table(planner->mappings, entry->table_name);
+
+    order->log_id = entry->log_id;
+    order->record_id = entry->record_id;
+    order->state = DELIVERY_IGNORED;
+    if (mapping == NULL || !delivery_action_parse(entry->action, &order->action) ||
+        !delivery_state_parse(entry->state, &order->state))
+        return;
+    planned->mapping = mapping;
+    order->mapping = (uint32_t)(mapping - planner->mappings->items);
+    order->rank = planner->ranks[order->mapping];
+    order->is_held = entry->is_held;
+    order->is_bound = entry->sfid != NULL;
+    order->was_sent = entry->was_in_doubt;
+    if (is_second_step(entry))
+        order->action = DELIVERY_UPDATE;
+    read_values(planner, entry, planned);
+    fill_keys(planner, order, planned);
+}
+
+/* What goes with a carrier refers for it. */
+static void add_references(const struct planner *planner, struct plan *plan, size_t carrier,
+                           size_t index)
+{
+    struct order_entry *to = &plan->orders[carrier];
+    const struct order_entry *from = &plan->orders[index];
+    size_t count = to->reference_count + from->reference_count;
+    struct order_reference *references = arena_array(planner->arena, struct order_reference, count);
+    const struct mapping_field **fields =
+        arena_array(planner->arena, const struct mapping_field *, count);
+
+    for (size_t i = 0; i < count; i++) {
+        bool is_own = i < to->reference_count;
+        size_t at = is_own ? i : i - to->reference_count;
+
+        references[i] = (is_own ? to : from)->references[at];
+        fields[i] = plan->entries[is_own ? carrier : index].reference_fields[at];
+    }
+    to->references = references;
+    to->reference_count = count;
+    plan->entries[carrier].reference_fields = fields;
+}
+
+static void apply_folds(const struct planner *planner, struct plan *plan)
+{
+    for (size_t i = 0; i < plan->queue->count; i++) {
+        const struct fold *fold = &plan->folds[i];
+
+        if (fold->is_revived)
+            plan->orders[i].state = DELIVERY_NEW;
+        if (fold->fate == FOLD_ALONE)
+            continue;
+        if (fold->fate == FOLD_INTO && plan->orders[i].reference_count > 0)
+            add_references(planner, plan, fold->carrier, i);
+        plan->orders[i].state = DELIVERY_MERGED;
+    }
 }
 
 static bool has_keys(const struct mapping *mapping)
@@ -55,53 +166,34 @@ static bool has_keys(const struct mapping *mapping)
     return mapping->upsert != NULL || has_reference;
 }
 
-/* The record's own key and its parents', from the entry's values. A text that cannot be read has
- * neither: sending it will fail with the reason. */
-static void fill_keys(const struct planner *planner, const struct mapping *mapping,
-                      const struct queue_entry *entry, struct order_entry *order)
+static bool *find_keyed(const struct mapping_list *mappings, struct arena *arena)
 {
-    struct hstore_pair *pairs;
-    struct error ignored;
-    size_t count;
+    bool *are_keyed = arena_array(arena, bool, mappings->count);
 
-    if (entry->values == NULL || !has_keys(mapping) ||
-        !hstore_parse(entry->values, planner->arena, &pairs, &count, &ignored))
-        return;
-    order->references = arena_array(planner->arena, struct order_reference, count);
-    for (size_t i = 0; i < count; i++) {
-        const struct mapping_field *field = mapping_field_by_column(mapping, pairs[i].key);
-
-        if (field == NULL || pairs[i].value == NULL)
-            continue;
-        if (field == mapping->upsert)
-            order->key_hash = order_hash(pairs[i].value, pairs[i].value_bytes);
-        if (field->reference_object != NULL)
-            add_reference(planner, order, field, &pairs[i]);
-    }
+    for (size_t i = 0; i < mappings->count; i++)
+        are_keyed[i] = has_keys(&mappings->items[i]);
+    return are_keyed;
 }
 
-struct order_entry *plan_entries(const struct mapping_list *mappings, const uint32_t *ranks,
-                                 const struct queue *queue, struct arena *arena)
+struct plan *plan_make(const struct mapping_list *mappings, const uint32_t *ranks,
+                       const struct queue *queue, bool is_merged, struct arena *arena)
 {
-    const struct planner planner = {mappings, arena};
-    struct order_entry *orders = arena_array(arena, struct order_entry, queue->count);
+    const struct planner planner = {mappings, ranks, find_keyed(mappings, arena), arena};
+    struct plan *plan = arena_alloc(arena, sizeof(*plan));
 
-    for (size_t i = 0; i < queue->count; i++) {
-        const struct queue_entry *entry = &queue->entries[i];
-        const struct mapping *mapping = mapping_find_by_table(mappings, entry->table_name);
-        struct order_entry *order = &orders[i];
-
-        order->log_id = entry->log_id;
-        order->record_id = entry->record_id;
-        order->state = DELIVERY_IGNORED;
-        if (mapping == NULL || !delivery_action_parse(entry->action, &order->action) ||
-            !delivery_state_parse(entry->state, &order->state))
-            continue;
-        order->mapping = (uint32_t)(mapping - mappings->items);
-        order->rank = ranks[order->mapping];
-        order->is_held = entry->is_held;
-        order->is_bound = entry->sfid != NULL;
-        fill_keys(&planner, mapping, entry, order);
+    plan->queue = queue;
+    plan->entries = arena_array(arena, struct plan_entry, queue->count);
+    plan->orders = arena_array(arena, struct order_entry, queue->count);
+    for (size_t i = 0; i < queue->count; i++)
+        fill_entry(&planner, &queue->entries[i], &plan->orders[i], &plan->entries[i]);
+    if (is_merged) {
+        plan->folds = fold_merged(plan->orders, queue->count, arena);
+        apply_folds(&planner, plan);
     }
-    return orders;
+    return plan;
+}
+
+size_t plan_next(const struct plan *plan, size_t index)
+{
+    return plan->folds != NULL ? plan->folds[index].next : 0;
 }

@@ -1,25 +1,47 @@
 /*
- * From the queue to what src/sync plans with: each entry's mapping, key and references.
+ * From the queue to what src/sync plans with: each entry's mapping, values, key and references, and
+ * by the merged algorithm which entries share a request.
  *
- * Reads the entries' values for keys only; decides nothing and sends nothing.
+ * Reads the entries' values; decides nothing and sends nothing.
  */
 #ifndef PGFORCE_OUTBOUND_PLAN_H
 #define PGFORCE_OUTBOUND_PLAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "archive/hstore.h"
 #include "archive/queue.h"
 #include "base/arena.h"
 #include "mapping/mapping.h"
+#include "sync/fold.h"
 #include "sync/order.h"
 
 /* How deep each mapping stands below those it refers to by external id, in the list's order. */
 uint32_t *plan_ranks(const struct mapping_list *mappings, struct arena *arena);
 
-/* One order_entry for each of the queue. Entries of tables no longer mapped get a state that is
- * neither sent nor waited for. */
-struct order_entry *plan_entries(const struct mapping_list *mappings, const uint32_t *ranks,
-                                 const struct queue *queue, struct arena *arena);
+struct plan_entry {
+    const struct mapping *mapping; /* NULL when the table is no longer mapped */
+    const struct hstore_pair *pairs;
+    size_t pair_count;
+    const char *problem; /* why the values cannot be read; NULL when they can */
+    const struct mapping_field **reference_fields; /* in step with the order_entry's references */
+};
+
+struct plan {
+    const struct queue *queue;
+    struct plan_entry *entries; /* in step with the queue */
+    struct order_entry *orders; /* likewise; what is folded is as if absent */
+    struct fold *folds;         /* likewise; NULL: the ordered algorithm */
+    struct order_plan round;    /* filled by the caller */
+};
+
+/* Entries of tables no longer mapped get a state that is neither sent nor waited for. */
+struct plan *plan_make(const struct mapping_list *mappings, const uint32_t *ranks,
+                       const struct queue *queue, bool is_merged, struct arena *arena);
+
+/* The entry that goes with the same request after this one, plus one; 0 when there is none. */
+size_t plan_next(const struct plan *plan, size_t index);
 
 #endif

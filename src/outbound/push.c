@@ -47,6 +47,7 @@ struct push {
     struct mapping_list mappings;
     uint32_t *ranks;
     bool are_mappings_old;
+    bool is_merged; /* the connection's algorithm (sync/fold.h) */
     int take_limit;
     struct queue queue;
 };
@@ -118,25 +119,41 @@ static void adapt_window(struct push *push)
         push->take_limit *= 2;
 }
 
+/* What no longer needs to be sent: a later DELETE has undone it. */
+static void settle_superseded(struct push *push, const struct plan *plan, struct round *round)
+{
+    for (size_t i = 0; plan->folds != NULL && i < push->queue.count; i++) {
+        bool is_delete = plan->orders[i].action == DELIVERY_DELETE;
+        const struct settle_outcome outcome = {
+            .verdict = {.todo = DELIVERY_SETTLE,
+                        .state = is_delete ? DELIVERY_IGNORED : DELIVERY_MERGED},
+            .message = is_delete ? "pgforce: the row was gone before it was sent" : NULL,
+        };
+
+        if (plan->folds[i].fate != FOLD_OVER)
+            continue;
+        settle_add(push->settle, NULL, &push->queue.entries[i], &outcome);
+        round->resolved++;
+    }
+}
+
 static bool send_plan(struct push *push, struct round *round, struct error *err)
 {
-    const struct order_entry *orders =
-        plan_entries(&push->mappings, push->ranks, &push->queue, push->arena);
-    struct order_plan plan =
-        order_next_round(orders, push->queue.count, ORDER_BATCH_MAX, push->arena);
+    struct plan *plan =
+        plan_make(&push->mappings, push->ranks, &push->queue, push->is_merged, push->arena);
 
+    plan->round = order_next_round(plan->orders, push->queue.count, ORDER_BATCH_MAX, push->arena);
     adapt_window(push);
-    for (size_t i = 0; i < plan.refusal_count; i++)
-        refuse(push, &plan.refusals[i], round);
+    settle_superseded(push, plan, round);
+    for (size_t i = 0; i < plan->round.refusal_count; i++)
+        refuse(push, &plan->round.refusals[i], round);
     const struct waves waves = {
         .world = {push->pg, push->options->session, push->options->schema_name, push->arena},
-        .mappings = &push->mappings,
         .ranks = push->ranks,
-        .queue = &push->queue,
         .settle = push->settle,
         .parallel = push->options->parallel};
     struct waves_report report = {0};
-    bool is_ok = waves_send(&waves, &plan, &report, err);
+    bool is_ok = waves_send(&waves, plan, &report, err);
     round->sent += report.sent;
     round->failed += report.failed;
     return is_ok;
@@ -169,13 +186,29 @@ static bool resolve_mapping(struct push *push, const struct mapping *mapping, st
     return settle_store_patiently(push->settle, push->pg, push->options->schema_name, err);
 }
 
+/* As Heroku Connect's flag poll_db_no_merge says; silence is ordered. */
+static bool load_algorithm(struct push *push, struct error *err)
+{
+    PGresult *result PG_RESULT_AUTO = pg_query(push->pg,
+                                               "select features ->> 'poll_db_no_merge' = 'false'"
+                                               " from pgforce.connection"
+                                               " where schema_name = $1",
+                                               PG_PARAMS(push->options->schema_name), err);
+
+    if (result == NULL)
+        return false;
+    push->is_merged = PQntuples(result) > 0 && pg_field_bool(result, 0, 0);
+    return true;
+}
+
 static bool load_mappings(struct push *push, struct error *err)
 {
     if (!push->are_mappings_old)
         return true;
     arena_reset(push->mapping_arena);
     if (!mapping_load_all(push->pg, push->options->schema_name, push->mapping_arena,
-                          &push->mappings, err))
+                          &push->mappings, err) ||
+        !load_algorithm(push, err))
         return false;
     push->ranks = plan_ranks(&push->mappings, push->mapping_arena);
     push->are_mappings_old = false;

@@ -101,7 +101,7 @@ static void add_row(struct settle *settle, const struct mapping *mapping,
 {
     json_t *rows = json_object_get(settle->tables, mapping->table_name);
     json_t *row = json_object();
-    bool is_success = outcome->verdict.state == DELIVERY_SUCCESS;
+    bool is_success = outcome->verdict.state != DELIVERY_FAILED;
 
     if (rows == NULL) {
         rows = json_array();
@@ -125,7 +125,9 @@ void settle_add(struct settle *settle, const struct mapping *mapping,
     bool has_row = strcmp(entry->action, "DELETE") != 0 || state == DELIVERY_FAILED;
 
     add_entry(settle, entry, outcome);
-    if (has_row && (state == DELIVERY_SUCCESS || state == DELIVERY_FAILED))
+    bool is_bound_only = state == DELIVERY_NEW && outcome->sfid != NULL;
+    if (mapping != NULL && has_row &&
+        (state == DELIVERY_SUCCESS || state == DELIVERY_FAILED || is_bound_only))
         add_row(settle, mapping, entry, outcome);
 }
 

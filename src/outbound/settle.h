@@ -32,7 +32,8 @@ struct settle_outcome {
     int64_t wait_ms;  /* before the next try, or the next reading back */
 };
 
-/* Copies what it needs. */
+/* Copies what it needs. The row is updated for SUCCESS and FAILED, and where NEW comes with an
+ * sfid; with mapping NULL it is left alone. */
 void settle_add(struct settle *settle, const struct mapping *mapping,
                 const struct queue_entry *entry, const struct settle_outcome *outcome);
 

@@ -7,7 +7,7 @@
 /* A plan being sent; `next` is the first batch that is not yet prepared. */
 struct sending {
     const struct waves *waves;
-    const struct order_plan *plan;
+    const struct plan *plan;
     struct waves_report *report;
     struct error *err;
     size_t next;
@@ -20,32 +20,32 @@ struct sending {
 /* How many batches from here can be on their way together. */
 static size_t wave_size(const struct sending *sending)
 {
-    const struct order_batch *batches = sending->plan->batches;
+    const struct order_batch *batches = sending->plan->round.batches;
     const uint32_t *ranks = sending->waves->ranks;
     size_t from = sending->next;
     size_t to = from;
 
-    while (to < sending->plan->batch_count && to - from < sending->waves->parallel &&
+    while (to < sending->plan->round.batch_count && to - from < sending->waves->parallel &&
            batches[to].action == batches[from].action &&
            ranks[batches[to].mapping] == ranks[batches[from].mapping])
         to++;
     return to - from;
 }
 
-static void prepare_next(struct sending *sending)
+static bool prepare_next(struct sending *sending)
 {
     const struct waves *waves = sending->waves;
-    struct deliver_wave wave = {.mappings = waves->mappings,
-                                .queue = waves->queue,
-                                .batches = &sending->plan->batches[sending->next],
+    struct deliver_wave wave = {.plan = sending->plan,
+                                .batches = &sending->plan->round.batches[sending->next],
                                 .batch_count = wave_size(sending)};
 
     if (wave.batch_count == 0 || sending->is_over || wait_is_stopping())
-        return;
+        return true;
     wave.action = wave.batches->action;
-    sending->ready = deliver_prepare(&waves->world, &wave, waves->settle);
+    sending->ready = deliver_prepare(&waves->world, &wave, waves->settle, sending->err);
     sending->ready_batch = wave.batches;
     sending->next += wave.batch_count;
+    return sending->ready != NULL;
 }
 
 /* What came of the last wave, and the next one's intents, in one transaction. */
@@ -53,8 +53,8 @@ static void store_and_prepare(void *context)
 {
     struct sending *sending = context;
 
-    prepare_next(sending);
-    sending->is_ok = settle_store_patiently(sending->waves->settle, sending->waves->world.pg,
+    sending->is_ok = prepare_next(sending) &&
+                     settle_store_patiently(sending->waves->settle, sending->waves->world.pg,
                                             sending->waves->world.schema_name, sending->err);
 }
 
@@ -62,7 +62,7 @@ static void judge(struct sending *sending, struct delivery *delivery,
                   const struct order_batch *batch, int64_t began_ms)
 {
     struct deliver_report report = deliver_judge(delivery);
-    const struct mapping *mapping = &sending->waves->mappings->items[batch->mapping];
+    const struct mapping *mapping = sending->plan->entries[batch->entries[0]].mapping;
 
     sending->report->sent += report.sent;
     sending->report->failed += report.failed;
@@ -97,8 +97,8 @@ static bool fly(struct sending *sending)
     return sending->next > before;
 }
 
-bool waves_send(const struct waves *waves, const struct order_plan *plan,
-                struct waves_report *report, struct error *err)
+bool waves_send(const struct waves *waves, const struct plan *plan, struct waves_report *report,
+                struct error *err)
 {
     struct sending sending = {
         .waves = waves, .plan = plan, .report = report, .err = err, .is_ok = true};

@@ -16,13 +16,10 @@
 #include "base/error.h"
 #include "outbound/deliver.h"
 #include "outbound/settle.h"
-#include "sync/order.h"
 
 struct waves {
     struct deliver_world world;
-    const struct mapping_list *mappings;
     const uint32_t *ranks; /* of the mappings */
-    const struct queue *queue;
     struct settle *settle;
     size_t parallel; /* requests in flight at once */
 };
@@ -34,7 +31,7 @@ struct waves_report {
 
 /* False when an answer or an intent could not be stored, or the organisation takes no writes
  * (ERROR_CONFIG). All that was sent is in settle then, if it is not stored. */
-bool waves_send(const struct waves *waves, const struct order_plan *plan,
-                struct waves_report *report, struct error *err);
+bool waves_send(const struct waves *waves, const struct plan *plan, struct waves_report *report,
+                struct error *err);
 
 #endif

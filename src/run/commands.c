@@ -119,6 +119,17 @@ static bool blame_file(struct error *err)
     return false;
 }
 
+/* The flags that change how writes are sent; those that the file does not name stay. */
+static bool store_features(const struct importing *importing, const struct import *import,
+                           struct error *err)
+{
+    return pg_run(importing->pg,
+                  "update pgforce.connection"
+                  " set features = features || $2::jsonb"
+                  " where schema_name = $1",
+                  PG_PARAMS(importing->config->schema_name, import->features), err);
+}
+
 static bool import_into(const struct importing *importing, const struct import *import,
                         struct error *err)
 {
@@ -131,6 +142,7 @@ static bool import_into(const struct importing *importing, const struct import *
     if (!resolve_import(import, &org, importing->arena, &resolved, err))
         return resolved.problems.count > 0 ? blame_file(err) : false;
     if (!salesforce_bind(importing->config, importing->session, importing->pg, err) ||
+        !store_features(importing, import, err) ||
         !lifecycle_import(importing->pg, schema_name, &resolved.list, &counts, err))
         return false;
     print_lines("warning", &resolved.warnings);

@@ -32,6 +32,7 @@ struct round {
     size_t candidate_count;
     struct order_refusal *refusals;
     size_t refusal_count;
+    uint64_t *early_references;
     size_t waiting_count;
     size_t stuck_count;  /* PENDING or held */
     uint32_t left_rank;  /* a DELETE of a lower rank would be too early */
@@ -133,21 +134,39 @@ static bool waits_for(const struct round *round, size_t index, size_t insert)
     return parent->rank == entry->rank && insert < index;
 }
 
+/* The unsettled INSERT of what is referred to, plus one; 0: none. */
+static size_t insert_of(const struct round *round, const struct order_reference *reference)
+{
+    const struct slot *slot =
+        reference->record_id != 0
+            ? slot_of(round, reference->mapping, NAME_RECORD, (uint32_t)reference->record_id)
+            : slot_of(round, reference->mapping, NAME_KEY, reference->key_hash);
+
+    return slot->is_used ? slot->insert : 0;
+}
+
 static bool is_blocked_by_reference(const struct round *round, size_t index)
 {
     const struct order_entry *entry = &round->entries[index];
 
     for (size_t i = 0; i < entry->reference_count; i++) {
-        const struct order_reference *reference = &entry->references[i];
-        const struct slot *slot =
-            reference->record_id != 0
-                ? slot_of(round, reference->mapping, NAME_RECORD, (uint32_t)reference->record_id)
-                : slot_of(round, reference->mapping, NAME_KEY, reference->key_hash);
+        size_t insert = insert_of(round, &entry->references[i]);
 
-        if (slot->is_used && slot->insert != 0 && waits_for(round, index, slot->insert - 1))
+        if (insert != 0 && waits_for(round, index, insert - 1))
             return true;
     }
     return false;
+}
+
+static void note_early_references(struct round *round, size_t index)
+{
+    const struct order_entry *entry = &round->entries[index];
+
+    if (entry->action != DELIVERY_INSERT)
+        return;
+    for (size_t i = 0; i < entry->reference_count && i < 64; i++)
+        if (insert_of(round, &entry->references[i]) != 0)
+            round->early_references[index] |= UINT64_C(1) << i;
 }
 
 /* What stays behind may be moving a child away from what a later DELETE would take with it. */
@@ -167,6 +186,7 @@ static void choose(struct round *round, size_t index)
 {
     const struct order_entry *entry = &round->entries[index];
 
+    note_early_references(round, index);
     round->candidates[round->candidate_count++] = (struct candidate){
         .index = index,
         .action = entry->action,
@@ -247,6 +267,7 @@ static struct round begin_round(const struct order_entry *entries, size_t count,
         .slot_mask = slot_count - 1,
         .candidates = arena_array(arena, struct candidate, count),
         .refusals = arena_array(arena, struct order_refusal, count),
+        .early_references = arena_array(arena, uint64_t, count),
         .must_force_one = must_force,
     };
 }
@@ -324,6 +345,7 @@ struct order_plan order_next_round(const struct order_entry *entries, size_t cou
         .refusals = round.refusals,
         .refusal_count = round.refusal_count,
         .waiting_count = round.waiting_count,
+        .early_references = round.early_references,
     };
 
     cut_batches(&round, max_batch > 0 ? max_batch : ORDER_BATCH_MAX, arena, &plan);

@@ -10,7 +10,8 @@
  *     An entry that refers to a record whose INSERT is unsettled waits for a later round, where
  * that is not a circle. A delete waits while an earlier entry that could be moving a child away
  * from it waits (deleting the parent first would delete the child with it).
- *  4. Something is sent whenever nothing is held: references never block for ever.
+ *  4. Something is sent whenever nothing is held: references never block for ever. Records that
+ *     point to each other go in two steps (early_references).
  *  5. Entries behind a failed INSERT are settled with a reason, not left waiting.
  *
  * It takes n log n time and memory of the arena only. It knows nothing of requests or rows.
@@ -46,6 +47,7 @@ struct order_entry {
     enum delivery_state state; /* NEW is sent; PENDING blocks its record; a FAILED INSERT condemns
                                   what follows it; other states are as if absent */
     bool is_held;              /* NEW, but its back-off is not over: blocks its record */
+    bool was_sent;             /* an earlier attempt may have been executed (fold.h asks) */
     bool is_bound; /* the record's Salesforce id is known, so a failed INSERT condemns nothing */
     const struct order_reference *references;
     size_t reference_count;
@@ -71,6 +73,12 @@ struct order_plan {
     const struct order_refusal *refusals;
     size_t refusal_count;
     size_t waiting_count; /* entries NEW and not in this round */
+    /*
+     * By entry, a bit for each of an INSERT's first 64 references that is to be left out, because
+     * what it points to is not in Salesforce yet: a circle, or the record itself. Once that is
+     * there, the reference is sent as an update.
+     */
+    const uint64_t *early_references;
 };
 
 /* entries by ascending log_id. max_batch 0 means ORDER_BATCH_MAX. */

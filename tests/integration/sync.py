@@ -29,8 +29,9 @@ def mapping(object_name, *fields, upsert=None, access="read_write", polling_seco
     return {"object_name": object_name, "config": config}
 
 
-def export(*mappings):
-    return json.dumps({"mappings": list(mappings), "connection": {"name": "test"}, "version": 1})
+def export(*mappings, **features):
+    connection = {"name": "test", "features": features} if features else {"name": "test"}
+    return json.dumps({"mappings": list(mappings), "connection": connection, "version": 1})
 
 
 def account(**options):
@@ -59,8 +60,8 @@ class Sync:
         self.roles = {}
         pgforce.set_up()
 
-    def map(self, *mappings):
-        return self.pgforce.run("import", "-", stdin=export(*mappings))
+    def map(self, *mappings, **features):
+        return self.pgforce.run("import", "-", stdin=export(*mappings, **features))
 
     def start(self, *roles, env=None):
         """Starts roles in the background; answers the last of them."""

@@ -91,17 +91,16 @@ def test_retry_of_merged_writes_sends_the_entry_itself(pushing, is_archived):
         """update pgforce.connection set features = '{"poll_db_no_merge": false}'""", role="pgforce"
     )
     log_id = refuse_one(sync)
-    # Mended over there: the rule is lifted for this one.
-    sync.query(
-        "update salesforce._trigger_log set \"values\" = '\"name\"=>\"Mended\"' where id = %s",
-        [log_id],
-        role="pgforce",
-    )
+    # With the push role away, the change alone cannot send the INSERT again.
+    sync.roles["push"].stop()
+    sync.query("update salesforce.account set name = 'Mended', annualrevenue = 1")
+    sync.logged(2)
     if is_archived:
         archive_by_hand(sync, log_id)
-    assert run_json(sync, "retry", "--mapping", "Account")["requeued"] == 1
-    sync.settled(1)
-    [(new_id, state)] = sync.entries("id, state")
+    assert run_json(sync, "retry", "--id", str(log_id))["requeued"] == 1
+    sync.start("push")
+    sync.settled(2)
+    [(new_id, state)] = sync.entries("id, state", "action = 'INSERT'")
     assert state == "SUCCESS"
     assert (new_id == log_id) != is_archived
     assert [record["Name"] for record in sync.org.query("select Name from Account")] == ["Mended"]

@@ -1,0 +1,334 @@
+#include "outbound/parcel.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+
+enum { SQL_MAX_BYTES = 1024 * 1024, IDS_MAX_BYTES = 1024 * 1024 };
+
+/* Values being gathered, one per column. */
+struct gathering {
+    const struct parcel_world *world;
+    struct parcel *parcel;
+    struct hstore_pair *pairs;
+    size_t count;
+};
+
+static const struct fold *fold_of(const struct parcel_world *world, size_t index)
+{
+    return world->plan->folds != NULL ? &world->plan->folds[index] : NULL;
+}
+
+/* A refused INSERT that goes again, where no earlier attempt can have made the record. */
+static bool needs_row(const struct parcel_world *world, const struct parcel *parcel)
+{
+    const struct queue_entry *entry = parcel->entry;
+    const struct fold *fold = fold_of(world, parcel->index);
+    bool is_again = entry->was_settled || (fold != NULL && fold->is_revived);
+
+    return is_again && !entry->was_in_doubt && strcmp(entry->action, "INSERT") == 0;
+}
+
+/* select id, sfid, column::text, ...: as the log would have them. */
+static void write_select(const struct mapping *mapping, struct buf *sql)
+{
+    buf_init(sql, SQL_MAX_BYTES);
+    buf_text(sql, "select id, sfid");
+    for (size_t i = 0; i < mapping->field_count; i++) {
+        buf_text(sql, ", ");
+        pg_append_identifier(sql, mapping->fields[i].column_name);
+        buf_text(sql, "::text");
+    }
+    buf_text(sql, " from ");
+    pg_append_qualified(sql, mapping->schema_name, mapping->table_name);
+    buf_text(sql, " where id = any($1::integer[])");
+}
+
+static void take_row(const struct parcel_world *world, const PGresult *result, int row,
+                     struct parcel *parcel)
+{
+    const struct mapping *mapping = parcel->mapping;
+    const char **values = arena_array(world->arena, const char *, mapping->field_count);
+    const char *sfid = pg_field(result, row, 1);
+
+    for (size_t i = 0; i < mapping->field_count; i++) {
+        const char *text = pg_field(result, row, (int)i + 2);
+
+        values[i] = text != NULL ? arena_strdup(world->arena, text) : NULL;
+    }
+    parcel->row = values;
+    if (sfid != NULL)
+        parcel->sfid = arena_strdup(world->arena, sfid);
+}
+
+/* The rows of one mapping's parcels. */
+static bool read_rows_of(const struct parcel_world *world, const struct mapping *mapping,
+                         struct parcel *parcels, size_t count, struct error *err)
+{
+    struct buf ids BUF_AUTO = {0};
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&ids, IDS_MAX_BYTES);
+    for (size_t i = 0; i < count; i++)
+        if (parcels[i].mapping == mapping && needs_row(world, &parcels[i]))
+            buf_printf(&ids, "%s%d", ids.size_bytes == 0 ? "{" : ",", parcels[i].entry->record_id);
+    if (ids.size_bytes == 0)
+        return true;
+    buf_char(&ids, '}');
+    write_select(mapping, &sql);
+    PGresult *result PG_RESULT_AUTO = pg_query(world->pg, sql.data, PG_PARAMS(ids.data), err);
+    if (result == NULL)
+        return error_prefix(err, "reading rows of %s again", mapping->table_name);
+    for (int row = 0; row < PQntuples(result); row++)
+        for (size_t i = 0; i < count; i++)
+            if (parcels[i].mapping == mapping && needs_row(world, &parcels[i]) &&
+                parcels[i].entry->record_id == pg_field_int64(result, row, 0))
+                take_row(world, result, row, &parcels[i]);
+    return true;
+}
+
+bool parcel_read_rows(const struct parcel_world *world, struct parcel *parcels, size_t count,
+                      struct error *err)
+{
+    const struct mapping *done = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        if (parcels[i].mapping == done || !needs_row(world, &parcels[i]))
+            continue;
+        done = parcels[i].mapping;
+        if (!read_rows_of(world, done, parcels, count, err))
+            return false;
+    }
+    return true;
+}
+
+static void put(struct gathering *gathering, const struct hstore_pair *pair)
+{
+    for (size_t i = 0; i < gathering->count; i++)
+        if (strcmp(gathering->pairs[i].key, pair->key) == 0) {
+            gathering->pairs[i] = *pair;
+            return;
+        }
+    gathering->pairs[gathering->count++] = *pair;
+}
+
+static void drop(struct gathering *gathering, const char *key)
+{
+    for (size_t i = 0; i < gathering->count; i++)
+        if (strcmp(gathering->pairs[i].key, key) == 0)
+            gathering->pairs[i] = gathering->pairs[--gathering->count];
+}
+
+static void gather_row(struct gathering *gathering)
+{
+    const struct mapping *mapping = gathering->parcel->mapping;
+
+    gathering->pairs =
+        arena_array(gathering->world->arena, struct hstore_pair, mapping->field_count);
+    for (size_t i = 0; i < mapping->field_count; i++) {
+        const char *value = gathering->parcel->row[i];
+
+        gathering->pairs[gathering->count++] = (struct hstore_pair){
+            .key = mapping->fields[i].column_name,
+            .value = value,
+            .value_bytes = value != NULL ? strlen(value) : 0,
+        };
+    }
+}
+
+static bool has_key(const struct hstore_pair *pairs, size_t count, const char *key)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(pairs[i].key, key) == 0)
+            return true;
+    return false;
+}
+
+static bool is_in_later_entry(const struct gathering *gathering, const char *key)
+{
+    const struct plan *plan = gathering->world->plan;
+    const struct order_entry *own = &plan->orders[gathering->parcel->index];
+
+    for (size_t i = gathering->parcel->index + 1; i < plan->queue->count; i++)
+        if (plan->orders[i].mapping == own->mapping &&
+            plan->orders[i].record_id == own->record_id && plan->orders[i].state == DELIVERY_NEW &&
+            has_key(plan->entries[i].pairs, plan->entries[i].pair_count, key))
+            return true;
+    return false;
+}
+
+/* Of an UPDATE that is sent again, what a later entry carries. */
+static void leave_out_later(struct gathering *gathering)
+{
+    const struct queue_entry *entry = gathering->parcel->entry;
+    struct hstore_pair *later = NULL;
+    struct error ignored;
+    size_t later_count = 0;
+    size_t kept = 0;
+
+    if (strcmp(entry->action, "UPDATE") != 0 || (entry->attempt == 0 && !entry->was_settled))
+        return;
+    if (entry->later_values != NULL &&
+        !hstore_parse(entry->later_values, gathering->world->arena, &later, &later_count, &ignored))
+        later_count = 0;
+    for (size_t i = 0; i < gathering->count; i++) {
+        const char *key = gathering->pairs[i].key;
+        const struct fold_field field = {
+            .is_repeated = true,
+            .is_in_later_entry = is_in_later_entry(gathering, key),
+            .is_in_later_answer = has_key(later, later_count, key),
+        };
+
+        if (fold_sends_field(&field))
+            gathering->pairs[kept++] = gathering->pairs[i];
+    }
+    gathering->count = kept;
+}
+
+/* By the name under which a record has it; "" for what no record has. */
+static const char *name_in_record(const struct mapping *mapping, const char *column)
+{
+    const struct mapping_field *field = mapping_field_by_column(mapping, column);
+
+    if (field == NULL)
+        return "";
+    return field->relationship_name != NULL ? field->relationship_name : field->field_name;
+}
+
+/* Of an INSERT whose record is there: what the first step has not sent or, when the second is
+ * repeated, the same again. */
+static void keep_second_step(struct gathering *gathering)
+{
+    const struct parcel *parcel = gathering->parcel;
+    json_t *body = parcel->entry->body != NULL ? json_loads(parcel->entry->body, 0, NULL) : NULL;
+    bool is_repeated = json_object_get(body, "id") != NULL;
+    size_t kept = 0;
+
+    for (size_t i = 0; body != NULL && i < gathering->count; i++) {
+        const char *name = name_in_record(parcel->mapping, gathering->pairs[i].key);
+        bool was_in_body = json_object_get(body, name) != NULL;
+
+        if (gathering->pairs[i].value != NULL && was_in_body == is_repeated)
+            gathering->pairs[kept++] = gathering->pairs[i];
+    }
+    if (body != NULL)
+        gathering->count = kept;
+    json_decref(body);
+}
+
+static void gather_own(struct gathering *gathering)
+{
+    const struct plan *plan = gathering->world->plan;
+    const struct parcel *parcel = gathering->parcel;
+    const struct plan_entry *own = &plan->entries[parcel->index];
+    size_t room = own->pair_count;
+
+    for (size_t at = plan_next(plan, parcel->index); at != 0; at = plan_next(plan, at - 1))
+        room += plan->entries[at - 1].pair_count;
+    gathering->pairs = arena_array(gathering->world->arena, struct hstore_pair, room);
+    if (own->pair_count > 0)
+        memcpy(gathering->pairs, own->pairs, own->pair_count * sizeof(*own->pairs));
+    gathering->count = own->pair_count;
+    if (parcel->action == DELIVERY_UPDATE && strcmp(parcel->entry->action, "INSERT") == 0)
+        keep_second_step(gathering);
+}
+
+/* The row has it all; otherwise the entry's values, and over them those of what goes with it. */
+static void gather_values(struct gathering *gathering)
+{
+    const struct plan *plan = gathering->world->plan;
+
+    if (gathering->parcel->row != NULL) {
+        gather_row(gathering);
+        return;
+    }
+    gather_own(gathering);
+    for (size_t at = plan_next(plan, gathering->parcel->index); at != 0;
+         at = plan_next(plan, at - 1))
+        for (size_t i = 0; i < plan->entries[at - 1].pair_count; i++)
+            put(gathering, &plan->entries[at - 1].pairs[i]);
+}
+
+/* References to what is not in Salesforce yet: another request will carry them. */
+static void leave_out_early(struct gathering *gathering)
+{
+    const struct plan *plan = gathering->world->plan;
+    size_t index = gathering->parcel->index;
+    uint64_t early = plan->round.early_references[index];
+
+    for (size_t i = 0; i < plan->orders[index].reference_count && i < 64; i++)
+        if ((early >> i & 1) != 0) {
+            drop(gathering, plan->entries[index].reference_fields[i]->column_name);
+            gathering->parcel->has_rest = true;
+        }
+}
+
+static void end_unsent(struct parcel *parcel, enum delivery_state state, const char *message)
+{
+    parcel->is_to_be_sent = false;
+    parcel->state = state;
+    parcel->message = message;
+}
+
+static void gather(const struct parcel_world *world, struct parcel *parcel,
+                   struct gathering *gathering)
+{
+    gather_values(gathering);
+    if (world->plan->folds == NULL)
+        leave_out_later(gathering);
+    if (parcel->action == DELIVERY_INSERT)
+        leave_out_early(gathering);
+}
+
+/* Nothing of it can be sent, or nothing is left. */
+static void end_empty(const struct parcel_world *world, struct parcel *parcel, size_t pair_count)
+{
+    bool had_values = world->plan->entries[parcel->index].pair_count > 0;
+
+    json_decref(parcel->record.json);
+    parcel->record.json = NULL;
+    if (strcmp(parcel->entry->action, "INSERT") == 0)
+        end_unsent(parcel, DELIVERY_SUCCESS, NULL);
+    else if (pair_count == 0 && had_values)
+        end_unsent(parcel, DELIVERY_MERGED, NULL);
+    else
+        end_unsent(parcel, DELIVERY_IGNORED,
+                   "pgforce: none of the changed columns can be written to Salesforce");
+}
+
+static void make_record(const struct parcel_world *world, struct parcel *parcel)
+{
+    struct gathering gathering = {.world = world, .parcel = parcel};
+    struct error err = {0};
+
+    if (parcel->action != DELIVERY_DELETE)
+        gather(world, parcel, &gathering);
+    const struct batch_source source = {parcel->mapping, parcel->action, parcel->sfid,
+                                        gathering.pairs, gathering.count};
+    if (!batch_make_record(&source, world->arena, &parcel->record, &err))
+        end_unsent(parcel, DELIVERY_FAILED, arena_strdup(world->arena, err.message));
+    else if (parcel->action == DELIVERY_UPDATE && parcel->record.field_count == 0)
+        end_empty(world, parcel, gathering.count);
+}
+
+void parcel_fill(const struct parcel_world *world, struct parcel *parcel,
+                 enum delivery_action action)
+{
+    const char *problem = world->plan->entries[parcel->index].problem;
+    bool has_new_sfid = parcel->sfid != NULL && parcel->entry->sfid == NULL;
+
+    parcel->action = action;
+    parcel->is_to_be_sent = true;
+    if (parcel->sfid == NULL)
+        parcel->sfid = parcel->entry->sfid;
+    if (action != DELIVERY_INSERT && parcel->sfid == NULL)
+        end_unsent(parcel, action == DELIVERY_DELETE ? DELIVERY_IGNORED : DELIVERY_FAILED,
+                   "pgforce: the row has no sfid: Salesforce never had this record");
+    else if (action == DELIVERY_INSERT && has_new_sfid)
+        end_unsent(parcel, DELIVERY_NEW, NULL); /* the record is there: again, as an update */
+    else if (problem != NULL && parcel->row == NULL)
+        end_unsent(parcel, DELIVERY_FAILED,
+                   arena_printf(world->arena, "pgforce: the entry's values: %s", problem));
+    else
+        make_record(world, parcel);
+}

@@ -1,0 +1,191 @@
+"""Ordered and merged: which entries go in one request, and what is sent when one goes again."""
+
+import pytest
+
+from eventually import eventually
+from sync import account, mapping
+
+COLLECTIONS = "/composite/sobjects"
+
+
+@pytest.fixture
+def merged(sync):
+    """Accounts, by the merged algorithm; the changes come before the push."""
+    sync.map(account(), poll_db_no_merge=False)
+    sync.start("archive")
+    return sync
+
+
+@pytest.fixture
+def ordered(sync):
+    sync.map(account(), poll_db_no_merge=True)
+    sync.start("archive", "push")
+    return sync
+
+
+def changed(sync, *statements):
+    """Transactions of their own, all in the log before the push starts."""
+    for statement in statements:
+        sync.query(statement)
+    sync.logged(len(statements))
+    sync.start("push")
+
+
+def accounts(sync, fields="Name, Phone, Industry"):
+    return [
+        tuple(record[name] for name in fields.split(", "))
+        for record in sync.org.query(f"select {fields} from Account order by Name")
+    ]
+
+
+def writes(sync):
+    return [entry["method"] for entry in sync.org.journal() if COLLECTIONS in entry["path"]]
+
+
+def test_merged_sends_a_record_once_with_its_newest_values(merged):
+    sync = merged
+    changed(
+        sync,
+        "insert into salesforce.account (name, phone) values ('Acme', '1')",
+        "update salesforce.account set phone = '2'",
+        "update salesforce.account set phone = '3', industry = 'Energy'",
+    )
+    assert sync.settled(3) == [("INSERT", "SUCCESS"), ("UPDATE", "MERGED"), ("UPDATE", "MERGED")]
+    assert accounts(sync) == [("Acme", "3", "Energy")]
+    assert writes(sync) == ["POST"]
+    assert sync.query("select _hc_lastop, _hc_err from salesforce.account") == [("INSERTED", None)]
+
+
+def test_merged_updates_of_one_record_are_one_request(merged):
+    sync = merged
+    sync.start("push")
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    sync.settled(1)
+    sync.roles["push"].stop()
+    sync.query("update salesforce.account set phone = '1', industry = 'Energy'")
+    sync.query("update salesforce.account set phone = '2'")
+    sync.logged(3)
+    sync.start("push")
+    assert sync.settled(3, "state") == [("SUCCESS",), ("SUCCESS",), ("MERGED",)]
+    assert accounts(sync) == [("Acme", "2", "Energy")]
+    assert writes(sync) == ["POST", "PATCH"]
+
+
+def test_merged_sends_nothing_of_a_row_that_was_gone_before(merged):
+    sync = merged
+    changed(
+        sync,
+        "insert into salesforce.account (name) values ('Acme')",
+        "update salesforce.account set phone = '2'",
+        "delete from salesforce.account",
+    )
+    assert sync.settled(3, "state") == [("MERGED",), ("MERGED",), ("IGNORED",)]
+    assert writes(sync) == []
+
+
+def test_merged_sends_a_refused_insert_again_with_the_next_change(merged):
+    sync = merged
+    sync.start("push")
+    sync.query("insert into salesforce.account (name, annualrevenue) values ('Acme', -5)")
+    assert sync.settled(1) == [("INSERT", "FAILED")]
+    sync.query("update salesforce.account set phone = '1'")
+    assert sync.settled(2, "state") == [("FAILED",), ("FAILED",)]
+    sync.query("update salesforce.account set annualrevenue = 5")
+    assert sync.settled(3, "state") == [("SUCCESS",), ("FAILED",), ("MERGED",)]
+    assert accounts(sync, "Name, Phone, AnnualRevenue") == [("Acme", "1", 5)]
+
+
+def test_merged_does_not_double_a_record_whose_answer_was_lost(merged):
+    sync = merged
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "drop": "after"})
+    changed(
+        sync,
+        "insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')",
+        "update salesforce.account set phone = '2'",
+    )
+    assert sync.settled(2)[0] == ("INSERT", "SUCCESS")
+    assert accounts(sync) == [("Acme", "2", None)]
+
+
+def test_ordered_is_what_a_file_without_the_flag_gets(sync):
+    sync.map(account())
+    sync.start("archive")
+    changed(
+        sync,
+        "insert into salesforce.account (name, phone) values ('Acme', '1')",
+        "update salesforce.account set phone = '2'",
+    )
+    assert sync.settled(2, "state") == [("SUCCESS",)] * 2
+    assert writes(sync) == ["POST", "PATCH"]
+
+
+def test_a_refused_insert_that_is_set_back_carries_the_row_as_it_is_now(ordered):
+    sync = ordered
+    sync.query("insert into salesforce.account (name, annualrevenue) values ('Acme', -5)")
+    sync.settled(1)
+    sync.query("update salesforce.account set annualrevenue = 5, phone = '1'")
+    assert sync.settled(2)[1] == ("UPDATE", "FAILED")
+    sync.query("update salesforce._trigger_log set state = 'NEW' where id = 1")
+    eventually(lambda: sync.entries("state") == [("SUCCESS",), ("FAILED",)])
+    assert accounts(sync, "Name, Phone, AnnualRevenue") == [("Acme", "1", 5)]
+
+
+def test_an_update_that_is_set_back_does_not_undo_a_later_one(ordered):
+    sync = ordered
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    sync.settled(1)
+    sync.query("update salesforce.account set annualrevenue = -5, phone = '1', industry = 'Energy'")
+    assert sync.settled(2)[1] == ("UPDATE", "FAILED")
+    sync.query("update salesforce.account set annualrevenue = 5, phone = '2'")
+    assert sync.settled(3)[2] == ("UPDATE", "SUCCESS")
+    sync.query("update salesforce._trigger_log set state = 'NEW' where id = 2")
+    eventually(lambda: sync.entries("state") == [("SUCCESS",)] * 3)
+    assert accounts(sync, "Phone, Industry, AnnualRevenue") == [("2", "Energy", 5)]
+
+
+def test_an_update_of_which_a_later_one_carries_all_is_merged_when_set_back(ordered):
+    sync = ordered
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    sync.settled(1)
+    sync.query("update salesforce.account set annualrevenue = -5")
+    sync.settled(2)
+    sync.query("update salesforce.account set annualrevenue = 5")
+    sync.settled(3)
+    sync.query("update salesforce._trigger_log set state = 'NEW' where id = 2")
+    eventually(lambda: sync.entries("state") == [("SUCCESS",), ("MERGED",), ("SUCCESS",)])
+    assert accounts(sync, "AnnualRevenue") == [(5,)]
+
+
+HIERARCHY = mapping("Account", "Name", "Parent__External_Id__c", "External_Id__c", upsert="External_Id__c")
+
+
+@pytest.mark.parametrize("merges", [False, True])
+def test_records_that_point_to_each_other_go_in_two_steps(sync, merges):
+    sync.map(HIERARCHY, poll_db_no_merge=not merges)
+    sync.start("archive", "push")
+    sync.query(
+        "insert into salesforce.account (name, external_id__c, parent__external_id__c)"
+        " values ('Acme', 'A-1', 'A-2'), ('Bolt', 'A-2', 'A-3'), ('Cog', 'A-3', 'A-1')"
+    )
+    assert sync.settled(3, "state") == [("SUCCESS",)] * 3
+    found = sync.org.query("select Name, Parent.Name from Account order by Name")
+    assert [(record["Name"], record["Parent"]["Name"]) for record in found] == [
+        ("Acme", "Bolt"),
+        ("Bolt", "Cog"),
+        ("Cog", "Acme"),
+    ]
+    assert sync.query("select distinct _hc_lastop from salesforce.account") == [("INSERTED",)]
+
+
+@pytest.mark.parametrize("drop", ["before", "after"])
+def test_a_lost_second_step_is_done_once(sync, drop):
+    sync.map(HIERARCHY)
+    sync.start("archive", "push")
+    sync.org.fault({"match": {"method": "PATCH", "path": COLLECTIONS}, "drop": drop})
+    sync.query(
+        "insert into salesforce.account (name, external_id__c, parent__external_id__c)"
+        " values ('Acme', 'A-1', 'A-2'), ('Bolt', 'A-2', 'A-1')"
+    )
+    assert sync.settled(2, "state") == [("SUCCESS",)] * 2
+    found = sync.org.query("select Name, Parent.Name from Account order by Name")
+    assert [record["Parent"]["Name"] for record in found] == ["Bolt", "Acme"]
