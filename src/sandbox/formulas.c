@@ -257,6 +257,19 @@ static bool check_size(const struct formula *formula, struct error *err)
                      formula->object->name, name, FORMULA_SQL_MAX_NESTED);
 }
 
+static bool write_rules(const struct object *object, struct buf *sql);
+
+static bool check_rules_size(const struct object *object, struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&sql, MAX_SQL_BYTES);
+    return object->rule_count == 0 || write_rules(object, &sql) ||
+           error_set(err, ERROR_CONFIG,
+                     "%s: its validation rules are too long together; name fewer formula fields",
+                     object->name);
+}
+
 bool formulas_bind(struct org *org, struct error *err)
 {
     size_t first = org->formulas->count;
@@ -267,6 +280,9 @@ bool formulas_bind(struct org *org, struct error *err)
             return false;
     for (size_t i = first; i < org->formulas->count; i++)
         if (!check_size(org->formulas->list[i], err))
+            return false;
+    for (size_t i = 0; i < schema_count(org->schema); i++)
+        if (!check_rules_size(schema_at(org->schema, i), err))
             return false;
     return true;
 }

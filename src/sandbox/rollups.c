@@ -63,10 +63,10 @@ static bool find_detail(const struct binding *binding, struct error *err)
     rollup->detail = schema_find(binding->org->schema, name);
     rollup->key = rollup->detail != NULL ? schema_field(rollup->detail, dot + 1) : NULL;
     if (rollup->key == NULL || !schema_field_refers_to(rollup->key, binding->master) ||
-        !rollup->key->cascades_delete)
+        !rollup->key->cascades_delete || rollup->detail == binding->master)
         return error_set(err, ERROR_CONFIG,
                          "\"summaryForeignKey\": %s is no master-detail to %s; it is a reference "
-                         "with \"cascadeDelete\": true",
+                         "of another object with \"cascadeDelete\": true",
                          rollup->key_name, binding->master->name);
     return true;
 }
@@ -100,11 +100,23 @@ static bool find_source(const struct binding *binding, const struct operation *o
     return true;
 }
 
+static bool is_short(const struct rollup *rollup)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&sql, FORMULA_SQL_MAX_BYTES);
+    return (rollup->source == NULL || formula_sql_write_field(rollup->source, "d", &sql)) &&
+           (rollup->filter == NULL || formula_sql_write(rollup->filter, "d", &sql));
+}
+
 static bool bind(const struct binding *binding, struct error *err)
 {
     struct rollup *rollup = binding->rollup;
     const struct operation *operation = find_operation(rollup->operation);
 
+    if (binding->field->formula != NULL)
+        return error_set(err, ERROR_CONFIG,
+                         "a roll-up has no \"calculatedFormula\"; make it two fields");
     if (operation == NULL)
         return error_set(err, ERROR_CONFIG,
                          "\"summaryOperation\" is count, sum, min or max, not \"%s\"",
@@ -118,8 +130,11 @@ static bool bind(const struct binding *binding, struct error *err)
         if (rollup->filter == NULL)
             return error_prefix(err, "\"summaryFilter\"");
     }
-    rollup->is_bound = true;
-    return true;
+    rollup->is_bound = is_short(rollup);
+    return rollup->is_bound ||
+           error_set(err, ERROR_CONFIG,
+                     "the formulas it is made of are too long together or nested too deeply; name "
+                     "fewer formula fields");
 }
 
 static bool visit_all(struct org *org,

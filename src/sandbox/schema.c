@@ -179,18 +179,18 @@ static void read_flags(const json_t *json, struct field *field)
     bool is_long = (strcmp(field->type->name, "textarea") == 0 && field->length > 255) ||
                    strcmp(field->type->name, "base64") == 0;
 
-    field->is_createable = get_bool(json, "createable", !is_computed);
-    field->is_updateable = get_bool(json, "updateable", field->is_createable);
-    field->is_nillable =
-        get_bool(json, "nillable",
-                 field->type->kind != KIND_BOOLEAN &&
-                     (!is_computed || field->formula != NULL || field->rollup != NULL));
+    bool is_derived = field->formula != NULL || field->rollup != NULL;
+    field->is_createable = !is_derived && get_bool(json, "createable", !is_computed);
+    field->is_updateable = !is_derived && get_bool(json, "updateable", field->is_createable);
+    field->is_nillable = get_bool(
+        json, "nillable", field->type->kind != KIND_BOOLEAN && (!is_computed || is_derived));
     field->is_defaulted_on_create = get_bool(
         json, "defaultedOnCreate", field->default_text != NULL || field->auto_format != NULL);
-    field->is_unique = get_bool(json, "unique", false);
+    field->is_unique = !is_derived && get_bool(json, "unique", false);
     field->is_case_sensitive = get_bool(json, "caseSensitive", false);
-    field->is_external_id = get_bool(json, "externalId", false);
+    field->is_external_id = !is_derived && get_bool(json, "externalId", false);
     field->is_id_lookup =
+        !is_derived &&
         get_bool(json, "idLookup", field->is_external_id || strcmp(field->type->name, "id") == 0);
     field->is_name = get_bool(json, "nameField", strcmp(field->name, "Name") == 0);
     bool is_encrypted = strcmp(field->type->name, "encryptedstring") == 0;

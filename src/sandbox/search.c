@@ -192,7 +192,7 @@ static bool is_in_scope(const struct search *search, const struct field *field)
     const char *type = field->type->name;
 
     if (field->type->kind != KIND_TEXT || !field->is_filterable || field->is_hidden ||
-        field->picklist_count > 0)
+        field->formula != NULL || field->picklist_count > 0)
         return false;
     if (strcasecmp(search->scope, "NAME") == 0)
         return field->is_name || (field->compound != NULL && strcmp(field->compound, "Name") == 0);

@@ -130,7 +130,8 @@ static const char *write_column(struct soql_compiler *compiler, const struct soq
 
     if (field->formula == NULL)
         return arena_printf(compiler->arena, "%s.\"%s\"", join->alias, field->name);
-    buf_init(&sql, FORMULA_SQL_MAX_BYTES);
+    /* Once bound it fits, but for an alias longer than the one it was tried with. */
+    buf_init(&sql, 4 * FORMULA_SQL_MAX_BYTES);
     formula_sql_write_field(field, join->alias, &sql);
     return arena_printf(compiler->arena,
                         field->type->kind == KIND_TEXT ? "(%s collate nocase)" : "%s", sql.data);

@@ -265,6 +265,10 @@ def test_rollups_follow_whatever_happens_to_the_details(sums):
     assert sums_of(sums, other) == [1, 10.0, "2026-01-01", 1]
     sums.undelete(other)
     assert sums_of(sums, other) == [1, 10.0, "2026-01-01", 1]
+    sums.post("/_sandbox/snapshot", {"name": "s"})
+    sums.create("Line__c", Order__c=other, Price__c=1, Pieces__c=1)
+    sums.post("/_sandbox/restore", {"name": "s"})
+    assert sums_of(sums, other) == [1, 10.0, "2026-01-01", 1]
     rows = sums.query("SELECT Id FROM Order__c WHERE Total__c > 1 ORDER BY Lines__c")
     assert [row["Id"] for row in rows] == [other]
 
@@ -316,6 +320,7 @@ def test_a_rollup_added_later_counts_what_is_there_and_goes_on_after_a_restart(t
         ({"summaryForeignKey": "Contact.ReportsToId"}, "is no master-detail to Order__c"),
         ({"summarizedField": "Line__c.Name"}, '"summarizedField" names a number of Line__c'),
         ({"summaryFilter": "Nothing__c = 1"}, "Line__c has no Nothing__c"),
+        ({"calculatedFormula": "1"}, 'a roll-up has no "calculatedFormula"'),
     ],
 )
 def test_a_wrong_rollup_is_refused_with_a_remedy(sums, change, words):
