@@ -83,7 +83,7 @@ static bool set_hidden(struct call *call, const json_t *list, bool is_hidden)
 
         if (field == NULL)
             return false;
-        field->is_hidden = is_hidden;
+        field->is_hidden = is_hidden || field->is_gone;
         call->org->schema_modified_s = org_now(call->org);
     }
     return true;

@@ -38,7 +38,9 @@ extern const char sandbox_objects_organization[], sandbox_objects_user[], sandbo
     sandbox_objects_contract[], sandbox_objects_attachment[], sandbox_objects_note[],
     sandbox_objects_recordtype[], sandbox_objects_group[], sandbox_objects_groupmember[],
     sandbox_objects_permissionset[], sandbox_objects_permissionsetassignment[],
-    sandbox_objects_apexclass[], sandbox_objects_invoice[], sandbox_objects_pushtopic[],
+    sandbox_objects_apexclass[], sandbox_objects_entitydefinition[],
+    sandbox_objects_fielddefinition[], sandbox_objects_customobject[],
+    sandbox_objects_customfield[], sandbox_objects_invoice[], sandbox_objects_pushtopic[],
     sandbox_objects_streamingchannel[];
 
 static const char *const shipped[] = {
@@ -73,6 +75,10 @@ static const char *const shipped[] = {
     sandbox_objects_permissionset,
     sandbox_objects_permissionsetassignment,
     sandbox_objects_apexclass,
+    sandbox_objects_entitydefinition,
+    sandbox_objects_fielddefinition,
+    sandbox_objects_customobject,
+    sandbox_objects_customfield,
     sandbox_objects_invoice,
     sandbox_objects_pushtopic,
     sandbox_objects_streamingchannel,

@@ -7,6 +7,7 @@
 
 #include "sandbox/ids.h"
 #include "sandbox/query_columns.h"
+#include "sandbox/schema_rows.h"
 #include "sandbox/users.h"
 #include "sandbox/values.h"
 
@@ -252,8 +253,13 @@ static struct soql_plan *make_plan(struct call *call, struct arena *arena, const
     context->masks_secrets = call->org->masks_secrets || call->org->user->is_masked;
     context->user_id = call->org->user_id;
     struct soql_plan *plan = query != NULL ? soql_plan(context, query) : NULL;
+    struct error err = {0};
     if (plan == NULL)
         call_error(call, errors.first->code, "%s", errors.first->message);
+    if (plan != NULL && plan->object->lists_schema && !schema_rows_fill(call->org, &err)) {
+        call_failed(call, &err);
+        return NULL;
+    }
     return plan;
 }
 

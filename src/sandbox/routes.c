@@ -21,6 +21,7 @@
 #include "sandbox/door_state.h"
 #include "sandbox/limits.h"
 #include "sandbox/locks.h"
+#include "sandbox/metadata.h"
 #include "sandbox/oauth.h"
 #include "sandbox/oauth_code.h"
 #include "sandbox/oauth_soap.h"
@@ -31,6 +32,7 @@
 #include "sandbox/replication.h"
 #include "sandbox/resources.h"
 #include "sandbox/search.h"
+#include "sandbox/tooling.h"
 #include "sandbox/tree.h"
 
 enum need { NO_SESSION, SESSION };
@@ -50,6 +52,8 @@ static const struct route {
     {"GET", "services/oauth2/revoke", oauth_revoke, NO_SESSION},
     {"POST", "services/Soap/u/{version}", oauth_soap, NO_SESSION},
     {"POST", "services/Soap/c/{version}", oauth_soap, NO_SESSION},
+    {"POST", "services/Soap/m/{version}", metadata_soap, NO_SESSION},
+    {"POST", "services/Soap/m/{version}/{org}", metadata_soap, NO_SESSION},
     {"GET", "services/oauth2/userinfo", oauth_identity, NO_SESSION},
     {"POST", "services/oauth2/userinfo", oauth_identity, NO_SESSION},
     {"GET", "id/{org}/{user}", oauth_identity, NO_SESSION},
@@ -79,6 +83,16 @@ static const struct route {
     {"GET", "services/data/V/sobjects/{object}/{field}/{value}", record_get_by_key, SESSION},
     {"PATCH", "services/data/V/sobjects/{object}/{field}/{value}", record_upsert, SESSION},
     {"DELETE", "services/data/V/sobjects/{object}/{field}/{value}", record_delete_by_key, SESSION},
+
+    {"GET", "services/data/V/tooling/query", query_get, SESSION},
+    {"GET", "services/data/V/tooling/query/{locator}", query_more, SESSION},
+    {"GET", "services/data/V/tooling/sobjects", describe_global, SESSION},
+    {"GET", "services/data/V/tooling/sobjects/{object}", describe_basic, SESSION},
+    {"GET", "services/data/V/tooling/sobjects/{object}/describe", describe_object, SESSION},
+    {"POST", "services/data/V/tooling/sobjects/{object}", tooling_create, SESSION},
+    {"GET", "services/data/V/tooling/sobjects/{object}/{id}", tooling_get, SESSION},
+    {"PATCH", "services/data/V/tooling/sobjects/{object}/{id}", tooling_update, SESSION},
+    {"DELETE", "services/data/V/tooling/sobjects/{object}/{id}", tooling_delete, SESSION},
 
     {"GET", "services/data/V/search", search_get, SESSION},
     {"GET", "services/data/V/parameterizedSearch", search_parameterized, SESSION},

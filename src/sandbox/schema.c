@@ -224,7 +224,7 @@ static void read_rollup(struct schema *schema, const json_t *json, struct field 
     };
 }
 
-static const struct field *read_field(struct schema *schema, const json_t *json, struct error *err)
+const struct field *schema_read_field(struct schema *schema, const json_t *json, struct error *err)
 {
     const char *name = json_string_value(json_object_get(json, "name"));
     const char *type_name = json_string_value(json_object_get(json, "type"));
@@ -276,7 +276,7 @@ static bool add_fields(struct schema *schema, struct object *object, const json_
     object->fields = grown;
     json_array_foreach(fields, index, json)
     {
-        const struct field *field = read_field(schema, json, err);
+        const struct field *field = schema_read_field(schema, json, err);
 
         if (field == NULL)
             return error_prefix(err, "object %s", object->name);
@@ -336,6 +336,7 @@ static struct object *new_object(struct schema *schema, const json_t *json, cons
     object->is_queryable = get_bool(json, "queryable", true);
     object->is_replicateable = get_bool(json, "replicateable", true);
     object->has_change_events = get_bool(json, "changeEvents", true);
+    object->lists_schema = get_bool(json, "listsSchema", false);
     object->has_recycle_bin = get_bool(json, "recycleBin", true);
     object->rows = json_incref(json_object_get(json, "rows"));
     return object;
@@ -477,6 +478,17 @@ void schema_restore(struct schema *schema, const struct schema_state *state)
 }
 
 /* ---- looking up ---- */
+
+void schema_remove(struct schema *schema, const struct object *object)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < schema->count; i++)
+        if (schema->objects[i] != object)
+            schema->objects[kept++] = schema->objects[i];
+    schema->count = kept;
+    json_decref(object->rows);
+}
 
 size_t schema_count(const struct schema *schema)
 {

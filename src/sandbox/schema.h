@@ -3,8 +3,8 @@
  *
  * Shipped definitions are in objects/; a user's come from files or through the fault door, in the
  * same form, and may extend an object that exists. System fields (Id, IsDeleted, the audit fields,
- * Name and OwnerId of custom objects) are added by themselves. Nothing is ever taken away or moved:
- * a pointer to a field or an object stays valid as long as the schema.
+ * Name and OwnerId of custom objects) are added by themselves. Nothing is ever moved: a pointer to
+ * a field or an object stays valid as long as the schema, when it was removed too (redefine.h).
  */
 #ifndef PGFORCE_SANDBOX_SCHEMA_H
 #define PGFORCE_SANDBOX_SCHEMA_H
@@ -87,6 +87,7 @@ struct field {
     bool is_restricted_picklist;
     bool is_rich_text;
     bool is_hidden;       /* by field-level security: the door's doing, may change */
+    bool is_gone;         /* removed: hidden for good, and its column empty */
     bool shows_last_four; /* of an encrypted text, to whom may not see it */
     bool keeps_blanks;    /* its formula does not take blank numbers for zeroes */
     bool cascades_delete;
@@ -129,6 +130,7 @@ struct object {
     bool is_replicateable;
     bool has_change_events;
     bool has_recycle_bin; /* without, there is no IsDeleted to see */
+    bool lists_schema;    /* its rows are made when they are asked for (schema_rows.h) */
     bool is_hidden;       /* from the present user (rights.h) */
     bool shows_own_only;  /* to the present user: by sharing */
     const struct field **fields;
@@ -153,6 +155,13 @@ void schema_restore(struct schema *schema, const struct schema_state *state);
 /* Adds or extends the objects of a definition: one object, an array, or {"objects":[...]}. The
  * number of definitions taken is added to *count. */
 bool schema_define(struct schema *schema, const json_t *definition, struct error *err);
+
+/* A field as its definition says, of no object yet. NULL after setting err. */
+const struct field *schema_read_field(struct schema *schema, const json_t *definition,
+                                      struct error *err);
+
+/* From now on there is no such object. */
+void schema_remove(struct schema *schema, const struct object *object);
 
 size_t schema_count(const struct schema *schema);
 const struct object *schema_at(const struct schema *schema, size_t index);

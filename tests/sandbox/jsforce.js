@@ -308,4 +308,77 @@ check("is told that its session is no good", async () => {
   assert.match(JSON.stringify(failure), /401::Authentication invalid/);
 });
 
+// ---- custom objects and fields ----
+
+check("makes, reads, changes and deletes custom objects and fields", async () => {
+  const made = await conn.metadata.create("CustomObject", {
+    fullName: "Meeting__c", label: "Meeting", pluralLabel: "Meetings",
+    nameField: { type: "AutoNumber", label: "No.", displayFormat: "M-{000}" },
+    deploymentStatus: "Deployed", sharingModel: "ReadWrite",
+    fields: [{ fullName: "Place__c", label: "Place", type: "Text", length: 40 }],
+  });
+  assert.deepEqual([made.success, made.fullName], [true, "Meeting__c"]);
+  const fields = await conn.metadata.upsert("CustomField", [
+    { fullName: "Meeting__c.Account__c", label: "Account", type: "Lookup", referenceTo: "Account",
+      relationshipName: "Meetings" },
+    { fullName: "Meeting__c.Mood__c", label: "Mood", type: "Picklist",
+      valueSet: { restricted: true, valueSetDefinition: { sorted: false, value: [
+        { fullName: "Good", default: true, label: "Good" },
+        { fullName: "Bad", default: false, label: "Bad & worse" }] } } },
+  ]);
+  assert.deepEqual(fields.map((each) => [each.success, each.created]), [[true, true], [true, true]]);
+  const account = await conn.sobject("Account").create({ Name: "Host" });
+  await conn.sobject("Meeting__c").create({ Place__c: "Here", Account__c: account.id });
+  const row = (await conn.query("SELECT Name, Mood__c, Account__r.Name FROM Meeting__c")).records[0];
+  assert.deepEqual([row.Name, row.Mood__c, row.Account__r.Name], ["M-001", "Good", "Host"]);
+  const read = await conn.metadata.read("CustomObject", "Meeting__c");
+  assert.deepEqual(read.fields.map((each) => each.type), ["Text", "Lookup", "Picklist"]);
+  const changed = await conn.metadata.update("CustomField", {
+    fullName: "Meeting__c.Place__c", label: "Where", type: "Text", length: 80 });
+  assert.equal(changed.success, true);
+  const description = await conn.sobject("Meeting__c").describe();
+  const place = description.fields.find((each) => each.name === "Place__c");
+  assert.deepEqual([place.label, place.length], ["Where", 80]);
+  const listed = await conn.metadata.list({ type: "CustomObject" });
+  assert.ok(listed.some((each) => each.fullName === "Meeting__c"));
+  assert.equal((await conn.metadata.describe()).metadataObjects[0].xmlName, "CustomObject");
+  const no = await conn.metadata.create("CustomField", {
+    fullName: "Account.Where__c", label: "Where", type: "Location" });
+  assert.equal(no.success, false);
+  assert.match(no.errors[0].message, /Location is not supported/);
+  assert.equal((await conn.metadata.delete("CustomField", "Meeting__c.Place__c")).success, true);
+  await refused(conn.query("SELECT Place__c FROM Meeting__c"), "INVALID_FIELD");
+  assert.equal((await conn.metadata.delete("CustomObject", ["Meeting__c"]))[0].success, true);
+  await refused(conn.query("SELECT Id FROM Meeting__c"), "INVALID_TYPE");
+});
+
+check("is refused metadata without a session", async () => {
+  const accessToken = "00DdL0000000000!AQnone";
+  const other = new jsforce.Connection({ instanceUrl: url, accessToken, version });
+  await assert.rejects(other.metadata.describe(), /INVALID_SESSION_ID/);
+});
+
+check("makes, finds, changes and deletes a field by the Tooling API", async () => {
+  const field = await conn.tooling.sobject("CustomField").create({
+    FullName: "Account.Priority__c",
+    Metadata: { type: "Number", label: "Priority", precision: 3, scale: 0 },
+  });
+  assert.equal(field.success, true);
+  const found = await conn.tooling.query(
+    "SELECT Id, EntityDefinition.QualifiedApiName FROM CustomField " +
+    "WHERE DeveloperName = 'Priority'");
+  assert.equal(found.records[0].Id, field.id);
+  assert.equal(found.records[0].EntityDefinition.QualifiedApiName, "Account");
+  const kept = await conn.tooling.sobject("CustomField").retrieve(field.id);
+  assert.equal(kept.Metadata.precision, 3);
+  const names = await conn.query("SELECT QualifiedApiName FROM FieldDefinition " +
+    "WHERE EntityDefinition.QualifiedApiName = 'Account' AND QualifiedApiName LIKE '%__c'");
+  assert.ok(names.records.some((each) => each.QualifiedApiName === "Priority__c"));
+  await conn.tooling.sobject("CustomField").update({
+    Id: field.id, Metadata: { type: "Number", label: "Urgency", precision: 4, scale: 0 } });
+  assert.ok((await conn.tooling.describe("CustomField")).fields.length > 5);
+  await conn.tooling.sobject("CustomField").destroy(field.id);
+  await refused(conn.query("SELECT Priority__c FROM Account"), "INVALID_FIELD");
+});
+
 runAll();
