@@ -133,6 +133,10 @@ static const struct option options[] = {
      " take effect; 0 to 86400"},
     {"PGFORCE_PUSH_PARALLEL", FIELD(push_parallel), parse_parallel, "8",
      "requests that are on their way to Salesforce at once, for different records; 1 to 50"},
+    {"PGFORCE_ALLOW_CAPTURE_OFF", FIELD(allows_capture_off), parse_switch, "off",
+     "on or off: what a transaction changes after calling pgforce_capture_off() is neither logged "
+     "nor"
+     " sent"},
     {"PGFORCE_ARCHIVE_AFTER_S", FIELD(archive_after_s), parse_seconds_of_month, "86400",
      "seconds after which a settled entry moves from _trigger_log to _trigger_log_archive; 0 to"
      " 2678400"},

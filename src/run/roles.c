@@ -54,7 +54,10 @@ static bool stream_to_log(const struct config *config, struct error *err)
 {
     struct stream_options options = stream_default_options();
     struct setup_name slot_name = setup_slot_name(config->schema_name);
-    struct sink *sink = sink_archive_new(config->database_url, config->schema_name);
+    struct sink_archive_options sink_options = {.url = config->database_url,
+                                                .schema_name = config->schema_name,
+                                                .allows_capture_off = config->allows_capture_off};
+    struct sink *sink = sink_archive_new(&sink_options);
     struct buf origins BUF_AUTO = {0};
     struct buf tables BUF_AUTO = {0};
     struct buf excluded BUF_AUTO = {0};

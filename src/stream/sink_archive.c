@@ -29,10 +29,14 @@
  * rare enough not to make WAL itself. */
 enum { IDLE_STORE_BYTES = 1024 * 1024, IDLE_STORE_MS = 60 * 1000, VISIBLE_POLL_MS = 10 };
 
+/* What pgforce_capture_off() of the mapped schema writes; the content is the schema. */
+#define CAPTURE_OFF_PREFIX "pgforce.capture_off"
+
 struct sink_archive {
     struct sink sink;
     const char *url;
     const char *schema_name;
+    bool allows_capture_off;
     struct pg *pg;
     struct pending *pending;
     struct trigger_log *log;
@@ -41,6 +45,8 @@ struct sink_archive {
     bool has_open_batch;    /* our transaction and its COPY are open */
     bool is_in_transaction; /* of the source */
     bool is_skipping;       /* the source transaction is in the log already */
+    bool is_off;            /* the rest of the source transaction is not to be logged */
+    int64_t off_count;      /* the changes that were left out for that */
     bool must_reload;       /* the mappings changed in this source transaction */
     bool is_awaited;        /* somebody waits at a barrier for the progress to pass it */
     int64_t entry_count;    /* of the open batch */
@@ -120,11 +126,45 @@ static bool is_mapping_table(const struct relation *relation)
     return strcmp(relation->schema, "pgforce") == 0 && strcmp(relation->table, "mapping") == 0;
 }
 
+/* The application's wish, in a message of its transaction. One of another schema is not for us. */
+static void take_capture_off(struct sink_archive *archive, const struct message *message)
+{
+    if (!message->is_transactional || archive->is_skipping ||
+        message->content_bytes != strlen(archive->schema_name) ||
+        memcmp(message->content, archive->schema_name, message->content_bytes) != 0)
+        return;
+    archive->is_off = archive->allows_capture_off;
+    if (!archive->is_off)
+        log_warning("logs a transaction that asked not to be logged: set"
+                    " PGFORCE_ALLOW_CAPTURE_OFF to on where that is wanted");
+}
+
+static void take_message(struct sink_archive *archive, const struct message *message)
+{
+    if (strcmp(message->prefix, PROGRESS_BARRIER_PREFIX) == 0)
+        archive->is_awaited = true;
+    else if (strcmp(message->prefix, CAPTURE_OFF_PREFIX) == 0)
+        take_capture_off(archive, message);
+}
+
+static void end_capture_off(struct sink_archive *archive, const struct transaction *transaction)
+{
+    if (archive->off_count > 0)
+        log_info("left out changes, as their transaction asked",
+                 log_number("rows", archive->off_count), log_number("xid", transaction->xid));
+    archive->is_off = false;
+    archive->off_count = 0;
+}
+
 static bool write_row(struct sink_archive *archive, const struct event *event, struct error *err)
 {
     archive->must_reload = archive->must_reload || is_mapping_table(event->row.relation);
     if (!trigger_log_wants(archive->log, event))
         return true;
+    if (archive->is_off) {
+        archive->off_count++;
+        return true;
+    }
     if (!begin_batch(archive, err))
         return false;
     archive->entry_count++;
@@ -180,6 +220,7 @@ static bool end_source_transaction(struct sink_archive *archive,
     archive->written = transaction->end_lsn;
     archive->is_in_transaction = false;
     archive->is_skipping = false;
+    end_capture_off(archive, transaction);
     if (!archive->must_reload)
         return true;
     archive->must_reload = false;
@@ -249,10 +290,7 @@ static bool write_event(struct sink *sink, const struct event *event, struct err
     case EVENT_COMMIT: return end_source_transaction(archive, event->transaction, err);
     case EVENT_GAP:
         return error_set(err, ERROR_CONFIG, "the stream has a gap: %s", event->gap.reason);
-    case EVENT_MESSAGE:
-        if (strcmp(event->message.prefix, PROGRESS_BARRIER_PREFIX) == 0)
-            archive->is_awaited = true;
-        return true;
+    case EVENT_MESSAGE: take_message(archive, &event->message); return true;
     case EVENT_STREAM_START:
     case EVENT_STREAM_STOP:
     case EVENT_STREAM_ABORT: return true;
@@ -309,7 +347,7 @@ static void close_archive(struct sink *sink)
     archive->pg = NULL;
 }
 
-struct sink *sink_archive_new(const char *url, const char *schema_name)
+struct sink *sink_archive_new(const struct sink_archive_options *options)
 {
     struct sink_archive *archive = memory_alloc(sizeof(*archive));
 
@@ -318,8 +356,9 @@ struct sink *sink_archive_new(const char *url, const char *schema_name)
                                   .write = write_event,
                                   .settle = settle_archive,
                                   .close = close_archive};
-    archive->url = url;
-    archive->schema_name = schema_name;
+    archive->url = options->url;
+    archive->schema_name = options->schema_name;
+    archive->allows_capture_off = options->allows_capture_off;
     return &archive->sink;
 }
 

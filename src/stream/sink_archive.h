@@ -8,10 +8,18 @@
 #ifndef PGFORCE_STREAM_SINK_ARCHIVE_H
 #define PGFORCE_STREAM_SINK_ARCHIVE_H
 
+#include <stdbool.h>
+
 #include "stream/sink.h"
 
-/* url and schema_name must outlive the sink. Freed by sink_archive_free after close. */
-struct sink *sink_archive_new(const char *url, const char *schema_name);
+struct sink_archive_options {
+    const char *url;
+    const char *schema_name;
+    bool allows_capture_off; /* a transaction may ask not to be logged */
+};
+
+/* The options' texts must outlive the sink. Freed by sink_archive_free after close. */
+struct sink *sink_archive_new(const struct sink_archive_options *options);
 void sink_archive_free(struct sink *sink);
 
 #endif

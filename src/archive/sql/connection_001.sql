@@ -91,3 +91,14 @@ create trigger tlog_insert_trigger after insert on _trigger_log
 create trigger tlog_requeue_trigger after update of state on _trigger_log
     for each row
     when (new.state in ('NEW', 'IGNORED') and new.state is distinct from old.state) execute function tlog_notify_trigger();
+
+-- A transaction's wish that what it changes from here on is neither logged nor sent. A message in the
+-- write-ahead log, so it counts exactly where it stands and goes with a ROLLBACK TO SAVEPOINT; the
+-- role archive heeds it where PGFORCE_ALLOW_CAPTURE_OFF is on.
+create function pgforce_capture_off() returns void language plpgsql set search_path from current as
+$$
+begin
+    perform pg_catalog.pg_logical_emit_message(
+        true, 'pgforce.capture_off', pg_catalog.current_schema()::text);
+end
+$$;
