@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 
 #include "base/log.h"
@@ -14,12 +15,26 @@ void call_header(struct call *call, const char *name, const char *value)
     http_server_add_header(call->response, name, value);
 }
 
+/* A form is never the body of a data resource; a body without a type is taken for JSON. */
+static bool refuse_form(struct call *call, const char *type)
+{
+    static const char form[] = "application/x-www-form-urlencoded";
+
+    if (call->version == NULL || call->is_inner || type == NULL ||
+        strncasecmp(type, form, strlen(form)) != 0)
+        return false;
+    call_error(call, "UNSUPPORTED_MEDIA_TYPE", "The content type %s is not supported", form);
+    return true;
+}
+
 json_t *call_body(struct call *call)
 {
     json_error_t problem;
 
     const char *type = http_server_header(call->request, "Content-Type");
 
+    if (call->body == NULL && refuse_form(call, type))
+        return NULL;
     if (call->body == NULL && type != NULL && strncasecmp(type, "application/xml", 15) == 0)
         call->body = xml_rows_read(call->request->body, call->request->body_bytes);
     if (call->body == NULL)
@@ -45,9 +60,7 @@ void call_text(struct call *call, int status, const char *content_type, const ch
 
 void call_json(struct call *call, int status, json_t *json)
 {
-    const char *pretty = http_server_header(call->request, "X-PrettyPrint");
-    char *text = json_dumps(json, JSON_REAL_PRECISION(15) |
-                                      (pretty != NULL ? JSON_INDENT(2) : JSON_COMPACT));
+    char *text = json_dumps(json, JSON_REAL_PRECISION(15) | JSON_COMPACT);
 
     if (text != NULL)
         call_text(call, status, content_type_json, text);

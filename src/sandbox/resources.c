@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "sandbox/bulk_jobs.h"
 #include "sandbox/limits.h"
@@ -50,8 +51,13 @@ void resources_list(struct call *call)
                                         "recent",
                                         "parameterizedSearch",
                                         "composite",
+                                        "jobs",
                                         "jobs/query",
-                                        "jobs/ingest"};
+                                        "jobs/ingest",
+                                        "tabs",
+                                        "theme",
+                                        "quickActions",
+                                        "appMenu"};
     json_t *list = json_object();
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -60,6 +66,48 @@ void resources_list(struct call *call)
         list, "identity",
         json_sprintf("%s/id/%s/%s", call->org->base_url, call->org->org_id, call->org->user_id));
     call_json(call, 200, list);
+}
+
+void resources_composite(struct call *call)
+{
+    static const char *const names[] = {"tree", "batch", "sobjects", "graph"};
+    json_t *list = json_object();
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        json_object_set_new(list, names[i], json_string(call_url(call, "/composite/%s", names[i])));
+    call_json(call, 200, list);
+}
+
+/* What an organisation without layouts, tabs and actions says of them. */
+static const struct {
+    const char *name;
+    const char *answer;
+} nothings[] = {
+    {"tabs", "[]"},
+    {"theme", "{\"themeItems\":[]}"},
+    {"quickActions", "[]"},
+    {"AppSwitcher", "{\"appMenuItems\":[]}"},
+    {"Salesforce1", "{\"appMenuItems\":[]}"},
+    {"approvals", "{\"approvals\":{}}"},
+    {"rules", "{\"rules\":{}}"},
+    {"layouts",
+     "{\"layouts\":[],\"recordTypeMappings\":[],\"recordTypeSelectorRequired\":[false]}"},
+    {"compactLayouts", "{\"compactLayouts\":[],\"defaultCompactLayoutId\":null,"
+                       "\"recordTypeCompactLayoutMappings\":[]}"},
+    {"approvalLayouts", "{\"approvalLayouts\":[]}"},
+    {"listviews", "{\"done\":true,\"listviews\":[],\"nextRecordsUrl\":null,\"size\":0}"},
+};
+
+void resources_nothing(struct call *call)
+{
+    const char *name = call->segments[call->segment_count - 1];
+    bool is_of_object = strcasecmp(call->segments[3], "sobjects") == 0;
+
+    if (is_of_object && call_object(call, call->arguments[0]) == NULL)
+        return;
+    for (size_t i = 0; i < sizeof(nothings) / sizeof(nothings[0]); i++)
+        if (strcasecmp(nothings[i].name, name) == 0)
+            call_text(call, 200, "application/json;charset=UTF-8", nothings[i].answer);
 }
 
 static void set_limit(json_t *list, const char *name, int64_t max, int64_t left)

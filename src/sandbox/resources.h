@@ -13,4 +13,10 @@ void resources_versions(struct call *call);
 void resources_list(struct call *call);
 void resources_limits(struct call *call);
 
+/* GET /composite: what is under it. */
+void resources_composite(struct call *call);
+
+/* Lists that clients ask for and that are empty here: tabs, layouts, quick actions. */
+void resources_nothing(struct call *call);
+
 #endif

@@ -1,5 +1,6 @@
 #include "sandbox/server.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -31,12 +32,40 @@ static void work(struct call *call, json_t *fault)
     routes_dispatch(call);
 }
 
+static size_t head_bytes(const struct http_server_request *request)
+{
+    size_t bytes = strlen(request->target);
+
+    for (size_t i = 0; i < request->header_count; i++)
+        bytes += strlen(request->headers[i].name) + strlen(request->headers[i].value);
+    return bytes;
+}
+
+/* The handlers answer compactly. */
+static void indent(struct call *call)
+{
+    struct buf *body = &call->response->body;
+
+    if (http_server_header(call->request, "X-PrettyPrint") == NULL || body->size_bytes == 0)
+        return;
+    json_t *json = json_loadb(body->data, body->size_bytes, 0, NULL);
+    char *text = json != NULL ? json_dumps(json, JSON_REAL_PRECISION(15) | JSON_INDENT(2)) : NULL;
+
+    if (text != NULL) {
+        buf_clear(body);
+        buf_text(body, text);
+    }
+    free(text);
+    json_decref(json);
+}
+
 static void serve(struct call *call)
 {
     json_t *fault = faults_take(call->org->faults, call);
 
     rules_read_header(call);
     work(call, fault);
+    indent(call);
     xml_rows_write(call);
     journal_add(call->org->journal, call, fault != NULL ? faults_name(fault) : NULL);
     json_decref(fault);
@@ -67,6 +96,9 @@ void server_handle(void *org, const struct http_server_request *request,
     if (strlen(request->target) > SERVER_MAX_TARGET_BYTES)
         call_error(&call, "URI_TOO_LONG", "The URI is longer than %d bytes",
                    SERVER_MAX_TARGET_BYTES);
+    else if (head_bytes(request) > SERVER_MAX_TARGET_BYTES)
+        call_error(&call, "REQUEST_HEADER_FIELDS_TOO_LARGE",
+                   "The URI and the headers are longer than %d bytes", SERVER_MAX_TARGET_BYTES);
     else if (!routes_split(&call, request->path))
         call_error(&call, "NOT_FOUND", "The requested resource does not exist");
     else if (call.segment_count > 0 && strcmp(call.segments[0], "_sandbox") == 0)

@@ -51,6 +51,19 @@ static void parse_function(struct soql_parser *parser, struct soql_item *item)
         item->alias = parse_alias(parser);
 }
 
+/* What looks like an alias but has neither a comma nor FROM behind it is the mistake itself. */
+static void parse_field_alias(struct soql_parser *parser, struct soql_item *item)
+{
+    const struct token before = parser->token;
+
+    item->alias = parse_alias(parser);
+    if (item->alias == NULL || parser->has_failed || soql_parser_is_word(parser, "FROM") ||
+        (parser->token.kind == TOKEN_SIGN && strcmp(parser->token.text, ",") == 0))
+        return;
+    parser->token = before;
+    soql_parser_fail(parser);
+}
+
 /* The fields of a WHEN or an ELSE. */
 static void parse_choice(struct soql_parser *parser, struct soql_choice *choice)
 {
@@ -108,7 +121,7 @@ static struct soql_item *parse_item(struct soql_parser *parser)
     else if (soql_parser_accept_sign(parser, "("))
         parse_function(parser, item);
     else
-        item->alias = parse_alias(parser);
+        parse_field_alias(parser, item);
     return item;
 }
 

@@ -161,12 +161,12 @@ def test_usage_is_counted_once_a_call_and_limited(sandbox):
 
 def test_answers_and_requests_may_be_gzipped(sandbox):
     body = gzip.compress(json.dumps({"Name": "Zipped"}).encode())
-    answer = sandbox.post("sobjects/Account", body, headers={"Content-Encoding": "gzip"})
+    answer = sandbox.post("sobjects/Account", body, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"})
     assert answer.status == 201
     packed = sandbox.get("sobjects", headers={"Accept-Encoding": "gzip"})
     assert packed.headers["Content-Encoding"] == "gzip"
     assert json.loads(gzip.decompress(packed.body)) == sandbox.get("sobjects").json
-    torn = sandbox.post("sobjects/Account", body[:-9], headers={"Content-Encoding": "gzip"})
+    torn = sandbox.post("sobjects/Account", body[:-9], headers={"Content-Encoding": "gzip", "Content-Type": "application/json"})
     assert torn.status == 400
 
 

@@ -266,3 +266,41 @@ def test_rows_come_and_go_in_xml_where_asked(sandbox):
     assert error.status == 400
     assert b"<Errors><Error><message>Required fields are missing: [Name]</message>" in error.body
     assert sandbox.get("limits").headers["Content-Type"].startswith("application/json")
+
+
+def test_a_form_is_no_body_of_a_data_resource(sandbox):
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = sandbox.request("POST", "sobjects/Account", b"Name=A", headers=headers)
+    assert (answer.status, answer.json[0]["errorCode"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
+    assert sandbox.query("SELECT Id FROM Account") == []
+
+
+def test_uri_and_headers_together_have_a_limit(sandbox):
+    path = "query?q=SELECT+Id+FROM+Account&x=" + "a" * 9000
+    assert sandbox.get(path).status == 200
+    assert sandbox.get(path, headers={"X-Long": "b" * 9000}).status == 431
+    assert sandbox.get(path + "a" * 9000).status == 414
+
+
+def test_records_are_indented_on_request(sandbox):
+    account = sandbox.create("Account", Name="A")
+    plain = sandbox.get(f"sobjects/Account/{account}")
+    pretty = sandbox.get(f"sobjects/Account/{account}", headers={"X-PrettyPrint": "1"})
+    assert b"\n" not in plain.body and pretty.body.startswith(b'{\n  "attributes"')
+    assert pretty.json == plain.json
+
+
+def test_what_there_is_none_of_is_an_empty_list(sandbox):
+    assert sandbox.get("tabs").json == []
+    assert sandbox.get("sobjects/Account/quickActions").json == []
+    assert sandbox.get("sobjects/Account/describe/layouts").json["layouts"] == []
+    assert sandbox.get("sobjects/Account/listviews").json["size"] == 0
+    assert sandbox.get("sobjects/Nope/describe/layouts").status == 404
+    assert sandbox.get("composite").json["tree"] == "/services/data/v60.0/composite/tree"
+
+
+def test_a_misspelt_from_is_named_where_it_stands(sandbox):
+    answer = sandbox.query_page("SELECT Id FORM Account")
+    message = answer.json[0]["message"]
+    assert answer.status == 400
+    assert message.endswith("ERROR at Row:1:Column:11\nunexpected token: 'FORM'")
