@@ -121,6 +121,11 @@ bool events_records_restored(struct save *save, const struct object *object, con
     return store_change(save->org->store, sql, values, 3, err);
 }
 
+bool events_is_collecting(const struct events *events)
+{
+    return events->has_collected;
+}
+
 bool events_reset(struct org *org, struct error *err)
 {
     org->events->has_collected = false;

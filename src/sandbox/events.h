@@ -32,6 +32,9 @@ bool events_record_changed(struct save *save, const struct store_row *row,
 bool events_records_restored(struct save *save, const struct object *object, const char *root,
                              struct error *err);
 
+/* Whether a change of this unit of work is told: rows that the door makes are not. */
+bool events_is_collecting(const struct events *events);
+
 /* Ends the transaction: what has changed since the last time becomes events with one transaction
  * key. A call that works through many records may do this after each chunk, outside any unit of
  * work; the end of every call does it anyway. */

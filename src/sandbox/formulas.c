@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sandbox/events.h"
 #include "sandbox/formula_math.h"
 #include "sandbox/formula_sql.h"
 #include "sandbox/ids.h"
@@ -154,6 +155,16 @@ static void call_stamp(sqlite3_context *context, int count, sqlite3_value **valu
         answer_text(context, times_format_datetime(org_stamp(formulas->org)).text);
 }
 
+/* Whether a roll-up's change goes into a change event. */
+static void call_tells(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    const struct formulas *formulas = sqlite3_user_data(context);
+
+    (void)count;
+    (void)values;
+    sqlite3_result_int(context, events_is_collecting(formulas->org->events));
+}
+
 /* ---- life ---- */
 
 struct formulas *formulas_new(struct org *org)
@@ -168,6 +179,8 @@ struct formulas *formulas_new(struct org *org)
     sqlite3_create_function_v2(database, "sandbox_user", 0, SQLITE_UTF8, formulas, call_user, NULL,
                                NULL, NULL);
     sqlite3_create_function_v2(database, "sandbox_stamp", 0, SQLITE_UTF8, formulas, call_stamp,
+                               NULL, NULL, NULL);
+    sqlite3_create_function_v2(database, "sandbox_tells", 0, SQLITE_UTF8, formulas, call_tells,
                                NULL, NULL, NULL);
     return formulas;
 }

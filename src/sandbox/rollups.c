@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "sandbox/events.h"
 #include "sandbox/formula_sql.h"
 #include "sandbox/formulas.h"
 
@@ -245,6 +246,19 @@ static void write_master_triggers(const struct binding *binding, struct buf *sql
     buf_text(sql, "end; ");
 }
 
+/* The master's change is collected beside those that are saved (events.c). */
+static void write_event_trigger(const struct binding *binding, struct buf *sql)
+{
+    const char *field = binding->field->name;
+
+    begin_trigger(binding, "update", binding->master, sql);
+    buf_printf(sql,
+               "when new.\"%s\" is not old.\"%s\" and sandbox_tells() begin "
+               "insert into sandbox_change (object, id, change, fields) "
+               "values ('%s', new.\"Id\", %d, 'LastModifiedDate,%s'); end; ",
+               field, field, binding->master->name, EVENTS_UPDATE, field);
+}
+
 static bool start_one(const struct binding *binding, struct error *err)
 {
     struct rollup *rollup = binding->rollup;
@@ -260,6 +274,7 @@ static bool start_one(const struct binding *binding, struct error *err)
                 &sql);
     buf_text(&sql, "; ");
     write_master_triggers(binding, &sql);
+    write_event_trigger(binding, &sql);
     write_detail_triggers(binding, &sql);
     if (buf_is_full(&sql))
         return error_set(err, ERROR_BUG, "its SQL is too long");

@@ -6,7 +6,8 @@
  * and what it cascades to, an undelete, a merge, a move to another master, generated rows. A new
  * value moves the master's SystemModstamp, as every automated change does (Salesforce, "System
  * Fields"; whether a recalculation always does so is not documented, so the fault door can have it
- * not do so). LastModifiedDate stays: no user changed the master. No change event is told.
+ * not do so). LastModifiedDate stays: no user changed the master. A change event of the master
+ * tells the new value.
  */
 #ifndef PGFORCE_SANDBOX_ROLLUPS_H
 #define PGFORCE_SANDBOX_ROLLUPS_H

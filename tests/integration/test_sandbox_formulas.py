@@ -6,6 +6,7 @@ import pytest
 
 from eventually import eventually
 from sandbox import Sandbox
+from test_sandbox_events import listen
 
 ORDER = {
     "name": "Order__c",
@@ -288,6 +289,20 @@ def test_a_rollup_moves_the_masters_stamp_unless_told_not_to(sums):
     sums.update("Line__c", line, Price__c=2)
     third = sums.retrieve("Order__c", order)
     assert (third["Total__c"], third["SystemModstamp"]) == (2.0, second["SystemModstamp"])
+
+
+def test_a_change_event_tells_a_rollups_new_value(sums):
+    order = sums.create("Order__c")
+    listener = listen(sums, "/data/Order__ChangeEvent")
+    line = sums.create("Line__c", Order__c=order, Price__c=3, Pieces__c=2)
+    (change,) = listener.changes()
+    assert (change["Total__c"], change["Lines__c"]) == (6.0, 1)
+    head = change["ChangeEventHeader"]
+    assert (head["changeType"], head["recordIds"]) == ("UPDATE", [order])
+    assert sorted(head["changedFields"]) == ["LastModifiedDate", "Lines__c", "Total__c"]
+    sums.update("Line__c", line, Name="nothing that counts")
+    sums.load("Order__c", 1)
+    assert listener.changes() == []
 
 
 def test_a_rollup_is_calculated_and_read_only(sums):
