@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/wait.h"
 #include "net/http_server.h"
+#include "sandbox/object_add.h"
 #include "sandbox/org.h"
 #include "sandbox/seed.h"
 #include "sandbox/server.h"
@@ -74,6 +75,7 @@ enum { OPTION_COUNT = sizeof(option_rows) / sizeof(option_rows[0]) };
 static void print_help(FILE *out)
 {
     fprintf(out, "Usage: pgforce-sandbox [OPTION]...\n"
+                 "       pgforce-sandbox object add NAME [OPTION]... (see its --help)\n"
                  "A Salesforce organisation on loopback, for demos and tests.\n\n");
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         const struct option_row *row = &option_rows[i];
@@ -243,6 +245,8 @@ int main(int argc, char **argv)
         .log_level = LOG_INFO,
     };
 
+    if (argc > 2 && strcmp(argv[1], "object") == 0 && strcmp(argv[2], "add") == 0)
+        return object_add_main(argc - 2, argv + 2);
     if (!parse_options(argc, argv, &settings)) {
         print_help(stderr);
         return EXIT_USAGE;
