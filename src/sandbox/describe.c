@@ -162,6 +162,7 @@ static void set_rights(json_t *json, const struct field *field)
              field->is_defaulted_on_create || field->type->kind == KIND_BOOLEAN);
     set_bool(json, "calculated", field->formula != NULL || field->rollup != NULL);
     set_text(json, "calculatedFormula", field->formula);
+    set_text(json, "defaultValueFormula", field->default_formula);
     set_bool(json, "formulaTreatNullNumberAsZero", field->formula != NULL && !field->keeps_blanks);
     set_bool(json, "autoNumber", field->auto_format != NULL);
     set_bool(json, "unique", field->is_unique);
@@ -205,9 +206,8 @@ static json_t *describe_field(const struct field *field)
         "aiPredictionField",        "dependentPicklist",       "deprecatedAndHidden",
         "displayLocationInDecimal", "highScaleNumber",         "queryByDistance",
         "searchPrefilterable",      "writeRequiresMasterRead", NULL};
-    static const char *const nothing[] = {"controllerName",     "defaultValueFormula",
-                                          "filteredLookupInfo", "referenceTargetField",
-                                          "relationshipOrder",  NULL};
+    static const char *const nothing[] = {"controllerName", "filteredLookupInfo",
+                                          "referenceTargetField", "relationshipOrder", NULL};
     json_t *json = json_object();
 
     set_text(json, "name", field->name);

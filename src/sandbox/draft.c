@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "sandbox/follows.h"
+#include "sandbox/formulas.h"
 #include "sandbox/times.h"
 #include "sandbox/values.h"
 
@@ -152,7 +153,7 @@ bool draft_read(struct draft *draft, const json_t *fields, struct error *err)
     return true;
 }
 
-void draft_complete(struct draft *draft)
+bool draft_complete(struct draft *draft, struct error *err)
 {
     const struct object *object = draft->save->object;
 
@@ -162,11 +163,16 @@ void draft_complete(struct draft *draft)
 
         if (draft->is_given[i] || !schema_is_stored(field))
             continue;
-        if (field->default_text != NULL)
+        if (field->default_computed != NULL) {
+            if (!formulas_default(draft->save, field, &draft->values[i], err))
+                return false;
+        } else if (field->default_text != NULL) {
             values_read_text(field, field->default_text, &draft->values[i], &ignored);
-        else if (strcmp(field->name, "OwnerId") == 0)
+        } else if (strcmp(field->name, "OwnerId") == 0) {
             draft->values[i] = value_text(draft->save->org->user_id);
+        }
     }
+    return true;
 }
 
 static bool has_changed(const struct draft *draft, const struct field *field)

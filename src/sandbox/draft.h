@@ -17,8 +17,8 @@ struct draft {
 /* Reads the client's fields over the values; resolves parents given by external id. */
 bool draft_read(struct draft *draft, const json_t *fields, struct error *err);
 
-/* Sets what an insert gets by itself: defaults, owner. */
-void draft_complete(struct draft *draft);
+/* Sets what an insert gets by itself: defaults, owner. False when storage failed. */
+bool draft_complete(struct draft *draft, struct error *err);
 
 /* Sets what follows from another field's change (follows.h). */
 void draft_follow(struct draft *draft);

@@ -232,6 +232,35 @@ static bool bind_fields(struct org *org, const struct object *object, struct err
     return true;
 }
 
+/* There is no record yet whose fields it could read. */
+static bool check_default(const struct formula *formula, struct error *err)
+{
+    for (size_t i = 0; i < formula->input_count; i++)
+        if (!formula->inputs[i].is_of_user)
+            return error_set(err, ERROR_CONFIG,
+                             "a default reads no field of the record, only $User; use a formula "
+                             "field or a validation rule");
+    return true;
+}
+
+static bool bind_defaults(struct org *org, const struct object *object, struct error *err)
+{
+    for (size_t i = 0; i < object->field_count; i++) {
+        struct field *field = (struct field *)object->fields[i];
+        const struct formula_source source = {.schema = org->schema,
+                                              .object = object,
+                                              .field = field,
+                                              .text = field->default_formula};
+
+        if (field->default_formula == NULL || field->default_computed != NULL)
+            continue;
+        field->default_computed = formulas_add(org, &source, err);
+        if (field->default_computed == NULL || !check_default(field->default_computed, err))
+            return error_prefix(err, "%s.%s: defaultValueFormula", object->name, field->name);
+    }
+    return true;
+}
+
 static bool bind_rules(struct org *org, const struct object *object, struct error *err)
 {
     for (size_t i = 0; i < object->rule_count; i++) {
@@ -289,6 +318,7 @@ bool formulas_bind(struct org *org, struct error *err)
 
     for (size_t i = 0; i < schema_count(org->schema); i++)
         if (!bind_fields(org, schema_at(org->schema, i), err) ||
+            !bind_defaults(org, schema_at(org->schema, i), err) ||
             !bind_rules(org, schema_at(org->schema, i), err))
             return false;
     for (size_t i = first; i < org->formulas->count; i++)
@@ -297,6 +327,28 @@ bool formulas_bind(struct org *org, struct error *err)
     for (size_t i = 0; i < schema_count(org->schema); i++)
         if (!check_rules_size(schema_at(org->schema, i), err))
             return false;
+    return true;
+}
+
+/* ---- defaults ---- */
+
+bool formulas_default(struct save *save, const struct field *field, struct value *value,
+                      struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+    sqlite3_stmt *statement = NULL;
+    bool has_row = false;
+
+    buf_init(&sql, FORMULA_SQL_MAX_BYTES);
+    buf_text(&sql, "select ");
+    if (!formula_sql_write(field->default_computed, "t", &sql))
+        return error_set(err, ERROR_BUG, "the default of %s is too long", field->name);
+    if (!store_prepare(save->org->store, sql.data, &statement, err) ||
+        !store_step(save->org->store, statement, &has_row, err))
+        return false;
+    if (has_row)
+        *value = store_column(save->arena, statement, 0);
+    sqlite3_reset(statement);
     return true;
 }
 

@@ -24,6 +24,10 @@ bool formulas_bind(struct org *org, struct error *err);
 struct formula *formulas_add(struct org *org, const struct formula_source *source,
                              struct error *err);
 
+/* What the field's default formula gives now. False when storage failed. */
+bool formulas_default(struct save *save, const struct field *field, struct value *value,
+                      struct error *err);
+
 /* The validation rules of the draft's object, on the record as it would be saved: what is violated
  * is added to the save's errors. False when storage failed. */
 bool formulas_check_rules(struct draft *draft, struct error *err);

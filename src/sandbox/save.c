@@ -63,7 +63,8 @@ bool save_insert(struct save *save, const json_t *fields, struct error *err)
     }
     if (!draft_read(&draft, fields, err))
         return false;
-    draft_complete(&draft);
+    if (!draft_complete(&draft, err))
+        return false;
     draft_follow(&draft);
     if (!validate_draft(&draft, err))
         return false;

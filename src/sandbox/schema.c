@@ -184,8 +184,10 @@ static void read_flags(const json_t *json, struct field *field)
     field->is_updateable = !is_derived && get_bool(json, "updateable", field->is_createable);
     field->is_nillable = get_bool(
         json, "nillable", field->type->kind != KIND_BOOLEAN && (!is_computed || is_derived));
-    field->is_defaulted_on_create = get_bool(
-        json, "defaultedOnCreate", field->default_text != NULL || field->auto_format != NULL);
+    field->is_defaulted_on_create =
+        get_bool(json, "defaultedOnCreate",
+                 field->default_text != NULL || field->default_formula != NULL ||
+                     field->auto_format != NULL);
     field->is_unique = !is_derived && get_bool(json, "unique", false);
     field->is_case_sensitive = get_bool(json, "caseSensitive", false);
     field->is_external_id = !is_derived && get_bool(json, "externalId", false);
@@ -205,6 +207,7 @@ static void read_formula(struct schema *schema, const json_t *json, struct field
     const char *blanks = json_string_value(json_object_get(json, "formulaTreatBlanksAs"));
 
     field->formula = get_text(schema, json, "calculatedFormula", NULL);
+    field->default_formula = get_text(schema, json, "defaultValueFormula", NULL);
     field->sql = get_text(schema, json, "sql", NULL);
     field->keeps_blanks = blanks != NULL && strcasecmp(blanks, "BlankAsBlank") == 0;
 }

@@ -61,9 +61,11 @@ struct field {
     const char *formula;      /* what it is computed by when it is read (formula.h) */
     struct formula *computed; /* the same, once bound (formulas.h) */
     const char *sql;          /* of a shipped field that follows from others: a generated column */
-    struct rollup *rollup;    /* what it sums up of its details, or NULL */
-    const char *auto_format;  /* "INV-{0000}" */
-    const char *default_text; /* what an insert gets when it says nothing; NULL is null */
+    const char *default_formula; /* of an insert that says nothing; describe shows it */
+    struct formula *default_computed;
+    struct rollup *rollup;         /* what it sums up of its details, or NULL */
+    const char *auto_format;       /* "INV-{0000}" */
+    const char *default_text;      /* what an insert gets when it says nothing; NULL is null */
     const struct follows *follows; /* another field's value, or NULL */
     const char **reference_to;
     size_t reference_count;

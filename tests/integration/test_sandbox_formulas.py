@@ -1,6 +1,7 @@
 """Formula fields, validation rules and roll-up summaries of the sandbox's organisation."""
 
 import json
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -162,6 +163,23 @@ def test_rules_see_the_record_as_it_would_be_and_as_it_was(sandbox):
     parent = sandbox.create("Account", Name="closed")
     answer = sandbox.patch(path, {"ParentId": parent, "NumberOfEmployees": 0})
     assert [error["message"] for error in answer.json] == ["Closed", "Too much"]
+
+
+def test_a_default_formula_fills_what_an_insert_leaves_out(sandbox):
+    fields = [{"name": "Due__c", "type": "date", "defaultValueFormula": "TODAY() + 30"},
+              {"name": "By__c", "type": "string", "defaultValueFormula": "UPPER($User.LastName)"},
+              {"name": "Rate__c", "type": "percent", "scale": 1, "defaultValueFormula": "0.125"}]  # fmt: skip
+    sandbox.define({"name": "Task__c", "fields": fields})
+    row = sandbox.retrieve("Task__c", sandbox.create("Task__c"))
+    day = datetime.fromisoformat(sandbox.get("/_sandbox/clock").json["now"][:10]) + timedelta(30)
+    assert (row["Due__c"], row["By__c"], row["Rate__c"]) == (f"{day:%Y-%m-%d}", "ADMIN", 12.5)
+    row = sandbox.retrieve("Task__c", sandbox.create("Task__c", By__c="me", Due__c=None))
+    assert (row["Due__c"], row["By__c"]) == (None, "me")
+    described = {field["name"]: field for field in sandbox.get("sobjects/Task__c/describe").json["fields"]}
+    assert described["Due__c"]["defaultValueFormula"] == "TODAY() + 30"
+    assert described["Due__c"]["defaultedOnCreate"] and described["Due__c"]["createable"]
+    bad = {"name": "Task__c", "fields": [{"name": "Bad__c", "defaultValueFormula": "Name"}]}
+    assert "a default reads no field of the record" in definition_error(sandbox, bad)
 
 
 def test_formulas_from_files_may_name_what_comes_later(tmp_path):
