@@ -66,6 +66,12 @@ static void cancel_if_aborted(void *context)
     PQfreeCancel(handle);
 }
 
+void abort_watch_follow(struct abort_watch *watch, struct pg *worker)
+{
+    watch->worker = worker;
+    pg_set_patience(worker, &(struct pg_patience){cancel_if_aborted, watch});
+}
+
 struct abort_watch *abort_watch_open(const char *url, const char *schema_name, struct pg *worker,
                                      struct error *err)
 {
@@ -77,8 +83,8 @@ struct abort_watch *abort_watch_open(const char *url, const char *schema_name, s
         return NULL;
     }
     watch = memory_alloc(sizeof(*watch));
-    *watch = (struct abort_watch){.pg = pg, .worker = worker};
-    pg_set_patience(worker, &(struct pg_patience){cancel_if_aborted, watch});
+    *watch = (struct abort_watch){.pg = pg};
+    abort_watch_follow(watch, worker);
     return watch;
 }
 

@@ -22,6 +22,9 @@ struct abort_watch *abort_watch_open(const char *url, const char *schema_name, s
                                      struct error *err);
 void abort_watch_close(struct abort_watch *watch);
 
+/* From now on this connection's statements are cancelled. */
+void abort_watch_follow(struct abort_watch *watch, struct pg *worker);
+
 /* False with *err when its connection is lost. */
 bool abort_watch_check(struct abort_watch *watch, struct error *err);
 

@@ -3,8 +3,9 @@
  *
  * A row equal to what is there is not written. A row whose record has local changes on their way is
  * merged field by field (src/sync); one that somebody has locked, or whose own INSERT is under way,
- * is held: the caller must read it again. Everything is written under the pull origin and so never
- * captured. It asks Salesforce nothing.
+ * is held: the caller must read it again. A row that the table refuses is recorded, and the others
+ * go on. Everything is written under the origin that the connection carries and so never captured.
+ * It asks Salesforce nothing.
  */
 #ifndef PGFORCE_INBOUND_APPLY_H
 #define PGFORCE_INBOUND_APPLY_H
@@ -15,32 +16,45 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "inbound/growth.h"
+#include "inbound/stage.h"
 #include "mapping/mapping.h"
 #include "pg/pg.h"
 
 struct apply_world {
-    struct pg *pg;      /* carries the pull origin */
+    struct pg *pg;      /* carries the pull or the load origin */
     struct pg *barrier; /* carries none; see progress_barrier */
     const char *schema_name;
     struct arena *arena; /* reset by the caller after each page */
+    struct growth *growth;
+};
+
+/* Puts rows, one after the other, into the stage, as they come from somewhere else. */
+struct apply_source {
+    bool (*give)(void *context, struct stage *stage, struct error *err);
+    void *context;
 };
 
 struct apply_page {
     const struct mapping *mapping;
-    const json_t *records; /* as a query answers them */
-    bool is_initial;       /* of the initial load: _hc_lastop stays null */
+    const json_t *records;             /* as a query answers them; or NULL and: */
+    const struct apply_source *source; /* where the rows come from */
+    bool is_initial;                   /* of the initial load: _hc_lastop stays null */
+    bool is_direct;                    /* none of them is in the table, nor has local changes */
     /* Inside the transaction, after the rows: stores the watermark. May be NULL. */
     bool (*store)(void *context, struct pg *pg, struct error *err);
     void *context;
 };
 
 struct apply_report {
+    int64_t read; /* all records of the page, also those that changed nothing */
     int64_t inserted;
     int64_t updated;
     int64_t deleted;
     int64_t merged;
     int64_t held;    /* not applied: read them again */
-    int64_t refused; /* records with a value that no column takes; logged by id */
+    int64_t refused; /* recorded in pgforce.refused_record */
+    bool has_grown;  /* with ERROR_RETRY: a column was widened, load the mappings and do it again */
 };
 
 /* Adds to report. On false nothing of the page is applied. */

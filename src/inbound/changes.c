@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "base/log.h"
-
 static const struct relation *make_relation(const struct mapping *mapping, struct arena *arena)
 {
     struct relation *relation = arena_alloc(arena, sizeof(*relation));
@@ -76,16 +74,10 @@ static void make_delete(const struct mapping *mapping, struct row *row, struct v
     row->new_values = NULL;
 }
 
-static void report_refused(const struct mapping *mapping, const json_t *record,
-                           const struct error *err)
-{
-    log_error("skipped a record", log_text("mapping", mapping->object_name),
-              log_text("id", text_of(record, "Id")), log_text("reason", err->message));
-}
-
 struct changes changes_from_records(const struct mapping *mapping, const json_t *records,
-                                    struct arena *arena)
+                                    struct refusals *refusals)
 {
+    struct arena *arena = refusals->arena;
     const struct relation *relation = make_relation(mapping, arena);
     struct changes changes = {.events = arena_array(arena, struct event, json_array_size(records))};
     struct error err = {0};
@@ -98,8 +90,7 @@ struct changes changes_from_records(const struct mapping *mapping, const json_t 
         struct value *values = arena_array(arena, struct value, mapping->field_count);
 
         if (!fill_values(mapping, record, arena, values, &err)) {
-            report_refused(mapping, record, &err);
-            changes.refused++;
+            refusals_add(refusals, text_of(record, "Id"), "%s", err.message);
             continue;
         }
         event->kind = EVENT_ROW;

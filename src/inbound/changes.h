@@ -10,10 +10,10 @@
 
 #include <jansson.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "base/arena.h"
 #include "change/change.h"
+#include "inbound/refusals.h"
 #include "mapping/mapping.h"
 
 #define CHANGES_ORIGIN "salesforce"
@@ -21,11 +21,11 @@
 struct changes {
     struct event *events; /* EVENT_ROW; all in the arena, texts perhaps in the records */
     size_t count;
-    int64_t refused; /* records with a value that its column cannot hold; logged by id */
 };
 
-/* records must outlive the changes. The relation's columns are the mapping's fields, in order. */
+/* records must outlive the changes. The relation's columns are the mapping's fields, in order. A
+ * record with a value that its column cannot hold is refused instead; all is in refusals' arena. */
 struct changes changes_from_records(const struct mapping *mapping, const json_t *records,
-                                    struct arena *arena);
+                                    struct refusals *refusals);
 
 #endif

@@ -1,148 +1,187 @@
 #include "inbound/poll.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/wait.h"
-#include "mapping/schema.h"
+#include "inbound/bulk_rows.h"
 #include "pg/origin.h"
 #include "sf/rest.h"
 #include "sf/soql.h"
 #include "sync/watermark.h"
 
-enum { SOQL_MAX_BYTES = 100 * 1000 };
-
-/* What pgforce.watermark holds; times in microseconds since 1970, 0 for none. */
-struct mark {
-    int64_t changes_up_to_us;
-    char load_after_id[32];
-    bool is_loaded;
+enum {
+    SOQL_MAX_BYTES = 100 * 1000,
+    PAGE_ROWS = 20 * 1000,
+    FIRST_PAUSE_MS = 200,
+    LONGEST_PAUSE_MS = 20 * 1000,
 };
 
-/* What apply_records stores with the rows. */
-struct mark_update {
-    const struct mapping *mapping;
-    int64_t changes_up_to_us; /* 0 leaves it as it is */
-    const char *load_after_id;
-    bool is_loaded;
-};
-
-static bool read_mark(const struct poll *poll, struct mark *mark, struct error *err)
+bool poll_append_select(const struct poll *poll, struct buf *soql, struct error *err)
 {
-    PGresult *result PG_RESULT_AUTO =
-        pg_query(poll->world.pg,
-                 "select coalesce((extract(epoch from changes_up_to) * 1000000)::bigint, 0),"
-                 " coalesce(load_after_id, ''), is_loaded"
-                 " from pgforce.watermark"
-                 " where mapping_id = $1",
-                 PG_PARAMS(pg_number(poll->mapping->id).text), err);
-
-    *mark = (struct mark){0};
-    if (result == NULL)
-        return false;
-    if (PQntuples(result) == 0)
-        return true;
-    mark->changes_up_to_us = pg_field_int64(result, 0, 0);
-    snprintf(mark->load_after_id, sizeof(mark->load_after_id), "%s", pg_field(result, 0, 1));
-    mark->is_loaded = pg_field_bool(result, 0, 2);
-    return true;
-}
-
-static bool store_mark(void *context, struct pg *pg, struct error *err)
-{
-    const struct mark_update *update = context;
-    struct pg_number micros = pg_number(update->changes_up_to_us);
-
-    return pg_run(pg,
-                  "insert into pgforce.watermark as w"
-                  " (mapping_id, changes_up_to, load_after_id, is_loaded, polled_at)"
-                  " values ($1, to_timestamp($2::bigint / 1000000.0), $3, $4, now())"
-                  " on conflict (mapping_id) do update"
-                  " set changes_up_to = coalesce(excluded.changes_up_to, w.changes_up_to),"
-                  " load_after_id = excluded.load_after_id,"
-                  " is_loaded = excluded.is_loaded,"
-                  " polled_at = excluded.polled_at",
-                  PG_PARAMS(pg_number(update->mapping->id).text,
-                            update->changes_up_to_us != 0 ? micros.text : NULL,
-                            update->load_after_id, update->is_loaded ? "t" : "f"),
-                  err);
-}
-
-bool poll_is_loaded(const struct poll *poll, bool *is_loaded, struct error *err)
-{
-    struct mark mark;
-
-    if (!read_mark(poll, &mark, err))
-        return false;
-    *is_loaded = mark.is_loaded;
-    return true;
-}
-
-static bool append_select(const struct mapping *mapping, struct arena *arena, struct buf *soql,
-                          struct error *err)
-{
-    const char **paths = arena_array(arena, const char *, mapping->field_count);
+    const struct mapping *mapping = poll->mapping;
+    const char **paths = arena_array(poll->world.arena, const char *, mapping->field_count);
 
     for (size_t i = 0; i < mapping->field_count; i++)
         paths[i] = mapping->fields[i].soql_path;
     return soql_select(soql, paths, mapping->field_count, mapping->object_name, err);
 }
 
-/* A query and its pages, each applied and forgotten before the next is asked for. */
-struct reading {
-    const struct poll *poll;
-    struct sf_query *query;
-    bool is_initial;
-    struct mark_update update;
-    struct apply_report *report;
-};
-
-static const char *last_id(const json_t *records)
+static bool apply_page(const struct poll *poll, struct apply_page *page,
+                       struct apply_report *report, struct error *err)
 {
-    size_t count = json_array_size(records);
-
-    return count > 0 ? json_string_value(json_object_get(json_array_get(records, count - 1), "Id"))
-                     : NULL;
+    page->mapping = poll->mapping;
+    arena_reset(poll->world.arena);
+    return apply_records(&poll->world, page, report, err);
 }
 
-static bool apply_page(struct reading *reading, const json_t *records, struct error *err)
-{
-    struct apply_page page = {.mapping = reading->poll->mapping,
-                              .records = records,
-                              .is_initial = reading->is_initial,
-                              .store = reading->is_initial ? store_mark : NULL,
-                              .context = &reading->update};
+/* ---- by REST ---- */
 
-    arena_reset(reading->poll->world.arena);
-    if (reading->is_initial)
-        reading->update.load_after_id = last_id(records);
-    return apply_records(&reading->poll->world, &page, reading->report, err);
-}
-
-static bool apply_pages(struct reading *reading, struct error *err)
+/* Each page is applied and forgotten before the next is asked for. */
+static bool apply_query(const struct poll *poll, struct sf_query *query,
+                        struct apply_report *report, struct error *err)
 {
     for (;;) {
         json_t *records SF_JSON_AUTO = NULL;
 
-        if (!sf_query_next(reading->query, &records, err))
+        if (!sf_query_next(query, &records, err))
             return false;
         if (records == NULL)
             return true;
         if (wait_is_stopping())
             return error_set(err, ERROR_RETRY, "told to stop");
-        if (json_array_size(records) > 0 && !apply_page(reading, records, err))
+        struct apply_page page = {.records = records};
+        if (json_array_size(records) > 0 && !apply_page(poll, &page, report, err))
             return false;
     }
 }
 
-/* Stores what is true only once every page has been applied. */
-static bool finish(struct reading *reading, struct error *err)
+/* ---- by Bulk ---- */
+
+bool poll_wait_for_job(const struct poll *poll, const char *job_id,
+                       struct sf_bulk_progress *progress, struct error *err)
 {
-    struct pg *pg = reading->poll->world.pg;
-    bool is_ok = origin_begin(pg, err) && store_mark(&reading->update, pg, err) &&
-                 mapping_set_state(pg, reading->poll->mapping->id, "DATA_SYNCED", NULL, err) &&
+    int pause_ms = FIRST_PAUSE_MS;
+
+    for (;;) {
+        if (!sf_bulk_ask(poll->session, job_id, progress, err))
+            return false;
+        if (progress->state != SF_BULK_WORKING)
+            return true;
+        if (wait_for(-1, 0, pause_ms) == WAIT_STOP)
+            return error_set(err, ERROR_RETRY, "told to stop");
+        if (poll->tend != NULL)
+            poll->tend(poll->context);
+        pause_ms = pause_ms < LONGEST_PAUSE_MS / 2 ? pause_ms * 2 : LONGEST_PAUSE_MS;
+    }
+}
+
+static bool apply_result(const struct poll *poll, struct sf_bulk_result *result, int64_t *given,
+                         struct apply_report *report, struct error *err)
+{
+    struct bulk_rows rows;
+    const struct apply_source source = {bulk_rows_give, &rows};
+    struct sf_csv_row header;
+    bool is_page;
+    bool is_ok;
+
+    bulk_rows_init(&rows, poll->mapping, result);
+    while ((is_ok = sf_bulk_result_page(result, &is_page, &header, err)) && is_page) {
+        struct apply_page page = {.source = &source};
+
+        is_ok = bulk_rows_begin(&rows, &header, err) && apply_page(poll, &page, report, err);
+        if (!is_ok)
+            break;
+        *given += rows.given;
+        if (poll->tend != NULL)
+            poll->tend(poll->context);
+    }
+    bulk_rows_done(&rows);
+    return is_ok;
+}
+
+static bool read_job(const struct poll *poll, const char *job_id, struct apply_report *report,
+                     struct error *err)
+{
+    const struct sf_bulk_place place = {job_id, NULL, PAGE_ROWS};
+    struct sf_bulk_progress progress;
+    int64_t given = 0;
+
+    if (!poll_wait_for_job(poll, job_id, &progress, err))
+        return false;
+    if (progress.state == SF_BULK_LOST)
+        return error_set(err, ERROR_RETRY, "the Bulk query for changes ended: %s",
+                         progress.message);
+    struct sf_bulk_result *result = sf_bulk_result_open(poll->session, &place);
+    bool is_ok = apply_result(poll, result, &given, report, err);
+    sf_bulk_result_close(result);
+    if (is_ok && given != progress.records)
+        return error_set(err, ERROR_RETRY,
+                         "the result had %" PRId64 " of %" PRId64 " rows: read again", given,
+                         progress.records);
+    return is_ok;
+}
+
+static bool apply_by_bulk(const struct poll *poll, const char *soql, struct apply_report *report,
+                          struct error *err)
+{
+    struct sf_bulk_job job;
+
+    if (!sf_bulk_create(poll->session, soql, true, &job, err)) {
+        if (err->kind == ERROR_RETRY)
+            return false;
+        poll->memory->has_no_bulk = true;
+        err->kind = ERROR_RETRY;
+        return error_prefix(err, "going on by REST");
+    }
+    bool is_ok = read_job(poll, job.id, report, err);
+    sf_bulk_drop(poll->session, job.id);
+    return is_ok;
+}
+
+/* ---- what has changed ---- */
+
+static bool append_changes(const struct poll *poll, int64_t from_us, struct buf *soql,
+                           struct error *err)
+{
+    if (!poll_append_select(poll, soql, err))
+        return false;
+    buf_printf(soql, " where %s >= ", poll->mapping->stamp->field_name);
+    soql_datetime(soql, from_us);
+    return true;
+}
+
+/* Above the threshold only the first page has been read by REST when the whole is read by Bulk:
+ * unordered, so that Salesforce may divide the work. */
+static bool apply_changes(const struct poll *poll, struct watermark_poll *facts,
+                          struct apply_report *report, struct error *err)
+{
+    static const struct sf_query_options with_deleted = {.with_deleted = true};
+    struct buf plain BUF_AUTO = {0};
+    struct buf ordered BUF_AUTO = {0};
+    struct sf_query *query;
+
+    buf_init(&plain, SOQL_MAX_BYTES);
+    buf_init(&ordered, SOQL_MAX_BYTES);
+    if (!append_changes(poll, facts->window.from_us, &plain, err))
+        return false;
+    buf_printf(&ordered, "%s order by %s, Id", plain.data, poll->mapping->stamp->field_name);
+    if (!sf_query_open(poll->session, ordered.data, &with_deleted, &query, err))
+        return false;
+    facts->server_time_us = sf_query_server_time_s(query) * 1000000;
+    bool is_many = sf_query_total(query) > poll->bulk_above && !poll->memory->has_no_bulk;
+    bool is_ok = is_many || apply_query(poll, query, report, err);
+    sf_query_close(query);
+    return is_ok && (!is_many || apply_by_bulk(poll, plain.data, report, err));
+}
+
+static bool store(const struct poll *poll, const struct mark *mark, struct error *err)
+{
+    const struct mapping *mapping = poll->mapping;
+    struct pg *pg = poll->world.pg;
+    bool is_ok = origin_begin(pg, err) && mark_store(pg, mapping, mark, err) &&
+                 mapping_set_state(pg, mapping->id, "DATA_SYNCED", NULL, err) &&
                  pg_script(pg, "commit", err);
 
     if (!is_ok)
@@ -150,114 +189,34 @@ static bool finish(struct reading *reading, struct error *err)
     return is_ok;
 }
 
-static bool create_indexes(const struct poll *poll, struct error *err)
-{
-    bool is_ok = origin_begin(poll->world.pg, err) &&
-                 schema_create_indexes(poll->world.pg, poll->mapping, err) &&
-                 pg_script(poll->world.pg, "commit", err);
-
-    if (!is_ok)
-        pg_rollback(poll->world.pg);
-    return is_ok;
-}
-
-/*
- * What changes while the load runs lies after the mark that is stored at its beginning: the first
- * poll reads it.
- */
-static bool open_load(struct reading *reading, const struct mark *mark, struct error *err)
-{
-    static const struct sf_query_options live_only = {0};
-    const struct poll *poll = reading->poll;
-    struct watermark_limits limits = watermark_default_limits();
-    struct buf soql BUF_AUTO = {0};
-
-    buf_init(&soql, SOQL_MAX_BYTES);
-    if (!append_select(poll->mapping, poll->world.arena, &soql, err))
-        return false;
-    if (mark->load_after_id[0] != '\0')
-        buf_printf(&soql, " where Id > '%s'", mark->load_after_id);
-    buf_text(&soql, " order by Id");
-    if (!sf_query_open(poll->session, soql.data, &live_only, &reading->query, err))
-        return false;
-    if (mark->changes_up_to_us == 0)
-        reading->update.changes_up_to_us =
-            sf_query_server_time_s(reading->query) * 1000000 - limits.lag_us;
-    return true;
-}
-
-bool poll_load(const struct poll *poll, struct apply_report *report, struct error *err)
-{
-    struct reading reading = {
-        .poll = poll, .is_initial = true, .update = {.mapping = poll->mapping}, .report = report};
-    int64_t began_ms = clock_monotonic_ms();
-    struct mark mark;
-
-    if (!read_mark(poll, &mark, err) || !create_indexes(poll, err) ||
-        !mapping_set_state(poll->world.pg, poll->mapping->id, "RELOAD_TABLE", NULL, err) ||
-        !open_load(&reading, &mark, err))
-        return false;
-    bool is_ok = apply_pages(&reading, err);
-    sf_query_close(reading.query);
-    reading.update.is_loaded = true;
-    reading.update.load_after_id = NULL;
-    if (!is_ok || !finish(&reading, err))
-        return false;
-    log_info("loaded", log_text("mapping", poll->mapping->object_name),
-             log_number("rows", report->inserted + report->updated),
-             log_number("ms", clock_monotonic_ms() - began_ms));
-    return true;
-}
-
-static bool open_changes(struct reading *reading, int64_t from_us, struct error *err)
-{
-    static const struct sf_query_options with_deleted = {.with_deleted = true};
-    const struct mapping *mapping = reading->poll->mapping;
-    struct buf soql BUF_AUTO = {0};
-
-    buf_init(&soql, SOQL_MAX_BYTES);
-    if (!append_select(mapping, reading->poll->world.arena, &soql, err))
-        return false;
-    buf_printf(&soql, " where %s >= ", mapping->stamp->field_name);
-    soql_datetime(&soql, from_us);
-    buf_printf(&soql, " order by %s, Id", mapping->stamp->field_name);
-    return sf_query_open(reading->poll->session, soql.data, &with_deleted, &reading->query, err);
-}
-
 static void report_poll(const struct poll *poll, const struct apply_report *report,
                         int64_t began_ms)
 {
-    if (report->inserted + report->updated + report->deleted + report->merged + report->held == 0)
+    if (report->inserted + report->updated + report->deleted + report->merged + report->held +
+            report->refused ==
+        0)
         return;
     log_info("polled", log_text("mapping", poll->mapping->object_name),
              log_number("inserted", report->inserted), log_number("updated", report->updated),
              log_number("deleted", report->deleted), log_number("merged", report->merged),
-             log_number("held", report->held), log_number("ms", clock_monotonic_ms() - began_ms));
+             log_number("held", report->held), log_number("refused", report->refused),
+             log_number("ms", clock_monotonic_ms() - began_ms));
 }
 
-bool poll_changes(const struct poll *poll, struct apply_report *report, struct error *err)
+bool poll_changes(const struct poll *poll, const struct mark *mark, struct apply_report *report,
+                  struct error *err)
 {
-    struct watermark_limits limits = watermark_default_limits();
-    struct reading reading = {
-        .poll = poll, .update = {.mapping = poll->mapping, .is_loaded = true}, .report = report};
+    const struct watermark_limits limits = watermark_default_limits();
+    struct watermark_poll facts = {.mark_us = mark->changes_up_to_us,
+                                   .window = watermark_window(mark->changes_up_to_us, &limits)};
+    struct mark next = {.is_loaded = true};
     int64_t began_ms = clock_monotonic_ms();
-    struct mark mark;
 
-    if (!read_mark(poll, &mark, err))
+    if (!apply_changes(poll, &facts, report, err))
         return false;
-    struct watermark_window window = watermark_window(mark.changes_up_to_us, &limits);
-    if (!open_changes(&reading, window.from_us, err))
-        return false;
-    struct watermark_poll facts = {
-        .mark_us = mark.changes_up_to_us,
-        .server_time_us = sf_query_server_time_s(reading.query) * 1000000,
-        .window = window,
-    };
-    bool is_ok = apply_pages(&reading, err);
-    sf_query_close(reading.query);
     if (report->held == 0)
-        reading.update.changes_up_to_us = watermark_after(&facts, &limits);
-    if (!is_ok || !finish(&reading, err))
+        next.changes_up_to_us = watermark_after(&facts, &limits);
+    if (!store(poll, &next, err))
         return false;
     report_poll(poll, report, began_ms);
     return true;

@@ -1,9 +1,10 @@
 /*
- * One reading of one mapping: the initial load, or a poll for what changed since the watermark.
+ * One reading of one mapping for what has changed since the watermark.
  *
- * Both ask with queryAll, so that a deletion is a record like any other, and both store the
- * watermark with the rows. A load goes by Id and continues after a crash where it was; a poll goes
- * by the modification stamp and reads the last minutes again (sync/watermark.h).
+ * By the modification stamp, the last minutes again (sync/watermark.h), deleted records included;
+ * then what was deleted by getDeleted, which also says how far Salesforce's own sight reaches. More
+ * than some thousand changes are read by Bulk. The watermark is stored last, when all has been
+ * applied.
  */
 #ifndef PGFORCE_INBOUND_POLL_H
 #define PGFORCE_INBOUND_POLL_H
@@ -12,21 +13,38 @@
 
 #include "base/error.h"
 #include "inbound/apply.h"
+#include "inbound/mark.h"
 #include "mapping/mapping.h"
+#include "sf/bulk_query.h"
 #include "sf/session.h"
+
+/* Kept from poll to poll, lost with the process. Zeroed at first. */
+struct poll_memory {
+    bool has_no_deletions; /* getDeleted does not know the object */
+    bool has_no_bulk;      /* Bulk does not take its query */
+};
 
 struct poll {
     struct apply_world world;
     struct sf_session *session;
     const struct mapping *mapping;
+    struct poll_memory *memory;
+    int64_t bulk_above; /* more records than this are read by Bulk */
+    /* Between pages of something long: others' work. */
+    void (*tend)(void *context);
+    void *context;
 };
 
-/* Whether the initial load is over. */
-bool poll_is_loaded(const struct poll *poll, bool *is_loaded, struct error *err);
+/* mark is what mark_read answered. */
+bool poll_changes(const struct poll *poll, const struct mark *mark, struct apply_report *report,
+                  struct error *err);
 
-/* The initial load, or the rest of it: sets the mapping's states on the way. */
-bool poll_load(const struct poll *poll, struct apply_report *report, struct error *err);
+/* Asks less and less often until the Bulk job is complete or lost. ERROR_RETRY when told to stop.
+ */
+bool poll_wait_for_job(const struct poll *poll, const char *job_id,
+                       struct sf_bulk_progress *progress, struct error *err);
 
-bool poll_changes(const struct poll *poll, struct apply_report *report, struct error *err);
+/* "select ... from ..." of all the mapping's fields. */
+bool poll_append_select(const struct poll *poll, struct buf *soql, struct error *err);
 
 #endif

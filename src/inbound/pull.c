@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/wait.h"
 #include "inbound/abort_watch.h"
+#include "inbound/load.h"
 #include "inbound/poll.h"
 #include "mapping/connection.h"
 #include "mapping/mapping.h"
@@ -19,12 +20,14 @@ enum {
     FAILED_RETRY_MS = 5 * 1000, /* a mapping whose poll failed for now */
     HELD_RETRY_MS = 500,        /* rows that could not be applied yet */
     IDLE_WAIT_MS = 60 * 1000,
+    SQL_MAX_BYTES = 4096,
 };
 
 /* When a mapping is due, kept from round to round by its id. */
 struct schedule {
     int64_t mapping_id;
     int64_t due_ms;
+    struct poll_memory memory;
 };
 
 struct pull {
@@ -34,46 +37,69 @@ struct pull {
     struct abort_watch *watch;
     struct arena *mappings_arena;
     struct arena *page_arena;
+    struct growth *growth;
     struct mapping_list mappings;
     struct schedule *schedules; /* one per mapping */
     bool must_load;             /* the mappings have changed since they were read */
     bool is_paused;
+    const struct mapping *long_reading; /* others are polled between its pages */
 };
 
 /* Users' triggers fire on what we write and may count on the path Heroku Connect has. */
-static bool prepare_session(struct pull *pull, struct error *err)
+static bool set_path(struct pg *pg, const char *schema_name, struct error *err)
 {
     struct buf sql BUF_AUTO = {0};
 
-    buf_init(&sql, 4096);
+    buf_init(&sql, SQL_MAX_BYTES);
     buf_text(&sql, "set search_path = ");
-    pg_append_identifier(&sql, pull->options->schema_name);
-    buf_text(&sql, ", public; listen \"");
-    buf_printf(&sql, "%s.pgforce_mapping\"", pull->options->schema_name);
+    pg_append_identifier(&sql, schema_name);
+    buf_text(&sql, ", public");
+    return pg_script(pg, sql.data, err);
+}
+
+/* A connection that writes as this role's origin; NULL on failure. */
+static struct pg *open_writer(const struct pull_options *options, const char *role,
+                              struct error *err)
+{
+    struct pg *pg = pg_open(options->url, role[0] == 'l' ? "pgforce load" : "pgforce pull", err);
+
+    if (pg != NULL && origin_take(pg, role, options->schema_name, err) &&
+        set_path(pg, options->schema_name, err))
+        return pg;
+    pg_close(pg);
+    return NULL;
+}
+
+static bool listen_for_mappings(struct pull *pull, struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&sql, SQL_MAX_BYTES);
+    buf_printf(&sql, "listen \"%s.pgforce_mapping\"", pull->options->schema_name);
     return pg_script(pull->pg, sql.data, err);
 }
 
 static bool open_pull(struct pull *pull, struct error *err)
 {
-    pull->pg = pg_open(pull->options->url, "pgforce pull", err);
-    if (pull->pg == NULL || !origin_take(pull->pg, "pull", pull->options->schema_name, err) ||
-        !prepare_session(pull, err))
-        return false;
-    pull->barrier = pg_open(pull->options->url, "pgforce pull barrier", err);
     pull->mappings_arena = arena_new();
     pull->page_arena = arena_new();
+    pull->growth = growth_new();
+    pull->pg = open_writer(pull->options, "pull", err);
+    if (pull->pg == NULL || !listen_for_mappings(pull, err))
+        return false;
+    pull->barrier = pg_open(pull->options->url, "pgforce pull barrier", err);
     if (pull->barrier != NULL)
         pull->watch =
             abort_watch_open(pull->options->url, pull->options->schema_name, pull->pg, err);
     return pull->watch != NULL;
 }
 
-static int64_t find_due_ms(const struct schedule *schedules, size_t count, int64_t mapping_id)
+static struct schedule find_schedule(const struct pull *pull, int64_t mapping_id)
 {
-    for (size_t i = 0; i < count; i++)
-        if (schedules[i].mapping_id == mapping_id)
-            return schedules[i].due_ms;
-    return 0;
+    for (size_t i = 0; i < pull->mappings.count; i++)
+        if (pull->schedules[i].mapping_id == mapping_id)
+            return pull->schedules[i];
+    return (struct schedule){.mapping_id = mapping_id};
 }
 
 /* Reads the mappings again; those known keep their time, new ones are due at once. */
@@ -90,10 +116,9 @@ static bool load_mappings(struct pull *pull, struct error *err)
         return false;
     }
     struct schedule *schedules = arena_array(arena, struct schedule, list.count);
-    for (size_t i = 0; i < list.count; i++) {
-        schedules[i].mapping_id = list.items[i].id;
-        schedules[i].due_ms = find_due_ms(pull->schedules, pull->mappings.count, list.items[i].id);
-    }
+    for (size_t i = 0; i < list.count; i++)
+        schedules[i] = find_schedule(pull, list.items[i].id);
+    growth_reset(pull->growth);
     arena_free(pull->mappings_arena);
     pull->mappings_arena = arena;
     pull->mappings = list;
@@ -101,26 +126,83 @@ static bool load_mappings(struct pull *pull, struct error *err)
     return true;
 }
 
-static bool read_mapping(struct pull *pull, const struct mapping *mapping,
+static struct poll make_poll(struct pull *pull, size_t index)
+{
+    return (struct poll){
+        .world = {pull->pg, pull->barrier, pull->options->schema_name, pull->page_arena,
+                  pull->growth},
+        .session = pull->options->session,
+        .mapping = &pull->mappings.items[index],
+        .memory = &pull->schedules[index].memory,
+        .bulk_above = pull->options->bulk_above,
+    };
+}
+
+static bool read_and_note(struct pull *pull, size_t index, struct error *err);
+
+/* Between the pages of something long: the other mappings that have been loaded are polled. A
+ * connection that is lost is found out by the reading that goes on. */
+static void tend_others(void *context)
+{
+    struct pull *pull = context;
+    struct error err = {0};
+
+    for (size_t i = 0; i < pull->mappings.count && !wait_is_stopping(); i++) {
+        const struct mapping *mapping = &pull->mappings.items[i];
+
+        if (mapping != pull->long_reading && strcmp(mapping->state, "DATA_SYNCED") == 0 &&
+            mapping->operation == NULL && pull->schedules[i].due_ms <= clock_monotonic_ms() &&
+            !read_and_note(pull, i, &err))
+            return;
+    }
+}
+
+static bool run_load(struct pull *pull, size_t index, struct pg *pg, const struct mark *mark,
+                     struct apply_report *report, struct error *err)
+{
+    struct poll poll = make_poll(pull, index);
+
+    poll.world.pg = pg;
+    poll.world.arena = arena_new();
+    poll.tend = tend_others;
+    poll.context = pull;
+    pull->long_reading = poll.mapping;
+    abort_watch_follow(pull->watch, pg);
+    bool is_ok = load_run(&poll, mark, report, err);
+    abort_watch_follow(pull->watch, pull->pg);
+    pull->long_reading = NULL;
+    pull->must_load = true;
+    arena_free(poll.world.arena);
+    return is_ok;
+}
+
+/* The first load has an origin, and so a connection, of its own. */
+static bool load_mapping(struct pull *pull, size_t index, const struct mark *mark,
                          struct apply_report *report, struct error *err)
 {
-    struct poll poll = {
-        .world = {pull->pg, pull->barrier, pull->options->schema_name, pull->page_arena},
-        .session = pull->options->session,
-        .mapping = mapping,
-    };
-    bool is_loaded;
+    if (mark->is_loaded)
+        return run_load(pull, index, pull->pg, mark, report, err);
+    struct pg *pg = open_writer(pull->options, "load", err);
+    bool is_ok = pg != NULL && run_load(pull, index, pg, mark, report, err);
+    pg_close(pg);
+    return is_ok;
+}
+
+static bool read_mapping(struct pull *pull, size_t index, struct apply_report *report,
+                         struct error *err)
+{
+    struct poll poll = make_poll(pull, index);
+    struct mark mark;
     bool is_asked;
 
     arena_reset(pull->page_arena);
-    if (!operation_take(pull->pg, mapping, &is_asked, err) ||
-        !poll_is_loaded(&poll, &is_loaded, err))
+    if (!operation_take(pull->pg, poll.mapping, &is_asked, err) ||
+        !mark_read(pull->pg, poll.mapping, &mark, err))
         return false;
     /* New columns are filled by reading all records again, into the rows that are there. */
-    if (is_loaded && strcmp(mapping->state, "RESYNC") != 0)
-        return poll_changes(&poll, report, err);
-    pull->must_load = true;
-    return poll_load(&poll, report, err);
+    if (!mark.is_loaded || mark.is_loading || strcmp(poll.mapping->state, "RESYNC") == 0)
+        return pull->long_reading != NULL || load_mapping(pull, index, &mark, report, err);
+    return poll_changes(&poll, &mark, report, err);
 }
 
 /* One mapping's trouble is its own, unless the database or the sign-in is what failed. */
@@ -138,30 +220,37 @@ static bool note_failure(struct pull *pull, const struct mapping *mapping, struc
     return err->kind != ERROR_BUG;
 }
 
-static bool run_due(struct pull *pull, size_t index, struct error *err)
+static bool read_and_note(struct pull *pull, size_t index, struct error *err)
 {
     const struct mapping *mapping = &pull->mappings.items[index];
     struct apply_report report = {0};
     int64_t pause_ms = (int64_t)mapping->polling_seconds * 1000;
 
-    if (!abort_watch_begin(pull->watch, mapping->id))
-        return true;
-    bool is_ok = read_mapping(pull, mapping, &report, err);
-    if (abort_watch_end(pull->watch)) {
-        log_info("stopped reading, as asked", log_text("mapping", mapping->object_name));
-        pull->must_load = true;
-        return true;
-    }
-    if (!is_ok) {
+    if (!read_mapping(pull, index, &report, err)) {
         if (wait_is_stopping())
             return true;
-        if (!note_failure(pull, mapping, err))
+        pull->must_load = pull->must_load || report.has_grown;
+        if (!report.has_grown && !note_failure(pull, mapping, err))
             return false;
-        pause_ms = pause_ms < FAILED_RETRY_MS ? pause_ms : FAILED_RETRY_MS;
+        pause_ms = report.has_grown ? 0 : pause_ms < FAILED_RETRY_MS ? pause_ms : FAILED_RETRY_MS;
     } else if (report.held > 0) {
         pause_ms = HELD_RETRY_MS;
     }
     pull->schedules[index].due_ms = clock_monotonic_ms() + pause_ms;
+    return true;
+}
+
+static bool run_due(struct pull *pull, size_t index, struct error *err)
+{
+    const struct mapping *mapping = &pull->mappings.items[index];
+
+    if (!abort_watch_begin(pull->watch, mapping->id))
+        return true;
+    bool is_ok = read_and_note(pull, index, err);
+    if (!abort_watch_end(pull->watch))
+        return is_ok;
+    log_info("stopped reading, as asked", log_text("mapping", mapping->object_name));
+    pull->must_load = true;
     return true;
 }
 
@@ -242,6 +331,7 @@ bool pull_run(const struct pull_options *options, struct error *err)
     arena_free(pull.mappings_arena);
     arena_free(pull.page_arena);
     abort_watch_close(pull.watch);
+    growth_free(pull.growth);
     pg_close(pull.barrier);
     pg_close(pull.pg);
     return is_ok || wait_is_stopping();

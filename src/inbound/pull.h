@@ -10,6 +10,7 @@
 #define PGFORCE_INBOUND_PULL_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 #include "sf/session.h"
@@ -18,6 +19,7 @@ struct pull_options {
     const char *url;
     const char *schema_name;
     struct sf_session *session;
+    int64_t bulk_above; /* more records than this are read by Bulk */
 };
 
 /* Runs until the process is told to stop. */

@@ -232,6 +232,8 @@ static bool begin_reload(struct pg *pg, const struct mapping *mapping, bool *is_
         return false;
     return pg_run(pg, "delete from pgforce.watermark where mapping_id = $1",
                   PG_PARAMS(pg_number(mapping->id).text), err) &&
+           pg_run(pg, "delete from pgforce.load where mapping_id = $1",
+                  PG_PARAMS(pg_number(mapping->id).text), err) &&
            pg_run(pg, "insert into pgforce.watermark (mapping_id, is_sweeping) values ($1, true)",
                   PG_PARAMS(pg_number(mapping->id).text), err) &&
            pg_run(pg, "update pgforce.mapping set operation = null where id = $1",

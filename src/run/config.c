@@ -86,6 +86,11 @@ static bool parse_days(const char *text, void *field)
     return parse_number(text, 1, 3650, field);
 }
 
+static bool parse_count(const char *text, void *field)
+{
+    return parse_number(text, 0, 1000000000, field);
+}
+
 static bool parse_parallel(const char *text, void *field)
 {
     return parse_number(text, 1, 50, field);
@@ -158,6 +163,9 @@ static const struct option options[] = {
      "on or off: a proxy ends TLS before the API, so it may listen anywhere without a certificate"},
     {"PGFORCE_APP_NAME", FIELD(api.app_name), NULL, "pgforce",
      "the name of the application, for which Heroku Connect's clients ask"},
+    {"PGFORCE_BULK_READ_ABOVE", FIELD(bulk_read_above), parse_count, "10000",
+     "more records than this, of an object at first or changed since the last poll, are read by the"
+     " Bulk API; 0 to 1000000000"},
     {"PGFORCE_LOG_LEVEL", FIELD(log_level), parse_log_level, "info",
      "debug, info, warning or error"},
     {"PGFORCE_LOG_FORMAT", FIELD(log_format), parse_log_format, "text", "text or json"},

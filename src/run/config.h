@@ -26,6 +26,7 @@ struct config {
     struct sf_credentials salesforce;
     int doubt_quarantine_s;
     struct serve_options api; /* its database and schema are filled in by the role */
+    int bulk_read_above;
     int push_parallel;
     bool allows_capture_off;
     int archive_after_s;

@@ -123,8 +123,10 @@ bool roles_push(const struct config *config, struct error *err)
 bool roles_pull(const struct config *config, struct error *err)
 {
     struct sf_session *session = sign_in(config, err);
-    struct pull_options options = {
-        .url = config->database_url, .schema_name = config->schema_name, .session = session};
+    struct pull_options options = {.url = config->database_url,
+                                   .schema_name = config->schema_name,
+                                   .session = session,
+                                   .bulk_above = config->bulk_read_above};
     bool is_ok = session != NULL && pull_run(&options, err);
 
     sf_session_close(session);

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "base/wait.h"
 #include "sf/answer.h"
 #include "sf/datetime.h"
 #include "sf/id.h"
@@ -15,8 +14,6 @@ enum {
     PATH_BYTES = 4096,
     HEADER_BYTES = 1024,
     REFUSAL_BYTES = 64 * 1024,
-    FIRST_PAUSE_MS = 250,
-    LONGEST_PAUSE_MS = 20 * 1000,
     PAGES_IN_FLIGHT = 4,
 };
 
@@ -97,22 +94,6 @@ bool sf_bulk_ask(struct sf_session *session, const char *job_id, struct sf_bulk_
         return sf_call_error(&call, err);
     lose(out, "Salesforce no longer has the job", NULL);
     return true;
-}
-
-bool sf_bulk_wait(struct sf_session *session, const char *job_id, struct sf_bulk_progress *out,
-                  struct error *err)
-{
-    int pause_ms = FIRST_PAUSE_MS;
-
-    for (;;) {
-        if (!sf_bulk_ask(session, job_id, out, err))
-            return false;
-        if (out->state != SF_BULK_WORKING)
-            return true;
-        if (wait_for(-1, 0, pause_ms) == WAIT_STOP)
-            return error_set(err, ERROR_RETRY, "told to stop");
-        pause_ms = pause_ms < LONGEST_PAUSE_MS / 2 ? pause_ms * 2 : LONGEST_PAUSE_MS;
-    }
 }
 
 void sf_bulk_drop(struct sf_session *session, const char *job_id)
@@ -214,7 +195,8 @@ static bool read_refusal(struct page *page, struct sf_call *call, struct error *
             return false;
         buf_append(&call->exchange.received, data, size_bytes);
     } while (size_bytes > 0);
-    call->exchange.url = page->path;
+    call->method = "GET";
+    call->path = call->exchange.url = page->path;
     call->exchange.status = exchange->status;
     call->exchange.fate = HTTP_ANSWERED;
     sf_answer_read(call);

@@ -41,10 +41,6 @@ struct sf_bulk_progress {
 bool sf_bulk_ask(struct sf_session *session, const char *job_id, struct sf_bulk_progress *out,
                  struct error *err);
 
-/* Asks less and less often until it is complete or lost. ERROR_RETRY when told to stop. */
-bool sf_bulk_wait(struct sf_session *session, const char *job_id, struct sf_bulk_progress *out,
-                  struct error *err);
-
 /* Done with it: Salesforce may forget the result. What goes wrong is of no consequence. */
 void sf_bulk_drop(struct sf_session *session, const char *job_id);
 

@@ -26,7 +26,8 @@ def test_five_thousand_records_are_loaded_page_by_page(sync):
     )
     assert found == [(5000, 5000, 5000, 0, 0)]
     pages = [entry for entry in sync.requests("GET", "/query") if "SystemModstamp >=" not in str(entry)]
-    assert len(pages) == 3
+    assert "count()" in str(pages[0])
+    assert len(pages[1:]) == 3
     theirs = {record["Id"]: record for record in sync.org.query("select Id, Name, Phone from Account")}
     ours = sync.query("select sfid, name, phone from salesforce.account")
     assert {sfid: (name, phone) for sfid, name, phone in ours} == {

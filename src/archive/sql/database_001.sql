@@ -88,8 +88,6 @@ create table watermark (
     mapping_id bigint primary key references mapping on delete cascade,
     changes_up_to timestamptz,
     deletes_up_to timestamptz,
-    -- The initial load goes on after this id; null when it is over.
-    load_after_id text,
     is_loaded boolean not null default false,
     -- A reload in place: rows that the organisation does not have are removed on the way.
     is_sweeping boolean not null default false,
@@ -97,6 +95,40 @@ create table watermark (
     fill_after_id text,
     polled_at timestamptz
 ) with (fillfactor = 50);
+
+-- A load that has begun and is not over. Where it goes on is updated in the transaction that writes a
+-- page's rows, so that no page is loaded twice.
+create table load (
+    mapping_id bigint primary key references mapping on delete cascade,
+    -- Of the Bulk query; null when it goes by REST.
+    job_id text,
+    -- Where the next page of the Bulk query's result is; null at its beginning.
+    locator text,
+    -- By REST, which goes in the order of Id: the last one that is in the table.
+    after_id text,
+    -- The table held nothing before, and gets its indexes at the end.
+    is_direct boolean not null,
+    rows_total bigint not null,
+    rows_done bigint not null,
+    rows_per_second bigint,
+    started_at timestamptz not null default now(),
+    updated_at timestamptz not null default now()
+) with (fillfactor = 50);
+
+-- Records that a mapped table does not take, for a constraint of the user's or a value that fits no
+-- column; read again when their time has come, until they are taken or gone.
+create table refused_record (
+    mapping_id bigint not null references mapping on delete cascade,
+    sfid text not null,
+    reason text not null,
+    attempts integer not null default 1,
+    first_at timestamptz not null default now(),
+    refused_at timestamptz not null default now(),
+    retry_at timestamptz not null,
+    primary key (mapping_id, sfid)
+);
+
+create index refused_record_idx_retry_at on refused_record (mapping_id, retry_at);
 
 -- Writes on their way: the intent is committed before the first byte leaves.
 create table delivery (

@@ -1,0 +1,27 @@
+/*
+ * Statements over a mapped table and its staging table, written with words in place of names:
+ *
+ *     @t the mapped table   @s the staging table   @r what is put off while it is worked through
+ *     @log the log   @n the table's name as a literal
+ *     @cols columns of both, bare   @scols the same after s.   @tcols after t.
+ *     @set "column" = s."column" for all   @key t.key = s.key, or false without a unique identifier
+ */
+#ifndef PGFORCE_INBOUND_STATEMENT_H
+#define PGFORCE_INBOUND_STATEMENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "mapping/mapping.h"
+#include "pg/pg.h"
+
+/* NULL on failure; the caller clears the result. */
+PGresult *statement_query(struct pg *pg, const struct mapping *mapping, const char *format,
+                          struct pg_params params, struct error *err);
+
+/* Adds the rows it touched to *count. */
+bool statement_run(struct pg *pg, const struct mapping *mapping, const char *format, int64_t *count,
+                   struct error *err);
+
+#endif

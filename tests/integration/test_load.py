@@ -1,0 +1,207 @@
+"""The first load of large objects, by the Bulk API: whole, resumed where it was, and not in the way."""
+
+import pytest
+from eventually import eventually
+from sync import account, contact
+
+
+@pytest.fixture
+def bulk(sync):
+    """Whatever has more than a hundred records is read by Bulk, a thousand a page."""
+    sync.pgforce.env["PGFORCE_BULK_READ_ABOVE"] = "100"
+    sync.org.post("/_sandbox/bulk", {"page_rows": 1000})
+    return sync
+
+
+def count(sync, condition="true", table="account"):
+    return sync.value(f"select count(*) from salesforce.{table} where {condition}")
+
+
+def pages(sync):
+    return sync.requests("GET", "/results")
+
+
+def assert_equal(sync, columns=("Id", "Name", "Phone", "Industry", "AnnualRevenue", "External_Id__c")):
+    """Our rows are theirs, each once, as the sandbox tells them by REST."""
+    theirs = sync.org.query(f"select {', '.join(columns)} from Account")
+    names = ["sfid" if column == "Id" else column.lower() for column in columns]
+    ours = sync.query(f"select {', '.join(names)} from salesforce.account")
+    assert len(ours) == len(theirs)
+    assert sorted(map(str, ours)) == sorted(
+        str(tuple(record[column] for column in columns)) for record in theirs
+    )
+
+
+def progress(sync):
+    return sync.query("select rows_done, rows_total from pgforce.load", role="pgforce")
+
+
+def test_a_large_object_is_loaded_by_bulk_and_gets_its_indexes_afterwards(bulk):
+    bulk.org.load("Account", 5500)
+    gone = bulk.org.create("Account", Name="Gone")
+    bulk.org.remove("Account", gone)
+    bulk.org.create("Account", Name='one "two",\r\nthree\n漢字 🚀 \\N', Phone="\\")
+    bulk.load(account())
+    assert_equal(bulk)
+    assert len(pages(bulk)) == 6
+    assert bulk.requests("DELETE", "/jobs/query")
+    assert count(bulk, "_hc_lastop is not null") == 0
+    indexes = bulk.query(
+        "select indexname from pg_indexes where schemaname = 'salesforce' and tablename = 'account'"
+    )
+    assert {name for (name,) in indexes} == {
+        *("account_pkey", "hcu_idx_account_sfid", "hc_idx_account_systemmodstamp"),
+        "hcu_idx_account_external_id__c",
+    }
+    assert progress(bulk) == []
+    # Nothing of it is sent back, and what comes afterwards is not missed.
+    before = bulk.log_is_quiet_after("insert into salesforce.account (name) values ('local')")
+    assert before == 0
+    bulk.org.create("Account", Name="Later")
+    eventually(lambda: count(bulk, "name = 'Later'") == 1)
+
+
+def test_rows_appear_as_they_arrive_and_the_progress_is_stored(bulk):
+    bulk.org.load("Account", 3500)
+    bulk.map(account())
+    bulk.org.fault({"match": {"path": "/results"}, "skip": 2, "delay_ms": 60000})
+    bulk.start("pull")
+    eventually(lambda: count(bulk) == 2000)
+    assert progress(bulk) == [(2000, 3500)]
+    assert bulk.mapping_states() == {"RELOAD_TABLE"}
+
+
+def test_a_killed_load_goes_on_with_the_next_page_and_loads_none_twice(bulk):
+    bulk.org.load("Account", 5500)
+    bulk.map(account())
+    bulk.org.fault({"match": {"path": "/results"}, "skip": 2, "delay_ms": 60000})
+    pull = bulk.start("pull")
+    eventually(lambda: count(bulk) == 2000)
+    pull.kill()
+    before = set(bulk.query("select sfid, xmin::text, ctid::text from salesforce.account"))
+    bulk.org.clear_faults()
+    bulk.org.journal(clear=True)
+    bulk.start("archive", "pull")
+    bulk.wait_until_loaded()
+    assert before < set(bulk.query("select sfid, xmin::text, ctid::text from salesforce.account"))
+    assert_equal(bulk)
+    assert len(pages(bulk)) == 4
+    assert not bulk.requests("POST", "/jobs/query")
+
+
+def test_a_page_that_is_shorter_than_announced_is_refused_and_read_again(bulk):
+    bulk.org.load("Account", 2500)
+    body = '"Id","Name"\n'
+    bulk.org.fault(
+        {
+            "match": {"path": "/results"},
+            "status": 200,
+            "body": body,
+            "content_type": "text/csv",
+            "headers": {"Sforce-NumberOfRecords": "1000", "Sforce-Locator": "null"},
+        }
+    )
+    bulk.load(account())
+    assert_equal(bulk)
+
+
+def test_a_page_that_breaks_off_is_read_again(bulk):
+    bulk.org.load("Account", 2500)
+    bulk.org.fault({"match": {"path": "/results"}, "skip": 1, "drop": "after"})
+    bulk.load(account())
+    assert_equal(bulk)
+    assert not bulk.query("select sfid from salesforce.account group by sfid having count(*) > 1")
+
+
+def test_a_token_that_ends_during_the_load_is_renewed(bulk):
+    bulk.org.load("Account", 4500)
+    bulk.map(account())
+    bulk.org.fault({"match": {"path": "/results"}, "delay_ms": 1500})
+    bulk.start("archive", "pull")
+    eventually(lambda: bulk.requests("POST", "/jobs/query"))
+    bulk.org.expire_sessions()
+    bulk.wait_until_loaded()
+    assert_equal(bulk)
+
+
+def test_a_job_that_fails_or_is_forgotten_is_begun_anew_and_no_row_is_there_twice(bulk):
+    bulk.org.load("Account", 3500)
+    bulk.map(account())
+    bulk.org.fault({"match": {"path": "/results"}, "skip": 1, "delay_ms": 60000})
+    pull = bulk.start("pull")
+    eventually(lambda: count(bulk) == 1000)
+    pull.kill()
+    bulk.org.clear_faults()
+    job = bulk.value("select job_id from pgforce.load", role="pgforce")
+    bulk.org.delete(f"jobs/query/{job}")
+    bulk.start("archive", "pull")
+    bulk.wait_until_loaded()
+    assert_equal(bulk)
+
+
+def test_rows_inserted_here_and_sent_while_the_load_runs_are_there_once(bulk):
+    bulk.org.load("Account", 1500)
+    bulk.map(account())
+    bulk.org.fault({"match": {"method": "POST", "path": "/jobs/query"}, "delay_ms": 3000})
+    bulk.start("archive", "push", "pull")
+    eventually(lambda: bulk.requests("GET", "/query"))
+    bulk.query(
+        "insert into salesforce.account (name, external_id__c)"
+        " select 'Ours', 'ours-' || n from generate_series(1, 20) n"
+    )
+    bulk.settled(20)
+    bulk.wait_until_loaded()
+    bulk.wait_for_polls(2)
+    assert count(bulk, "name = 'Ours'") == 20
+    assert count(bulk, "name = 'Ours' and _hc_lastop is not null") == 20
+    assert_equal(bulk)
+
+
+def test_others_are_polled_while_a_load_runs(bulk):
+    bulk.org.load("Account", 2500)
+    bulk.load(contact())
+    bulk.org.post("/_sandbox/bulk", {"stuck": True, "page_rows": 1000})
+    bulk.map(account(), contact())
+    eventually(lambda: bulk.requests("POST", "/jobs/query"))
+    bulk.org.create("Contact", LastName="Coyote")
+    eventually(lambda: count(bulk, table="contact") == 1)
+    assert "RELOAD_TABLE" in bulk.mapping_states()
+    bulk.org.post("/_sandbox/bulk", {"stuck": False, "page_rows": 1000})
+    bulk.wait_until_loaded()
+    assert_equal(bulk)
+
+
+def test_what_bulk_does_not_take_is_loaded_by_rest(bulk):
+    bulk.org.load("Account", 2500)
+    refusal = {"errorCode": "INVALIDENTITY", "message": "Entity 'Account' is not supported by the Bulk API."}
+    bulk.org.fault(
+        {"match": {"method": "POST", "path": "/jobs/query"}, "status": 400, "body": [refusal]}
+    )
+    bulk.load(account())
+    assert_equal(bulk)
+    assert not pages(bulk)
+
+
+def test_a_row_that_a_users_constraint_refuses_leaves_the_others_alone_and_is_tried_again(bulk):
+    bulk.org.load("Account", 1500)
+    bulk.org.create("Account", Name="Refused")
+    bulk.map(account())
+    bulk.query("alter table salesforce.account add constraint no check (name <> 'Refused')", role="pgforce")
+    bulk.start("archive", "pull")
+    bulk.wait_until_loaded(60)
+    assert count(bulk) == 1500
+    found = bulk.query("select reason from pgforce.refused_record", role="pgforce")
+    assert len(found) == 1 and "violates check constraint" in found[0][0]
+    bulk.query("alter table salesforce.account drop constraint no", role="pgforce")
+    bulk.query("update pgforce.refused_record set retry_at = now()", role="pgforce")
+    eventually(lambda: count(bulk, "name = 'Refused'") == 1)
+    eventually(lambda: bulk.query("select from pgforce.refused_record", role="pgforce") == [])
+
+
+def test_many_changes_at_once_are_polled_by_bulk(bulk):
+    bulk.load(account())
+    bulk.org.load("Account", 3000)
+    eventually(lambda: count(bulk) == 3000)
+    assert bulk.requests("POST", "/jobs/query")
+    assert count(bulk, "_hc_lastop = 'SYNCED'") == 3000
+    assert_equal(bulk)
