@@ -34,7 +34,6 @@ struct load {
     struct arena *arena; /* the state's texts as they were read */
     struct apply_report *report;
     bool was_loaded; /* before: RESYNC */
-    bool was_resumed;
     int64_t began_ms;
     int64_t began_with; /* rows that were in already */
     int64_t told_ms;
@@ -131,9 +130,7 @@ static bool store_beginning(const struct load *load, int64_t server_time_s, stru
     bool is_ok = server_time_s != 0 || error_set(err, ERROR_RETRY, "Salesforce tells no time");
 
     is_ok = is_ok && origin_begin(pg, err) && mark_store(pg, mapping, &mark, err) &&
-            mark_load_begin(pg, mapping, &load->state, err) &&
-            mapping_set_state(pg, mapping->id, "RELOAD_TABLE", NULL, err) &&
-            pg_script(pg, "commit", err);
+            mark_load_begin(pg, mapping, &load->state, err) && pg_script(pg, "commit", err);
     if (!is_ok)
         pg_rollback(pg);
     return is_ok;
@@ -146,7 +143,9 @@ static bool begin(struct load *load, struct sf_bulk_job *job, struct error *err)
     bool is_empty;
 
     load->state = (struct mark_load){0};
-    if (!is_table_empty(load, &is_empty, err) || !count_records(load, &server_time_s, err))
+    if (!mapping_set_state(load->poll->world.pg, load->poll->mapping->id, "RELOAD_TABLE", NULL,
+                           err) ||
+        !is_table_empty(load, &is_empty, err) || !count_records(load, &server_time_s, err))
         return false;
     load->state.is_direct = is_empty && !load->was_loaded;
     if (load->state.rows_total > load->poll->bulk_above && !make_job(load, job, err))
@@ -395,10 +394,9 @@ static bool run(struct load *load, struct error *err)
     int64_t began_ms = clock_monotonic_ms();
     struct sf_bulk_job job = {0};
 
-    if (!mark_load_read(load->poll->world.pg, mapping, load->arena, &load->state,
-                        &load->was_resumed, err))
+    if (!mark_load_read(load->poll->world.pg, mapping, load->arena, &load->state, err))
         return false;
-    if (!load->was_resumed && !begin(load, &job, err))
+    if (!load->state.is_there && !begin(load, &job, err))
         return false;
     if (!load_pages(load, err) || !finish(load, err))
         return false;

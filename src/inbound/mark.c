@@ -54,7 +54,7 @@ static const char *copy_field(const PGresult *result, int column, struct arena *
 }
 
 bool mark_load_read(struct pg *pg, const struct mapping *mapping, struct arena *arena,
-                    struct mark_load *load, bool *is_there, struct error *err)
+                    struct mark_load *load, struct error *err)
 {
     PGresult *result PG_RESULT_AUTO =
         pg_query(pg,
@@ -66,8 +66,8 @@ bool mark_load_read(struct pg *pg, const struct mapping *mapping, struct arena *
     *load = (struct mark_load){0};
     if (result == NULL)
         return false;
-    *is_there = PQntuples(result) > 0;
-    if (!*is_there)
+    load->is_there = PQntuples(result) > 0;
+    if (!load->is_there)
         return true;
     load->job_id = copy_field(result, 0, arena);
     load->locator = copy_field(result, 1, arena);

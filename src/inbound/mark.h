@@ -31,6 +31,7 @@ bool mark_store(struct pg *pg, const struct mapping *mapping, const struct mark 
 
 /* A load that has begun and is not over. Texts are in the arena. */
 struct mark_load {
+    bool is_there;        /* read only: there is one */
     const char *job_id;   /* of a Bulk query; NULL: by REST, in the order of Id */
     const char *locator;  /* where its next page is; NULL at the beginning */
     const char *after_id; /* by REST: the last Id that is in the table; NULL at the beginning */
@@ -39,9 +40,8 @@ struct mark_load {
     int64_t rows_done;
 };
 
-/* *is_there false when none is under way. */
 bool mark_load_read(struct pg *pg, const struct mapping *mapping, struct arena *arena,
-                    struct mark_load *load, bool *is_there, struct error *err);
+                    struct mark_load *load, struct error *err);
 bool mark_load_begin(struct pg *pg, const struct mapping *mapping, const struct mark_load *load,
                      struct error *err);
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/wait.h"
 #include "inbound/bulk_rows.h"
+#include "inbound/refusals.h"
 #include "pg/origin.h"
 #include "sf/rest.h"
 #include "sf/soql.h"
@@ -176,6 +177,54 @@ static bool apply_changes(const struct poll *poll, struct watermark_poll *facts,
     return is_ok && (!is_many || apply_by_bulk(poll, plain.data, report, err));
 }
 
+/* ---- what was refused ---- */
+
+struct retry {
+    const struct mapping *mapping;
+    struct refusals_asked asked;
+};
+
+static bool forget_asked(void *context, struct pg *pg, struct error *err)
+{
+    const struct retry *retry = context;
+
+    return refusals_forget(pg, retry->mapping, &retry->asked, err);
+}
+
+/* So few ids are one page, empty if all of them are gone. */
+static bool apply_asked(const struct poll *poll, struct retry *retry, struct apply_report *report,
+                        struct error *err)
+{
+    static const struct sf_query_options with_deleted = {.with_deleted = true};
+    json_t *records SF_JSON_AUTO = NULL;
+    struct buf soql BUF_AUTO = {0};
+    struct sf_query *query;
+
+    buf_init(&soql, SOQL_MAX_BYTES);
+    if (!poll_append_select(poll, &soql, err))
+        return false;
+    buf_text(&soql, " where ");
+    if (!soql_in(&soql, "Id", retry->asked.ids, retry->asked.count, err) ||
+        !sf_query_open(poll->session, soql.data, &with_deleted, &query, err))
+        return false;
+    bool is_ok = sf_query_next(query, &records, err);
+    sf_query_close(query);
+    struct apply_page page = {.records = records, .store = forget_asked, .context = retry};
+    return is_ok && apply_page(poll, &page, report, err);
+}
+
+/* Records that the table refused, once their time has come. */
+static bool retry_refused(const struct poll *poll, struct apply_report *report, struct error *err)
+{
+    struct retry retry = {.mapping = poll->mapping};
+    struct arena *arena = arena_new();
+    bool is_ok = refusals_due(poll->world.pg, poll->mapping, arena, &retry.asked, err) &&
+                 (retry.asked.count == 0 || apply_asked(poll, &retry, report, err));
+
+    arena_free(arena);
+    return is_ok;
+}
+
 static bool store(const struct poll *poll, const struct mark *mark, struct error *err)
 {
     const struct mapping *mapping = poll->mapping;
@@ -212,7 +261,7 @@ bool poll_changes(const struct poll *poll, const struct mark *mark, struct apply
     struct mark next = {.is_loaded = true};
     int64_t began_ms = clock_monotonic_ms();
 
-    if (!apply_changes(poll, &facts, report, err))
+    if (!apply_changes(poll, &facts, report, err) || !retry_refused(poll, report, err))
         return false;
     if (report->held == 0)
         next.changes_up_to_us = watermark_after(&facts, &limits);

@@ -157,22 +157,19 @@ static void tend_others(void *context)
     }
 }
 
-static bool run_load(struct pull *pull, size_t index, struct pg *pg, const struct mark *mark,
+static bool run_load(struct pull *pull, struct poll *poll, const struct mark *mark,
                      struct apply_report *report, struct error *err)
 {
-    struct poll poll = make_poll(pull, index);
-
-    poll.world.pg = pg;
-    poll.world.arena = arena_new();
-    poll.tend = tend_others;
-    poll.context = pull;
-    pull->long_reading = poll.mapping;
-    abort_watch_follow(pull->watch, pg);
-    bool is_ok = load_run(&poll, mark, report, err);
+    poll->world.arena = arena_new();
+    poll->tend = tend_others;
+    poll->context = pull;
+    pull->long_reading = poll->mapping;
+    abort_watch_follow(pull->watch, poll->world.pg);
+    bool is_ok = load_run(poll, mark, report, err);
     abort_watch_follow(pull->watch, pull->pg);
     pull->long_reading = NULL;
     pull->must_load = true;
-    arena_free(poll.world.arena);
+    arena_free(poll->world.arena);
     return is_ok;
 }
 
@@ -180,10 +177,12 @@ static bool run_load(struct pull *pull, size_t index, struct pg *pg, const struc
 static bool load_mapping(struct pull *pull, size_t index, const struct mark *mark,
                          struct apply_report *report, struct error *err)
 {
-    if (mark->is_loaded)
-        return run_load(pull, index, pull->pg, mark, report, err);
-    struct pg *pg = open_writer(pull->options, "load", err);
-    bool is_ok = pg != NULL && run_load(pull, index, pg, mark, report, err);
+    struct poll poll = make_poll(pull, index);
+    struct pg *pg = mark->is_loaded ? NULL : open_writer(pull->options, "load", err);
+
+    if (!mark->is_loaded)
+        poll.world.pg = pg;
+    bool is_ok = poll.world.pg != NULL && run_load(pull, &poll, mark, report, err);
     pg_close(pg);
     return is_ok;
 }

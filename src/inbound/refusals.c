@@ -5,7 +5,7 @@
 enum { SQL_MAX_BYTES = 1 << 20 };
 
 /* How many are read again by one query: their ids must fit its text. */
-#define DUE_AT_ONCE "200"
+#define DUE_AT_ONCE "100"
 
 void refusals_add(struct refusals *refusals, const char *sfid, const char *format, ...)
 {
@@ -22,36 +22,41 @@ void refusals_add(struct refusals *refusals, const char *sfid, const char *forma
 }
 
 /* Again after 10 s, 20 s, 40 s, ... an hour. */
-static bool store_one(const struct refusal *refusal, struct pg *pg, const struct mapping *mapping,
-                      struct error *err)
+static PGresult *store_one(const struct refusal *refusal, struct pg *pg,
+                           const struct mapping *mapping, struct error *err)
 {
-    return pg_run(pg,
-                  "insert into pgforce.refused_record as r"
-                  " (mapping_id, sfid, reason, retry_at)"
-                  " values ($1, $2, $3, now() + interval '10 seconds')"
-                  " on conflict (mapping_id, sfid) do update"
-                  " set reason = excluded.reason,"
-                  " attempts = r.attempts + 1,"
-                  " refused_at = now(),"
-                  " retry_at = now()"
-                  " + least(interval '10 seconds' * 2 ^ least(r.attempts, 20), interval '1 hour')",
-                  PG_PARAMS(pg_number(mapping->id).text, refusal->sfid, refusal->reason), err);
+    return pg_query(pg,
+                    "insert into pgforce.refused_record as r"
+                    " (mapping_id, sfid, reason, retry_at)"
+                    " values ($1, $2, $3, now() + interval '10 seconds')"
+                    " on conflict (mapping_id, sfid) do update"
+                    " set reason = excluded.reason,"
+                    " attempts = r.attempts + 1,"
+                    " refused_at = now(),"
+                    " retry_at = now()"
+                    " + least(interval '10 seconds' * 2 ^ least(r.attempts, 20), interval '1 hour')"
+                    " returning attempts",
+                    PG_PARAMS(pg_number(mapping->id).text, refusal->sfid, refusal->reason), err);
 }
 
+/* Told once, not at every attempt. */
 bool refusals_store(const struct refusals *refusals, struct pg *pg, const struct mapping *mapping,
                     struct error *err)
 {
     for (const struct refusal *each = refusals->first; each != NULL; each = each->next) {
-        log_error("refused a record", log_text("mapping", mapping->object_name),
-                  log_text("id", each->sfid), log_text("reason", each->reason));
-        if (!store_one(each, pg, mapping, err))
+        PGresult *result PG_RESULT_AUTO = store_one(each, pg, mapping, err);
+
+        if (result == NULL)
             return error_prefix(err, "recording a refused record");
+        if (pg_field_int64(result, 0, 0) == 1)
+            log_error("refused a record", log_text("mapping", mapping->object_name),
+                      log_text("id", each->sfid), log_text("reason", each->reason));
     }
     return true;
 }
 
 bool refusals_due(struct pg *pg, const struct mapping *mapping, struct arena *arena,
-                  const char *const **ids, size_t *count, struct error *err)
+                  struct refusals_asked *asked, struct error *err)
 {
     PGresult *result PG_RESULT_AUTO = pg_query(pg,
                                                "select sfid"
@@ -64,16 +69,16 @@ bool refusals_due(struct pg *pg, const struct mapping *mapping, struct arena *ar
 
     if (result == NULL)
         return false;
-    *count = (size_t)PQntuples(result);
-    const char **found = arena_array(arena, const char *, *count + 1);
-    for (size_t i = 0; i < *count; i++)
-        found[i] = arena_strdup(arena, pg_field(result, (int)i, 0));
-    *ids = found;
+    asked->count = (size_t)PQntuples(result);
+    const char **ids = arena_array(arena, const char *, asked->count + 1);
+    for (size_t i = 0; i < asked->count; i++)
+        ids[i] = arena_strdup(arena, pg_field(result, (int)i, 0));
+    asked->ids = ids;
     return true;
 }
 
-bool refusals_forget(struct pg *pg, const struct mapping *mapping, const char *const *ids,
-                     size_t count, struct error *err)
+bool refusals_forget(struct pg *pg, const struct mapping *mapping,
+                     const struct refusals_asked *asked, struct error *err)
 {
     struct buf sql BUF_AUTO = {0};
 
@@ -82,9 +87,9 @@ bool refusals_forget(struct pg *pg, const struct mapping *mapping, const char *c
                    " where mapping_id = $1"
                    " and refused_at < now()"
                    " and sfid in (");
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < asked->count; i++) {
         buf_text(&sql, i > 0 ? ", " : "");
-        pg_append_literal(&sql, ids[i]);
+        pg_append_literal(&sql, asked->ids[i]);
     }
     buf_text(&sql, ")");
     return pg_run(pg, sql.data, PG_PARAMS(pg_number(mapping->id).text), err);

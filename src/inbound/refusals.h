@@ -32,17 +32,22 @@ struct refusals {
 void refusals_add(struct refusals *refusals, const char *sfid, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* In the page's transaction; also logs them. */
+/* In the page's transaction; also logs those that are new. */
 bool refusals_store(const struct refusals *refusals, struct pg *pg, const struct mapping *mapping,
                     struct error *err);
 
-/* Those whose time has come, the most urgent first: *ids is in the arena. */
-bool refusals_due(struct pg *pg, const struct mapping *mapping, struct arena *arena,
-                  const char *const **ids, size_t *count, struct error *err);
+struct refusals_asked {
+    const char *const *ids; /* in the arena */
+    size_t count;
+};
 
-/* In the transaction that applied what became of them: forgets those of ids that this transaction
- * has not refused again. */
-bool refusals_forget(struct pg *pg, const struct mapping *mapping, const char *const *ids,
-                     size_t count, struct error *err);
+/* Those whose time has come, the most urgent first. */
+bool refusals_due(struct pg *pg, const struct mapping *mapping, struct arena *arena,
+                  struct refusals_asked *asked, struct error *err);
+
+/* In the transaction that applied what became of them: forgets those that this transaction has not
+ * refused again. */
+bool refusals_forget(struct pg *pg, const struct mapping *mapping,
+                     const struct refusals_asked *asked, struct error *err);
 
 #endif

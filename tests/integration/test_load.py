@@ -195,7 +195,7 @@ def test_a_row_that_a_users_constraint_refuses_leaves_the_others_alone_and_is_tr
     bulk.query("alter table salesforce.account drop constraint no", role="pgforce")
     bulk.query("update pgforce.refused_record set retry_at = now()", role="pgforce")
     eventually(lambda: count(bulk, "name = 'Refused'") == 1)
-    eventually(lambda: bulk.query("select from pgforce.refused_record", role="pgforce") == [])
+    eventually(lambda: bulk.query("select sfid from pgforce.refused_record", role="pgforce") == [])
 
 
 def test_many_changes_at_once_are_polled_by_bulk(bulk):
