@@ -39,6 +39,8 @@ enum formula_type formula_check_type(const struct field *field)
     if (strcmp(field->type->name, "picklist") == 0 ||
         strcmp(field->type->name, "multipicklist") == 0)
         return FORMULA_PICKLIST;
+    if (strcmp(field->type->name, "base64") == 0)
+        return FORMULA_NULL;
     switch (field->type->kind) {
     case KIND_TEXT:
     case KIND_ID: return FORMULA_TEXT;

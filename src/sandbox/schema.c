@@ -6,6 +6,7 @@
 
 #include "sandbox/follows.h"
 #include "sandbox/ids.h"
+#include "sandbox/schema_types.h"
 
 enum {
     MAX_FIELDS = 1900,
@@ -25,39 +26,6 @@ struct schema {
     size_t room;
     json_t *system; /* the fields every object has: objects/system.json */
 };
-
-static const struct field_type types[] = {
-    {"id", "tns:ID", "Id", KIND_ID, 18},
-    {"reference", "tns:ID", "Id", KIND_ID, 18},
-    {"string", "xsd:string", "String", KIND_TEXT, 255},
-    {"email", "xsd:string", "String", KIND_TEXT, 80},
-    {"phone", "xsd:string", "String", KIND_TEXT, 40},
-    {"url", "xsd:string", "String", KIND_TEXT, 255},
-    {"picklist", "xsd:string", "String", KIND_TEXT, 255},
-    {"multipicklist", "xsd:string", "String", KIND_TEXT, 4099},
-    {"combobox", "xsd:string", "String", KIND_TEXT, 255},
-    {"textarea", "xsd:string", "String", KIND_TEXT, 255},
-    {"encryptedstring", "xsd:string", "String", KIND_TEXT, 175},
-    {"boolean", "xsd:boolean", "Boolean", KIND_BOOLEAN, 0},
-    {"int", "xsd:int", "Integer", KIND_INTEGER, 0},
-    {"long", "xsd:long", "Long", KIND_INTEGER, 0},
-    {"double", "xsd:double", "Double", KIND_REAL, 0},
-    {"currency", "xsd:double", "Double", KIND_REAL, 0},
-    {"percent", "xsd:double", "Double", KIND_REAL, 0},
-    {"date", "xsd:date", "Date", KIND_DATE, 0},
-    {"datetime", "xsd:dateTime", "DateTime", KIND_DATETIME, 0},
-    {"time", "xsd:time", "Time", KIND_TIME, 0},
-    {"base64", "xsd:base64Binary", "Blob", KIND_TEXT, 0},
-    {"address", "urn:address", "Address", KIND_COMPOUND, 0},
-};
-
-static const struct field_type *find_type(const char *name)
-{
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-        if (strcmp(types[i].name, name) == 0)
-            return &types[i];
-    return NULL;
-}
 
 /* ---- reading JSON ---- */
 
@@ -231,7 +199,7 @@ const struct field *schema_read_field(struct schema *schema, const json_t *json,
 {
     const char *name = json_string_value(json_object_get(json, "name"));
     const char *type_name = json_string_value(json_object_get(json, "type"));
-    const struct field_type *type = find_type(type_name != NULL ? type_name : "string");
+    const struct field_type *type = schema_types_find(type_name != NULL ? type_name : "string");
 
     if (!is_name(name)) {
         error_set(err, ERROR_CONFIG, "a field needs a name of letters, digits and underscores");
