@@ -9,6 +9,7 @@
 #include "run/api_command.h"
 #include "run/commands.h"
 #include "run/config.h"
+#include "run/configure_command.h"
 #include "run/exit_code.h"
 #include "run/failure_commands.h"
 #include "run/mapping_command.h"
@@ -70,7 +71,45 @@ static bool run_setup(const struct config *config, const struct arguments *argum
 static bool run_import(const struct config *config, const struct arguments *arguments,
                        struct error *err)
 {
-    return commands_import(config, arguments->texts[0], err);
+    return configure_command_import(config, arguments->count, arguments->texts, err);
+}
+
+static bool run_export(const struct config *config, const struct arguments *arguments,
+                       struct error *err)
+{
+    return configure_command_export(config, arguments->count, arguments->texts, err);
+}
+
+static bool run_apply(const struct config *config, const struct arguments *arguments,
+                      struct error *err)
+{
+    return configure_command_apply(config, arguments->count, arguments->texts, err);
+}
+
+static bool run_objects(const struct config *config, const struct arguments *arguments,
+                        struct error *err)
+{
+    return configure_command_objects(config, arguments->count, arguments->texts, err);
+}
+
+static bool run_fields(const struct config *config, const struct arguments *arguments,
+                       struct error *err)
+{
+    return configure_command_fields(config, arguments->count, arguments->texts, err);
+}
+
+/* What a command that succeeded ends with. */
+static enum exit_code done_code = EXIT_CODE_DONE;
+
+static bool run_plan(const struct config *config, const struct arguments *arguments,
+                     struct error *err)
+{
+    bool has_changes;
+
+    if (!configure_command_plan(config, arguments->count, arguments->texts, &has_changes, err))
+        return false;
+    done_code = has_changes ? EXIT_CODE_CHANGES : EXIT_CODE_DONE;
+    return true;
 }
 
 static bool run_mapping(const struct config *config, const struct arguments *arguments,
@@ -204,7 +243,18 @@ static bool run_help_config(const struct config *config, const struct arguments 
 static const struct command commands[] = {
     {"setup", "[--accept-gap | --print-superuser-sql]", "make the database ready", run_setup, 0, 1,
      true, false},
-    {"import", "FILE", "map what a Heroku Connect export maps", run_import, 1, 1, true, false},
+    {"import", "FILE [--allow-missing] [--json]", "map what a Heroku Connect export maps",
+     run_import, 1, 3, true, false},
+    {"export", "[FILE]", "write what is mapped, as Heroku Connect would", run_export, 0, 2, true,
+     false},
+    {"plan", "FILE [--prune] [--json]", "say what apply would do; exit code 10 if anything",
+     run_plan, 1, 4, true, false},
+    {"apply", "FILE [--prune [--yes]] [--json]", "make the mappings what the file says", run_apply,
+     1, 5, true, false},
+    {"objects", "[SEARCH] [--json]", "what the organisation has to be mapped", run_objects, 0, 2,
+     true, false},
+    {"fields", "OBJECT [--json]", "an object's fields, and the columns they would be", run_fields,
+     1, 2, true, false},
     {"mapping", "VERB [OBJECT] [OPTION]...", "list, show, change, reload, delete mappings",
      run_mapping, 1, ANY_NUMBER, false, false},
     {"pause", "[--json]", "read and send nothing; changes are still logged", run_pause, 0, 1, true,
@@ -248,7 +298,8 @@ static void print_help(FILE *out)
         fprintf(out, "  %-12s %-38s %s\n", commands[i].name, commands[i].usage, commands[i].help);
     fputs("\nvariables (any NAME can be NAME_FILE, the path of a file with the value):\n", out);
     config_print_help(out);
-    fputs("\nexit codes: 0 done, 64 usage, 65 bad data, 70 bug, 75 failed for now, 78"
+    fputs("\nexit codes: 0 done, 10 a plan has something to do, 64 usage, 65 bad data, 70 bug, 75 "
+          "failed for now, 78"
           " configuration\n",
           out);
 }
@@ -282,7 +333,7 @@ static int run_command(const struct command *command, const struct arguments *ar
     if ((command->needs_database && !config_require_database(&config, &err)) ||
         (command->is_role && !wait_init(&err)) || !command->run(&config, arguments, &err))
         return fail(command, &err);
-    return EXIT_CODE_DONE;
+    return (int)done_code;
 }
 
 static bool asks_for(const char *argument, const char *short_form, const char *long_form)

@@ -5,6 +5,9 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "mapping/features.h"
+#include "mapping/filter.h"
+#include "sf/soql.h"
 
 enum {
     FILE_BYTES_MAX = 16 << 20,
@@ -14,6 +17,8 @@ enum {
     POLLING_SECONDS_MAX = 86400,
     API_CALLS_DEFAULT = 30000,
     PROBLEMS_MAX = 1000,
+    NAME_BYTES_MAX = 255, /* relationship, package prefix and field together stay below */
+    SHOWN_BYTES = 60,
 };
 
 static void decref_json(json_t **json)
@@ -61,6 +66,23 @@ bool import_problems_end(const struct import_problems *problems, const char *wha
     return problems->count == 0 || list_problems(problems, what, err);
 }
 
+/* A name from a file as a message can show it: no control character, not long. */
+static const char *show(struct arena *arena, const char *name)
+{
+    size_t size = strnlen(name, SHOWN_BYTES);
+    char *shown = arena_strndup(arena, name, size);
+
+    for (char *at = shown; *at != '\0'; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = '?';
+    return name[size] == '\0' ? shown : arena_printf(arena, "%s...", shown);
+}
+
+static bool is_api_name(const char *name)
+{
+    return soql_is_name(name) && strchr(name, '.') == NULL && strlen(name) <= NAME_BYTES_MAX;
+}
+
 /* What one entry is being read into, and where in the file it stands. */
 struct reader {
     struct arena *arena;
@@ -79,6 +101,15 @@ static const char *read_text(const struct reader *reader, const json_t *object, 
         return "";
     }
     return arena_strdup(reader->arena, json_string_value(value));
+}
+
+static const char *read_config_text(const struct reader *reader, const json_t *config,
+                                    const char *key)
+{
+    struct reader inner = *reader;
+
+    inner.path = arena_printf(reader->arena, "%s.config", reader->path);
+    return read_text(&inner, config, key);
 }
 
 static int read_number(const struct reader *reader, const json_t *config, const char *key,
@@ -119,6 +150,33 @@ static bool read_flag(const struct reader *reader, const json_t *config, const c
     return json_is_true(value);
 }
 
+static bool has_field(const struct import_entry *entry, const char *name)
+{
+    for (size_t i = 0; i < entry->field_count; i++)
+        if (strcasecmp(entry->field_names[i], name) == 0)
+            return true;
+    return false;
+}
+
+static void read_field(const struct reader *reader, const char *name, const json_t *value,
+                       struct import_entry *entry)
+{
+    const char *shown = show(reader->arena, name);
+
+    if (!is_api_name(name))
+        import_problem(reader->problems,
+                       "%s.config.fields has \"%s\", which is no API name of a field: correct it",
+                       reader->path, shown);
+    else if (!json_is_object(value))
+        import_problem(reader->problems, "%s.config.fields.%s must be {}", reader->path, shown);
+    else if (has_field(entry, name))
+        import_problem(reader->problems,
+                       "%s.config.fields.%s is there twice, in different cases: remove one",
+                       reader->path, shown);
+    else
+        entry->field_names[entry->field_count++] = arena_strdup(reader->arena, name);
+}
+
 static void read_fields(const struct reader *reader, json_t *config, struct import_entry *entry)
 {
     json_t *fields = json_object_get(config, "fields");
@@ -137,8 +195,7 @@ static void read_fields(const struct reader *reader, json_t *config, struct impo
         return;
     }
     entry->field_names = arena_array(reader->arena, const char *, json_object_size(fields));
-    json_object_foreach(fields, name, value) entry->field_names[entry->field_count++] =
-        arena_strdup(reader->arena, name);
+    json_object_foreach(fields, name, value) read_field(reader, name, value, entry);
 }
 
 /* The oldest exports have no indexes. */
@@ -157,23 +214,56 @@ static void read_indexes(const struct reader *reader, json_t *config, struct imp
     entry->indexes = arena_array(reader->arena, struct import_index, json_object_size(indexes));
     json_object_foreach(indexes, name, value)
     {
-        if (!json_is_object(value))
+        const json_t *unique = json_object_get(value, "unique");
+        if (!json_is_object(value) || (unique != NULL && !json_is_boolean(unique)))
             import_problem(reader->problems,
                            "%s.config.indexes.%s must be {\"unique\": true|false}", reader->path,
-                           name);
+                           show(reader->arena, name));
         entry->indexes[entry->index_count++] =
             (struct import_index){.field_name = arena_strdup(reader->arena, name),
                                   .is_unique = json_is_true(json_object_get(value, "unique"))};
     }
 }
 
-static const char *dump_config(const json_t *config, struct arena *arena)
+static const char *dump(const json_t *json, struct arena *arena)
 {
-    char *dumped = json_dumps(config, JSON_COMPACT | JSON_SORT_KEYS);
+    char *dumped = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
     const char *text = dumped != NULL ? arena_strdup(arena, dumped) : "{}";
 
     free(dumped);
     return text;
+}
+
+/* Ours; Heroku Connect has none. */
+static void read_filter(const struct reader *reader, const json_t *config,
+                        struct import_entry *entry)
+{
+    const char *filter = read_config_text(reader, config, "filter");
+    struct error why = {0};
+
+    if (filter[0] == '\0')
+        return;
+    if (!filter_check(filter, &why))
+        import_problem(reader->problems, "%s.config.filter: %s", reader->path, why.message);
+    entry->filter = filter;
+}
+
+static void read_config(const struct reader *reader, json_t *config, struct import_entry *entry)
+{
+    const char *upsert_field = read_config_text(reader, config, "upsert_field");
+
+    entry->upsert_field = upsert_field[0] != '\0' ? upsert_field : NULL;
+    entry->access = read_access(reader, config);
+    entry->is_notified = read_flag(reader, config, "sf_notify_enabled");
+    entry->is_numeric = read_flag(reader, config, "numeric");
+    entry->polling_seconds = read_number(reader, config, "sf_polling_seconds",
+                                         POLLING_SECONDS_DEFAULT, POLLING_SECONDS_MAX);
+    entry->max_daily_api_calls =
+        read_number(reader, config, "sf_max_daily_api_calls", API_CALLS_DEFAULT, INT32_MAX);
+    read_fields(reader, config, entry);
+    read_indexes(reader, config, entry);
+    read_filter(reader, config, entry);
+    entry->config = dump(config, reader->arena);
 }
 
 static void read_entry(struct reader *reader, json_t *mapping, size_t position,
@@ -187,43 +277,50 @@ static void read_entry(struct reader *reader, json_t *mapping, size_t position,
         import_problem(reader->problems, "%s.object_name is missing", reader->path);
         return;
     }
+    if (!is_api_name(entry->object_name)) {
+        import_problem(reader->problems, "%s.object_name \"%s\" is no API name of an object",
+                       reader->path, show(reader->arena, entry->object_name));
+        return;
+    }
     reader->path = arena_printf(reader->arena, "%s (%s)", reader->path, entry->object_name);
     if (!json_is_object(config)) {
         import_problem(reader->problems, "%s.config is missing: it must be an object",
                        reader->path);
         return;
     }
-    const char *upsert_field = read_text(reader, config, "upsert_field");
-    entry->upsert_field = upsert_field[0] != '\0' ? upsert_field : NULL;
-    entry->access = read_access(reader, config);
-    entry->is_notified = read_flag(reader, config, "sf_notify_enabled");
-    entry->polling_seconds = read_number(reader, config, "sf_polling_seconds",
-                                         POLLING_SECONDS_DEFAULT, POLLING_SECONDS_MAX);
-    entry->max_daily_api_calls =
-        read_number(reader, config, "sf_max_daily_api_calls", API_CALLS_DEFAULT, INT32_MAX);
-    read_fields(reader, config, entry);
-    read_indexes(reader, config, entry);
-    entry->config = dump_config(config, reader->arena);
+    read_config(reader, config, entry);
+    json_t *extra __attribute__((cleanup(decref_json))) = json_copy(mapping);
+    json_object_del(extra, "config");
+    entry->extra = dump(extra, reader->arena);
 }
 
-static const char *read_features(struct reader *reader, const json_t *connection)
+/* What a file says of its connection is kept; of it only the features mean something here. */
+static void read_connection(struct reader *reader, json_t *root, struct import *import)
 {
-    const json_t *features = json_object_get(connection, "features");
+    json_t *connection = json_object_get(root, "connection");
+    json_t *features = json_object_get(connection, "features");
 
-    if (features == NULL || json_is_null(features))
-        return "{}";
-    if (json_is_object(features))
-        return dump_config(features, reader->arena);
-    import_problem(reader->problems, "%s.features is not an object of flags", reader->path);
-    return "{}";
+    reader->path = "connection";
+    if (connection != NULL && !json_is_object(connection) && !json_is_null(connection))
+        import_problem(reader->problems, "connection must be an object");
+    import->app_name = read_text(reader, connection, "app_name");
+    import->organization_id = read_text(reader, connection, "organization_id");
+    if (features != NULL && !json_is_object(features) && !json_is_null(features))
+        import_problem(reader->problems, "connection.features must be an object");
+    else if (json_is_object(features))
+        features_read(features, reader->problems, &import->warnings);
+    json_t *rest __attribute__((cleanup(decref_json))) = json_copy(root);
+    json_object_del(rest, "mappings");
+    import->rest = dump(rest, reader->arena);
+    import->features = json_is_object(features) ? dump(features, reader->arena) : NULL;
 }
 
-static bool read_file(json_t *root, struct arena *arena, struct import *import, struct error *err)
+bool import_read(json_t *root, struct arena *arena, struct import *import, struct error *err)
 {
+    *import = (struct import){.app_name = "", .organization_id = ""};
     struct import_problems problems = {.arena = arena};
-    struct reader reader = {.arena = arena, .problems = &problems, .path = "connection"};
+    struct reader reader = {.arena = arena, .problems = &problems};
     json_t *mappings = json_object_get(root, "mappings");
-    const json_t *connection = json_object_get(root, "connection");
     const json_t *version = json_object_get(root, "version");
 
     if (!json_is_array(mappings))
@@ -237,9 +334,8 @@ static bool read_file(json_t *root, struct arena *arena, struct import *import, 
     if (json_array_size(mappings) > MAPPINGS_MAX)
         return error_set(err, ERROR_CONFIG, "\"mappings\" has more than %d entries: split the file",
                          MAPPINGS_MAX);
-    import->app_name = read_text(&reader, connection, "app_name");
-    import->organization_id = read_text(&reader, connection, "organization_id");
-    import->features = read_features(&reader, connection);
+    import->warnings.arena = arena;
+    read_connection(&reader, root, import);
     import->entry_count = json_array_size(mappings);
     import->entries = arena_array(arena, struct import_entry, import->entry_count);
     for (size_t i = 0; i < import->entry_count; i++)
@@ -247,14 +343,13 @@ static bool read_file(json_t *root, struct arena *arena, struct import *import, 
     return import_problems_end(&problems, "the mappings cannot be imported", err);
 }
 
-bool import_parse(const char *text, size_t size_bytes, struct arena *arena, struct import *import,
-                  struct error *err)
+bool import_load(const char *text, size_t size_bytes, json_t **root, struct error *err)
 {
     static const char byte_order_mark[] = "\xef\xbb\xbf"; /* from editors on Windows */
     size_t mark = strlen(byte_order_mark);
     json_error_t where;
 
-    *import = (struct import){.app_name = "", .organization_id = "", .features = "{}"};
+    *root = NULL;
     if (size_bytes > FILE_BYTES_MAX)
         return error_set(err, ERROR_CONFIG, "the file is larger than %d MB: split it",
                          FILE_BYTES_MAX >> 20);
@@ -262,10 +357,17 @@ bool import_parse(const char *text, size_t size_bytes, struct arena *arena, stru
         text += mark;
         size_bytes -= mark;
     }
-    json_t *root __attribute__((cleanup(decref_json))) =
-        json_loadb(text, size_bytes, JSON_REJECT_DUPLICATES, &where);
-    if (root == NULL)
+    *root = json_loadb(text, size_bytes, JSON_REJECT_DUPLICATES, &where);
+    if (*root == NULL)
         return error_set(err, ERROR_CONFIG, "the file is not JSON: line %d, column %d: %s",
                          where.line, where.column, where.text);
-    return read_file(root, arena, import, err);
+    return true;
+}
+
+bool import_parse(const char *text, size_t size_bytes, struct arena *arena, struct import *import,
+                  struct error *err)
+{
+    json_t *root __attribute__((cleanup(decref_json))) = NULL;
+
+    return import_load(text, size_bytes, &root, err) && import_read(root, arena, import, err);
 }

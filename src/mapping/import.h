@@ -12,6 +12,7 @@
 #ifndef PGFORCE_MAPPING_IMPORT_H
 #define PGFORCE_MAPPING_IMPORT_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -36,20 +37,11 @@ struct import_entry {
     size_t field_count;
     struct import_index *indexes;
     size_t index_count;
+    const char *filter; /* ours: one SOQL condition; NULL when all records are mapped */
+    bool is_numeric;    /* ours: numbers as numeric, without loss */
     const char *config; /* the JSON of "config", compact, keys sorted */
+    const char *extra;  /* of the entry without "config" */
 };
-
-struct import {
-    const char *app_name;        /* "" when the file does not say */
-    const char *organization_id; /* "" likewise; of the organisation exported, not of ours */
-    const char *features;        /* the connection's flags, a JSON object; "{}" without any */
-    struct import_entry *entries;
-    size_t entry_count;
-};
-
-/* The import lives in the arena. ERROR_CONFIG when the text is not such a file. */
-bool import_parse(const char *text, size_t size_bytes, struct arena *arena, struct import *import,
-                  struct error *err);
 
 /* Collects problems, so that the reader sees all of them at once. The first 1,000 are kept. */
 struct import_problems {
@@ -58,6 +50,26 @@ struct import_problems {
     size_t kept;  /* how many lines there are */
     size_t count; /* how many problems there were */
 };
+
+struct import {
+    const char *app_name;        /* "" when the file does not say */
+    const char *organization_id; /* "" likewise; of the organisation exported, not of ours */
+    struct import_entry *entries;
+    size_t entry_count;
+    const char *rest;     /* the JSON of the file without "mappings" */
+    const char *features; /* of "connection"."features"; NULL when it says nothing */
+    struct import_problems warnings;
+};
+
+/* The same for what has been read already. */
+bool import_read(json_t *root, struct arena *arena, struct import *import, struct error *err);
+
+/* The text as JSON, which the caller owns; ERROR_CONFIG says where it is none. */
+bool import_load(const char *text, size_t size_bytes, json_t **root, struct error *err);
+
+/* The import lives in the arena. ERROR_CONFIG when the text is not such a file. */
+bool import_parse(const char *text, size_t size_bytes, struct arena *arena, struct import *import,
+                  struct error *err);
 
 void import_problem(struct import_problems *problems, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

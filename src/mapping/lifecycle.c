@@ -1,287 +1,434 @@
 #include "mapping/lifecycle.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/arena.h"
-#include "base/log.h"
 #include "mapping/import.h"
+#include "mapping/operation.h"
 #include "mapping/schema.h"
+#include "mapping/store.h"
+#include "mapping/transaction.h"
 
-/* One import on its way into the database. */
-struct importer {
+/* One change on its way into the database. */
+struct change {
     struct pg *pg;
     const char *schema_name;
     struct arena *arena;
+    const struct mapping_list *wanted;
+    const struct lifecycle_options *options;
+    struct lifecycle_result *result;
     struct mapping_list existing;
-    struct lifecycle_counts *counts;
+    bool is_plan;
+    bool has_stopped; /* one that was aborted, or whose change was cut short */
     /* Of the mapping being changed. */
-    bool is_changed;
     bool has_new_columns;
 };
 
-static const char *sql_bool(bool value)
+static void add_step(struct change *change, const char *action, const char *object_name,
+                     const char *detail)
 {
-    return value ? "t" : "f";
+    struct lifecycle_result *result = change->result;
+
+    if (result->step_count == result->room) {
+        size_t room = result->room * 2 + 16;
+        struct lifecycle_step *steps = arena_array(result->arena, struct lifecycle_step, room);
+        if (result->step_count > 0)
+            memcpy(steps, result->steps, result->step_count * sizeof(*steps));
+        result->steps = steps;
+        result->room = room;
+    }
+    result->steps[result->step_count++] = (struct lifecycle_step){
+        action, arena_strdup(result->arena, object_name), arena_strdup(result->arena, detail)};
 }
 
-/* Names all tables that are in the way, before anything is made. */
-static bool check_tables(struct importer *importer, const struct mapping_list *list,
-                         struct error *err)
-{
-    struct import_problems problems = {.arena = importer->arena};
+#define step(change, action, mapping, ...)                                                         \
+    add_step(change, action, (mapping)->object_name, arena_printf((change)->arena, __VA_ARGS__))
 
-    for (size_t i = 0; i < list->count; i++) {
-        const char *table = list->items[i].table_name;
+/* Names all tables that are in the way, before anything is made. */
+static bool check_tables(struct change *change, struct error *err)
+{
+    struct import_problems problems = {.arena = change->arena};
+
+    for (size_t i = 0; i < change->wanted->count; i++) {
+        const struct mapping *wanted = &change->wanted->items[i];
+        const struct mapping *old = mapping_find_by_object(&change->existing, wanted->object_name);
         bool is_there = false;
-        if (mapping_find_by_object(&importer->existing, list->items[i].object_name) != NULL)
+        if (wanted->is_orphan || (old != NULL && !old->is_orphan))
             continue;
-        if (!schema_has_relation(importer->pg, importer->schema_name, table, &is_there, err))
+        if (!schema_has_relation(change->pg, change->schema_name, wanted->table_name, &is_there,
+                                 err))
             return false;
         if (is_there)
             import_problem(&problems,
                            "%s.%s exists already and was not made by pgforce: rename or drop it, "
                            "or choose another schema",
-                           importer->schema_name, table);
+                           change->schema_name, wanted->table_name);
     }
     return import_problems_end(&problems, "nothing was imported", err);
 }
 
-static bool insert_field(struct importer *importer, int64_t mapping_id, int64_t position,
-                         const struct mapping_field *field, struct error *err)
+static bool insert_fields(struct change *change, const struct mapping *mapping, struct error *err)
 {
-    return pg_run(importer->pg,
-                  "insert into pgforce.mapping_field (mapping_id, position, field_name,"
-                  " column_name, field_type, column_type, soql_path, is_createable,"
-                  " is_updateable, relationship_name, reference_object, reference_field)"
-                  " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-                  PG_PARAMS(pg_number(mapping_id).text, pg_number(position).text, field->field_name,
-                            field->column_name, fieldtype_name(field->type), field->column_type,
-                            field->soql_path, sql_bool(field->is_createable),
-                            sql_bool(field->is_updateable), field->relationship_name,
-                            field->reference_object, field->reference_field),
-                  err) ||
-           error_prefix(err, "storing field %s", field->field_name);
-}
-
-static bool insert_mapping(struct importer *importer, struct mapping *mapping, struct error *err)
-{
-    PGresult *result PG_RESULT_AUTO = pg_query(
-        importer->pg,
-        "insert into pgforce.mapping (schema_name, object_name, table_name, state, access,"
-        " polling_seconds, notify, max_daily_api_calls, upsert_field, has_isdeleted, config)"
-        " values ($1, $2, $3, 'INITIAL', $4, $5, $6, $7, $8, $9, $10)"
-        " returning id",
-        PG_PARAMS(mapping->schema_name, mapping->object_name, mapping->table_name,
-                  mapping_access_name(mapping->access), pg_number(mapping->polling_seconds).text,
-                  sql_bool(mapping->is_notified), pg_number(mapping->max_daily_api_calls).text,
-                  mapping->upsert_field, sql_bool(mapping->has_isdeleted), mapping->config),
-        err);
-
-    if (result == NULL)
-        return error_prefix(err, "storing mapping %s", mapping->object_name);
-    mapping->id = pg_field_int64(result, 0, 0);
-    return true;
-}
-
-static bool create_mapping(struct importer *importer, struct mapping *mapping, struct error *err)
-{
-    if (!insert_mapping(importer, mapping, err))
-        return false;
     for (size_t i = 0; i < mapping->field_count; i++)
-        if (!insert_field(importer, mapping->id, (int64_t)i + 1, &mapping->fields[i], err))
+        if (!store_insert_field(change->pg, mapping->id, &mapping->fields[i], true, err))
             return false;
-    if (!schema_create_table(importer->pg, mapping, err))
-        return false;
-    importer->counts->created++;
     return true;
 }
 
-/* What the server sets in an export (applied_at, revision) is no change. */
-static bool update_settings(struct importer *importer, const struct mapping *mapping,
-                            struct error *err)
+/* old is an orphan that has found its object, or NULL. */
+static bool create_mapping(struct change *change, const struct mapping *old, struct mapping *wanted,
+                           struct error *err)
 {
-    PGresult *result PG_RESULT_AUTO = pg_query(
-        importer->pg,
-        "update pgforce.mapping"
-        " set access = $2, polling_seconds = $3, notify = $4, max_daily_api_calls = $5,"
-        " upsert_field = $6, has_isdeleted = $7, config = $8, updated_at = now()"
-        " where id = $1"
-        " and (access, polling_seconds, notify, max_daily_api_calls, upsert_field, has_isdeleted,"
-        " config - 'applied_at' - 'revision')"
-        " is distinct from ($2::text, $3::integer, $4::boolean, $5::integer, $6::text,"
-        " $7::boolean, $8::jsonb - 'applied_at' - 'revision')",
-        PG_PARAMS(pg_number(mapping->id).text, mapping_access_name(mapping->access),
-                  pg_number(mapping->polling_seconds).text, sql_bool(mapping->is_notified),
-                  pg_number(mapping->max_daily_api_calls).text, mapping->upsert_field,
-                  sql_bool(mapping->has_isdeleted), mapping->config),
-        err);
-
-    if (result == NULL)
-        return error_prefix(err, "changing mapping %s", mapping->object_name);
-    importer->is_changed = importer->is_changed || pg_affected(result) > 0;
-    return true;
+    change->result->created++;
+    if (wanted->is_orphan)
+        step(change, "keep without table", wanted, "%s", wanted->state_description);
+    else
+        step(change, "create table", wanted, "%s.%s, %zu columns, %s", change->schema_name,
+             wanted->table_name, wanted->field_count + 3, mapping_access_name(wanted->access));
+    if (!wanted->is_orphan)
+        step(change, "load", wanted, "all records");
+    if (change->is_plan)
+        return true;
+    wanted->id = old != NULL ? old->id : 0;
+    bool is_stored = old != NULL ? store_update(change->pg, wanted, err) &&
+                                       store_move(change->pg, wanted, old->state, err)
+                                 : store_insert(change->pg, wanted, err);
+    return is_stored && (wanted->is_orphan || (insert_fields(change, wanted, err) &&
+                                               schema_create_table(change->pg, wanted, err)));
 }
 
-static bool update_field(struct importer *importer, int64_t mapping_id,
-                         const struct mapping_field *field, struct error *err)
+static bool drop_column(struct change *change, const struct mapping *mapping,
+                        const struct mapping_field *field, struct error *err)
 {
-    PGresult *result PG_RESULT_AUTO = pg_query(
-        importer->pg,
-        "update pgforce.mapping_field"
-        " set field_name = $3, field_type = $4, column_type = $5, soql_path = $6,"
-        " is_createable = $7, is_updateable = $8, relationship_name = $9,"
-        " reference_object = $10, reference_field = $11"
-        " where mapping_id = $1 and column_name = $2"
-        " and (field_name, field_type, column_type, soql_path, is_createable, is_updateable,"
-        " relationship_name, reference_object, reference_field)"
-        " is distinct from ($3::text, $4::text, $5::text, $6::text, $7::boolean, $8::boolean,"
-        " $9::text, $10::text, $11::text)",
-        PG_PARAMS(pg_number(mapping_id).text, field->column_name, field->field_name,
-                  fieldtype_name(field->type), field->column_type, field->soql_path,
-                  sql_bool(field->is_createable), sql_bool(field->is_updateable),
-                  field->relationship_name, field->reference_object, field->reference_field),
-        err);
+    step(change, "drop column", mapping, "%s", field->column_name);
+    return change->is_plan ||
+           (schema_drop_column(change->pg, mapping, field, err) &&
+            store_delete_field(change->pg, mapping->id, field->column_name, err));
+}
 
-    if (result == NULL)
-        return error_prefix(err, "changing field %s", field->field_name);
-    importer->is_changed = importer->is_changed || pg_affected(result) > 0;
-    return true;
+static bool add_column(struct change *change, const struct mapping *mapping,
+                       const struct mapping_field *field, struct error *err)
+{
+    step(change, "add column", mapping, "%s %s", field->column_name, field->column_type);
+    change->has_new_columns = true;
+    return change->is_plan || (schema_add_column(change->pg, mapping, field, err) &&
+                               store_insert_field(change->pg, mapping->id, field, false, err));
+}
+
+static bool is_same(const char *left, const char *right)
+{
+    return left == right || (left != NULL && right != NULL && strcmp(left, right) == 0);
+}
+
+static bool is_same_field(const struct mapping_field *old, const struct mapping_field *field)
+{
+    return is_same(old->field_name, field->field_name) && old->type == field->type &&
+           is_same(old->column_type, field->column_type) &&
+           is_same(old->soql_path, field->soql_path) &&
+           old->is_createable == field->is_createable &&
+           old->is_updateable == field->is_updateable &&
+           is_same(old->relationship_name, field->relationship_name) &&
+           is_same(old->reference_object, field->reference_object) &&
+           is_same(old->reference_field, field->reference_field);
 }
 
 /*
- * A column only ever gets wider. A shorter text keeps its column; a type that the column cannot
- * take keeps the old field type too, because values are written by the column's.
+ * Text grows in place, and a shorter text keeps its column. A column that cannot take the new type
+ * is made anew, or kept: then with the old field type, because values are written by the column's.
  */
-static bool adapt_column(struct importer *importer, const struct mapping *mapping,
-                         const struct mapping_field *old, struct mapping_field *field,
-                         struct error *err)
+static bool change_column(struct change *change, const struct mapping *mapping,
+                          const struct mapping_field *old, const struct mapping_field *wanted,
+                          struct error *err)
 {
-    if (strcmp(old->column_type, field->column_type) == 0)
-        return true;
-    if (schema_is_wider(old->column_type, field->column_type))
-        return schema_widen_column(importer->pg, mapping, field, err);
-    if (!schema_is_text(old->column_type) || !schema_is_text(field->column_type)) {
-        log_warning("kept the old type of a column", log_text("mapping", mapping->object_name),
-                    log_text("field", field->field_name), log_text("type", old->column_type),
-                    log_text("wanted", field->column_type));
-        field->type = old->type;
-    }
-    field->column_type = old->column_type;
-    return true;
-}
+    struct mapping_field field = *wanted;
+    bool is_text = schema_is_text(old->column_type) && schema_is_text(wanted->column_type);
+    bool is_kept = strcmp(old->column_type, wanted->column_type) == 0;
 
-static bool merge_fields(struct importer *importer, const struct mapping *old,
-                         const struct mapping *wanted, struct error *err)
-{
-    int64_t position = (int64_t)old->field_count;
-
-    for (size_t i = 0; i < wanted->field_count; i++) {
-        struct mapping_field field = wanted->fields[i];
-        const struct mapping_field *before = mapping_field_by_column(old, field.column_name);
-        if (before != NULL) {
-            if (!adapt_column(importer, wanted, before, &field, err) ||
-                !update_field(importer, wanted->id, &field, err))
-                return false;
-            continue;
-        }
-        if (!schema_add_column(importer->pg, wanted, &field, err) ||
-            !insert_field(importer, wanted->id, ++position, &field, err))
+    if (!is_kept && !is_text && change->options->readds)
+        return drop_column(change, mapping, old, err) && add_column(change, mapping, wanted, err);
+    if (!is_kept && schema_is_wider(old->column_type, wanted->column_type)) {
+        step(change, "widen column", mapping, "%s from %s to %s", field.column_name,
+             old->column_type, field.column_type);
+        if (!change->is_plan && !schema_widen_column(change->pg, mapping, &field, err))
             return false;
-        importer->has_new_columns = true;
+    } else if (!is_kept) {
+        field.column_type = old->column_type;
+        field.type = is_text ? field.type : old->type;
+    }
+    if (is_same_field(old, &field))
+        return true;
+    if (is_same(old->column_type, field.column_type))
+        step(change, "change field", mapping, "%s", field.field_name);
+    return change->is_plan || store_update_field(change->pg, mapping->id, &field, err);
+}
+
+static bool change_columns(struct change *change, const struct mapping *old,
+                           const struct mapping *wanted, struct error *err)
+{
+    for (size_t i = 0; i < old->field_count; i++) {
+        const struct mapping_field *field = &old->fields[i];
+        if (mapping_field_by_column(wanted, field->column_name) == NULL &&
+            !drop_column(change, wanted, field, err))
+            return false;
+    }
+    for (size_t i = 0; i < wanted->field_count; i++) {
+        const struct mapping_field *field = &wanted->fields[i];
+        const struct mapping_field *before = mapping_field_by_column(old, field->column_name);
+        if (!(before != NULL ? change_column(change, wanted, before, field, err)
+                             : add_column(change, wanted, field, err)))
+            return false;
     }
     return true;
 }
 
-/* A table not loaded yet gets its indexes and its new columns' values with the load. */
-static bool follow_up(struct importer *importer, const struct mapping *old,
-                      const struct mapping *wanted, struct error *err)
+static bool has_index(const struct mapping *mapping, const struct mapping_index *index)
 {
-    if (strcmp(old->state, "INITIAL") == 0 || strcmp(old->state, "RELOAD_TABLE") == 0)
-        return true;
-    if (!schema_create_indexes(importer->pg, wanted, err))
-        return false;
-    return !importer->has_new_columns ||
-           mapping_set_state(importer->pg, wanted->id, "RESYNC", NULL, err);
+    for (size_t i = 0; i < mapping->index_count; i++)
+        if (strcmp(mapping->indexes[i].column_name, index->column_name) == 0 &&
+            mapping->indexes[i].is_unique == index->is_unique)
+            return true;
+    return schema_needs_index(mapping, index);
 }
 
-/* Fields and indexes that are only in the database stay; settings become the import's. */
-static bool change_mapping(struct importer *importer, const struct mapping *old,
-                           struct mapping *wanted, struct error *err)
+/* Only those that Connect's own way of naming shows to be ours; the user's stay. */
+static bool change_indexes(struct change *change, const struct mapping *old,
+                           const struct mapping *wanted, struct error *err)
 {
+    for (size_t i = 0; i < old->index_count; i++) {
+        const struct mapping_index *index = &old->indexes[i];
+        if (has_index(wanted, index))
+            continue;
+        step(change, "drop index", wanted, "on %s", index->column_name);
+        if (!change->is_plan && !schema_drop_index(change->pg, wanted, index, err))
+            return false;
+    }
+    for (size_t i = 0; i < wanted->index_count; i++)
+        if (!has_index(old, &wanted->indexes[i]))
+            step(change, "create index", wanted, "on %s%s", wanted->indexes[i].column_name,
+                 wanted->indexes[i].is_unique ? ", unique" : "");
+    return true;
+}
+
+static void decref_json(json_t **json)
+{
+    json_decref(*json);
+}
+
+/* The config without what the server sets in an export: that is no change. */
+static json_t *load_config(const char *text)
+{
+    json_t *config = json_loads(text, 0, NULL);
+
+    json_object_del(config, "applied_at");
+    json_object_del(config, "revision");
+    return config;
+}
+
+static bool is_same_config(const char *left, const char *right)
+{
+    json_t *a __attribute__((cleanup(decref_json))) = load_config(left);
+    json_t *b __attribute__((cleanup(decref_json))) = load_config(right);
+
+    return json_equal(a, b);
+}
+
+static void change_settings(struct change *change, const struct mapping *old,
+                            const struct mapping *wanted)
+{
+    if (old->access != wanted->access)
+        step(change, "change access", wanted, "to %s", mapping_access_name(wanted->access));
+    if (!is_same(old->upsert_field, wanted->upsert_field))
+        step(change, "change unique identifier", wanted, "to %s",
+             wanted->upsert_field != NULL ? wanted->upsert_field : "none");
+    if (!is_same(old->filter, wanted->filter))
+        step(change, "change filter", wanted, "to %s",
+             wanted->filter != NULL ? wanted->filter : "none");
+    if (!is_same(old->filter, wanted->filter))
+        step(change, "load", wanted, "all records, in place");
+}
+
+static bool is_loading(const struct mapping *mapping)
+{
+    return strcmp(mapping->state, "INITIAL") == 0 || strcmp(mapping->state, "RELOAD_TABLE") == 0 ||
+           strcmp(mapping->state, "WAIT_BULK_LOAD") == 0 ||
+           strcmp(mapping->state, "LOADING_BULK_JOB") == 0;
+}
+
+/* A load under way goes on; what is filled afterwards is told by the fields. */
+static bool follow_up(struct change *change, const struct mapping *old, struct mapping *wanted,
+                      struct error *err)
+{
+    bool is_loaded;
+
+    wanted->state = old->state;
+    wanted->state_description = old->state_description;
+    if (!schema_is_loaded(change->pg, wanted, &is_loaded, err))
+        return false;
+    if (!is_loading(old)) {
+        wanted->state = !is_loaded                          ? "INITIAL"
+                        : change->has_new_columns           ? "RESYNC"
+                        : strcmp(old->state, "RESYNC") == 0 ? "RESYNC"
+                                                            : "DATA_SYNCED";
+        wanted->state_description = NULL;
+    }
+    if (!store_update(change->pg, wanted, err) ||
+        !store_move(change->pg, wanted, old->state, err) ||
+        (!is_loading(old) && !schema_create_indexes(change->pg, wanted, err)))
+        return false;
+    return is_same(old->filter, wanted->filter) || is_loading(old) ||
+           operation_ask_reload(change->pg, wanted, err);
+}
+
+static bool change_mapping(struct change *change, const struct mapping *old, struct mapping *wanted,
+                           struct error *err)
+{
+    size_t before = change->result->step_count;
+
     wanted->id = old->id;
     wanted->table_name = old->table_name;
-    wanted->state = old->state;
-    importer->is_changed = false;
-    importer->has_new_columns = false;
-    if (!merge_fields(importer, old, wanted, err) || !update_settings(importer, wanted, err))
+    change->has_new_columns = false;
+    if (!change_columns(change, old, wanted, err) || !change_indexes(change, old, wanted, err))
         return false;
-    if (!importer->is_changed && !importer->has_new_columns) {
-        importer->counts->unchanged++;
+    change_settings(change, old, wanted);
+    if (change->has_new_columns)
+        step(change, "load", wanted, "the new columns, in the background");
+    bool has_stopped =
+        strcmp(old->state, "ABORTED") == 0 || strcmp(old->state, "SCHEMA_CHANGED") == 0;
+    if (change->result->step_count == before && (!is_same_config(old->config, wanted->config) ||
+                                                 !is_same_config(old->extra, wanted->extra)))
+        step(change, "change settings", wanted, "%s",
+             is_same_config(old->config, wanted->config) ? "of the file's entry"
+                                                         : "of the mapping");
+    if (change->result->step_count == before && !has_stopped) {
+        change->result->unchanged++;
         return true;
     }
-    importer->counts->changed++;
-    return follow_up(importer, old, wanted, err);
+    change->has_stopped = change->has_stopped || has_stopped;
+    change->result->changed++;
+    return change->is_plan || follow_up(change, old, wanted, err);
 }
 
-static bool import_one(struct importer *importer, const struct mapping *given, struct error *err)
+/* What the organisation lacks by now cannot be changed; what is there stays. */
+static bool keep_old(struct change *change, const struct mapping *old, const struct mapping *wanted,
+                     struct error *err)
 {
-    const struct mapping *old = mapping_find_by_object(&importer->existing, given->object_name);
+    if (!is_same_config(old->config, wanted->config))
+        return error_set(err, ERROR_CONFIG, "%s cannot be changed: %s", wanted->object_name,
+                         wanted->state_description);
+    change->result->unchanged++;
+    return true;
+}
+
+static bool change_orphan(struct change *change, const struct mapping *old, struct mapping *wanted,
+                          struct error *err)
+{
+    if (is_same_config(old->config, wanted->config) && is_same_config(old->extra, wanted->extra)) {
+        change->result->unchanged++;
+        return true;
+    }
+    step(change, "change settings", wanted, "of the mapping, still without table");
+    change->result->changed++;
+    wanted->id = old->id;
+    return change->is_plan || (store_update(change->pg, wanted, err) &&
+                               store_move(change->pg, wanted, old->state, err));
+}
+
+static bool apply_one(struct change *change, const struct mapping *given, struct error *err)
+{
+    const struct mapping *old = mapping_find_by_object(&change->existing, given->object_name);
     struct mapping wanted = *given;
 
-    wanted.schema_name = importer->schema_name;
-    if (old != NULL)
-        return change_mapping(importer, old, &wanted, err) ||
-               error_prefix(err, "mapping %s", given->object_name);
-    return create_mapping(importer, &wanted, err) ||
-           error_prefix(err, "mapping %s", given->object_name);
+    wanted.schema_name = change->schema_name;
+    if (old == NULL || (old->is_orphan && !wanted.is_orphan))
+        return create_mapping(change, old, &wanted, err);
+    if (old->is_orphan)
+        return change_orphan(change, old, &wanted, err);
+    if (wanted.is_orphan)
+        return keep_old(change, old, &wanted, err);
+    return change_mapping(change, old, &wanted, err);
 }
 
-/* One import at a time; readers are not kept out. */
-static bool begin_import(struct importer *importer, struct error *err)
+static bool prune(struct change *change, struct error *err)
 {
-    PGresult *found PG_RESULT_AUTO = NULL;
-
-    if (!pg_run(importer->pg, "begin", PG_PARAMS(), err))
-        return false;
-    if (!pg_run(importer->pg, "lock table pgforce.mapping in share row exclusive mode", PG_PARAMS(),
-                err))
-        return error_prefix(err, "cannot import before `pgforce setup`");
-    found = pg_query(importer->pg, "select from pgforce.connection where schema_name = $1",
-                     PG_PARAMS(importer->schema_name), err);
-    if (found == NULL)
-        return false;
-    if (PQntuples(found) == 0)
-        return error_set(err, ERROR_CONFIG,
-                         "there is no connection for the schema %s: run `pgforce setup` for it",
-                         importer->schema_name);
-    return mapping_load_all(importer->pg, importer->schema_name, importer->arena,
-                            &importer->existing, err);
-}
-
-static bool import_all(struct importer *importer, const struct mapping_list *list,
-                       struct error *err)
-{
-    if (!begin_import(importer, err) || !check_tables(importer, list, err))
-        return false;
-    for (size_t i = 0; i < list->count; i++)
-        if (!import_one(importer, &list->items[i], err))
+    for (size_t i = 0; i < change->existing.count; i++) {
+        const struct mapping *old = &change->existing.items[i];
+        if (mapping_find_by_object(change->wanted, old->object_name) != NULL)
+            continue;
+        change->result->deleted++;
+        step(change, "delete mapping", old, "and drop %s.%s", change->schema_name, old->table_name);
+        if (!change->is_plan &&
+            !operation_forget(change->pg, change->schema_name, old->object_name, false, err))
             return false;
-    return pg_run(importer->pg, "select pg_notify($1 || '.pgforce_mapping', 'import')",
-                  PG_PARAMS(importer->schema_name), err) &&
-           pg_run(importer->pg, "commit", PG_PARAMS(), err);
+    }
+    return true;
 }
 
-bool lifecycle_import(struct pg *pg, const char *schema_name, const struct mapping_list *list,
-                      struct lifecycle_counts *counts, struct error *err)
+/* What the file says beside its mappings is kept to be exported again. */
+static bool change_connection(struct change *change, struct error *err)
 {
-    struct importer importer = {
-        .pg = pg, .schema_name = schema_name, .arena = arena_new(), .counts = counts};
+    const char *rest = change->options->connection;
 
-    *counts = (struct lifecycle_counts){0};
-    bool is_done = import_all(&importer, list, err);
-    if (!is_done)
-        pg_rollback(pg);
-    arena_free(importer.arena);
-    return is_done;
+    if (rest == NULL)
+        return true;
+    PGresult *stored PG_RESULT_AUTO =
+        pg_query(change->pg,
+                 "select from pgforce.connection where schema_name = $1"
+                 " and coalesce(imported, '{}') = $2::jsonb",
+                 PG_PARAMS(change->schema_name, rest), err);
+    if (stored == NULL || PQntuples(stored) > 0)
+        return stored != NULL;
+    add_step(change, "change connection", change->schema_name, "what the file says of it");
+    return change->is_plan ||
+           pg_run(change->pg,
+                  "update pgforce.connection"
+                  " set imported = $2, features = coalesce($2::jsonb #> '{connection,features}',"
+                  " '{}')"
+                  " where schema_name = $1",
+                  PG_PARAMS(change->schema_name, rest), err);
+}
+
+static bool apply_all(void *context, struct error *err)
+{
+    struct change *change = context;
+    struct lifecycle_result *result = change->result;
+
+    result->step_count = 0;
+    result->created = result->changed = result->unchanged = result->deleted = 0;
+    if (!mapping_load_every(change->pg, change->schema_name, change->arena, &change->existing,
+                            err) ||
+        !check_tables(change, err))
+        return false;
+    for (size_t i = 0; i < change->wanted->count; i++)
+        if (!apply_one(change, &change->wanted->items[i], err))
+            return error_prefix(err, "mapping %s", change->wanted->items[i].object_name);
+    return (!change->options->prunes || prune(change, err)) && change_connection(change, err);
+}
+
+/* Planned first: where nothing is to be done, nobody has to wait for anybody. */
+static bool plan_then_act(struct change *change, struct error *err)
+{
+    struct transaction transaction = {change->schema_name, apply_all, change,
+                                      change->options->reason};
+
+    change->is_plan = true;
+    if (!apply_all(change, err))
+        return false;
+    change->is_plan = change->options->is_plan;
+    bool has_work = change->result->step_count > 0 || change->has_stopped;
+    return change->is_plan || !has_work || transaction_run(change->pg, &transaction, err);
+}
+
+bool lifecycle_apply(struct pg *pg, const struct mapping_list *list,
+                     const struct lifecycle_options *options, struct lifecycle_result *result,
+                     struct error *err)
+{
+    struct change change = {.pg = pg,
+                            .schema_name = options->schema_name,
+                            .arena = result->arena,
+                            .wanted = list,
+                            .options = options,
+                            .result = result};
+
+    return plan_then_act(&change, err);
 }

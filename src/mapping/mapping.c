@@ -186,18 +186,24 @@ static void read_mapping(const PGresult *result, int row, struct arena *arena,
     mapping->has_isdeleted = pg_field_bool(result, row, 11);
     mapping->config = copy_field(result, row, 12, arena);
     mapping->operation = copy_field(result, row, 13, arena);
+    mapping->is_orphan = pg_field_bool(result, row, 14);
+    mapping->extra = copy_field(result, row, 15, arena);
+    mapping->filter = copy_field(result, row, 16, arena);
+    mapping->is_numeric = pg_field_bool(result, row, 17);
 }
 
-static PGresult *select_mappings(struct pg *pg, const char *schema_name, struct error *err)
+static PGresult *select_mappings(struct pg *pg, const char *schema_name, bool with_orphans,
+                                 struct error *err)
 {
     return pg_query(pg,
                     "select id, schema_name, object_name, table_name, state, state_description,"
                     " access, polling_seconds, notify, max_daily_api_calls, upsert_field,"
-                    " has_isdeleted, coalesce(config, '{}'), operation"
+                    " has_isdeleted, coalesce(config, '{}'), operation, is_orphan, extra,"
+                    " config ->> 'filter', config -> 'numeric' = 'true'"
                     " from pgforce.mapping"
-                    " where schema_name = $1 and not is_orphan"
+                    " where schema_name = $1 and (not is_orphan or $2)"
                     " order by object_name collate \"C\", id",
-                    PG_PARAMS(schema_name), err);
+                    PG_PARAMS(schema_name, with_orphans ? "t" : "f"), err);
 }
 
 static PGresult *select_fields(struct pg *pg, const char *schema_name, struct error *err)
@@ -213,11 +219,10 @@ static PGresult *select_fields(struct pg *pg, const char *schema_name, struct er
                     PG_PARAMS(schema_name), err);
 }
 
-bool mapping_load_all(struct pg *pg, const char *schema_name, struct arena *arena,
-                      struct mapping_list *list, struct error *err)
+/* Either result may be NULL: then err is set. */
+static bool load(const PGresult *mappings, const PGresult *fields, struct arena *arena,
+                 struct mapping_list *list, struct error *err)
 {
-    PGresult *mappings PG_RESULT_AUTO = select_mappings(pg, schema_name, err);
-    PGresult *fields PG_RESULT_AUTO = mappings != NULL ? select_fields(pg, schema_name, err) : NULL;
     int row = 0;
 
     if (fields == NULL)
@@ -228,10 +233,28 @@ bool mapping_load_all(struct pg *pg, const char *schema_name, struct arena *aren
         struct mapping *mapping = &list->items[i];
         read_mapping(mappings, (int)i, arena, mapping);
         if (!read_fields(fields, arena, mapping, &row, err) || !read_indexes(mapping, arena, err) ||
-            !mapping_bind(mapping, err))
+            (!mapping->is_orphan && !mapping_bind(mapping, err)))
             return false;
     }
     return true;
+}
+
+bool mapping_load_all(struct pg *pg, const char *schema_name, struct arena *arena,
+                      struct mapping_list *list, struct error *err)
+{
+    PGresult *mappings PG_RESULT_AUTO = select_mappings(pg, schema_name, false, err);
+    PGresult *fields PG_RESULT_AUTO = mappings != NULL ? select_fields(pg, schema_name, err) : NULL;
+
+    return load(mappings, fields, arena, list, err);
+}
+
+bool mapping_load_every(struct pg *pg, const char *schema_name, struct arena *arena,
+                        struct mapping_list *list, struct error *err)
+{
+    PGresult *mappings PG_RESULT_AUTO = select_mappings(pg, schema_name, true, err);
+    PGresult *fields PG_RESULT_AUTO = mappings != NULL ? select_fields(pg, schema_name, err) : NULL;
+
+    return load(mappings, fields, arena, list, err);
 }
 
 bool mapping_set_state(struct pg *pg, int64_t id, const char *state, const char *description,

@@ -62,7 +62,11 @@ struct mapping {
     size_t field_count;
     struct mapping_index *indexes; /* chosen by the user or made for the upsert field */
     size_t index_count;
+    const char *filter; /* one SOQL condition, or NULL for all records */
+    bool is_numeric;    /* numbers are numeric, not double precision */
+    bool is_orphan;     /* the organisation lacks the object or a field: no fields, no table */
     const char *config; /* the import's JSON for this mapping */
+    const char *extra;  /* what its entry says beside "config" */
 };
 
 struct mapping_list {
@@ -70,10 +74,13 @@ struct mapping_list {
     size_t count;
 };
 
-/* Loads all mappings of a schema that have a table; they live in the arena. Those whose object or
- * fields the organisation lacks are orphan.h's. */
+/* Loads all mappings of a schema that are not orphans; they live in the arena. */
 bool mapping_load_all(struct pg *pg, const char *schema_name, struct arena *arena,
                       struct mapping_list *list, struct error *err);
+
+/* The orphans too. */
+bool mapping_load_every(struct pg *pg, const char *schema_name, struct arena *arena,
+                        struct mapping_list *list, struct error *err);
 
 /* NULL when there is none. Table and column names are exact; object and field names are not case
  * sensitive, as in Salesforce. */

@@ -93,6 +93,15 @@ bool operation_reload(struct pg *pg, const char *schema_name, const char *object
     return ask(pg, schema_name, object_name, &request, err);
 }
 
+bool operation_ask_reload(struct pg *pg, const struct mapping *mapping, struct error *err)
+{
+    return pg_run(pg,
+                  "update pgforce.mapping"
+                  " set state = 'RELOAD_TABLE', state_description = null, operation = 'RELOAD'"
+                  " where id = $1",
+                  PG_PARAMS(pg_number(mapping->id).text), err);
+}
+
 /* What is missing says where it goes on. */
 #define RESUMED                                                                                    \
     "update pgforce.mapping m"                                                                     \

@@ -14,10 +14,22 @@ struct resolver {
     const struct import_entry *entry;
     const struct sf_object *object;
     struct mapping *mapping;
+    bool allows_missing;
+    const char *missing; /* the first thing of the entry that the organisation lacks; else NULL */
 };
 
 #define problem(resolver, ...) import_problem(&(resolver)->result->problems, __VA_ARGS__)
+/* What the organisation may have one day. */
+#define missing(resolver, ...) note_missing(resolver, arena_printf((resolver)->arena, __VA_ARGS__))
 #define warning(resolver, ...) import_problem(&(resolver)->result->warnings, __VA_ARGS__)
+
+static void note_missing(struct resolver *resolver, const char *what)
+{
+    if (!resolver->allows_missing)
+        problem(resolver, "%s", what);
+    if (resolver->missing == NULL)
+        resolver->missing = what;
+}
 
 /* Kinds of objects that have no table, by the end of their names. */
 static const struct {
@@ -29,7 +41,7 @@ static const struct {
     {"ChangeEvent", "a change event"},
 };
 
-static const char *kind_that_cannot_be_mapped(const char *object_name)
+const char *resolve_refusal(const char *object_name)
 {
     size_t length = strlen(object_name);
 
@@ -76,6 +88,16 @@ static void add_field(struct resolver *resolver, const struct mapping_field *fie
     mapping->fields[mapping->field_count++] = *field;
 }
 
+/* numeric keeps every digit, where double precision, Heroku Connect's, keeps about fifteen. */
+static const char *column_type(const struct resolver *resolver, const struct fieldtype *type,
+                               const struct sf_field *field)
+{
+    const char *column = fieldtype_column(type, field, resolver->arena);
+
+    return resolver->mapping->is_numeric && strcmp(column, "double precision") == 0 ? "numeric"
+                                                                                    : column;
+}
+
 static void add_own_field(struct resolver *resolver, const struct sf_field *field)
 {
     const struct fieldtype *type = check_type(resolver, field, field->name);
@@ -89,7 +111,7 @@ static void add_own_field(struct resolver *resolver, const struct sf_field *fiel
                             .field_name = arena_strdup(resolver->arena, field->name),
                             .column_name = column,
                             .type = type,
-                            .column_type = fieldtype_column(type, field, resolver->arena),
+                            .column_type = column_type(resolver, type, field),
                             .soql_path = arena_strdup(resolver->arena, field->name),
                             .is_createable = field->is_createable,
                             .is_updateable = field->is_updateable,
@@ -161,7 +183,7 @@ static bool try_lookup(struct resolver *resolver, const char *name, const struct
         return false;
     const struct sf_field *field = parent != NULL ? sf_object_field(parent, rest) : NULL;
     if (field == NULL)
-        problem(resolver, "%s.%s: %s has no field %s (or the integration user may not see it)",
+        missing(resolver, "%s.%s: %s has no field %s (or the integration user may not see it)",
                 resolver->object->name, name, lookup->reference_to[0], rest);
     else if (!field->is_external_id && !field->is_id_lookup)
         problem(resolver, "%s.%s: %s.%s is not an external id; tick External ID in Salesforce",
@@ -185,7 +207,7 @@ static bool resolve_field(struct resolver *resolver, const char *name, struct er
         if (!try_lookup(resolver, name, &object->fields[i], &is_found, err))
             return false;
     if (!is_found)
-        problem(resolver,
+        missing(resolver,
                 "%s.%s does not exist (or the integration user may not see it): leave it out or "
                 "grant it",
                 object->name, name);
@@ -215,6 +237,14 @@ static void add_needed_fields(struct resolver *resolver)
     resolver->mapping->has_isdeleted = is_deleted != NULL;
 }
 
+static bool is_named(const struct import_entry *entry, const char *field_name)
+{
+    for (size_t i = 0; i < entry->field_count; i++)
+        if (strcasecmp(entry->field_names[i], field_name) == 0)
+            return true;
+    return false;
+}
+
 static void check_upsert_field(struct resolver *resolver)
 {
     struct mapping *mapping = resolver->mapping;
@@ -227,18 +257,15 @@ static void check_upsert_field(struct resolver *resolver)
                 "%s is read_write without upsert_field: a lost answer may make a second record; "
                 "choose a unique external id",
                 object->name);
-    if (name == NULL)
+    if (name == NULL || !is_named(resolver->entry, name))
         return;
     if (field == NULL)
-        problem(resolver, "%s: upsert_field %s does not exist", object->name, name);
+        missing(resolver, "%s: upsert_field %s does not exist", object->name, name);
     else if (!field->is_external_id || !field->is_unique)
         problem(resolver,
                 "%s: upsert_field %s is not a unique external id; tick External ID and Unique in "
                 "Salesforce, or leave upsert_field out",
                 object->name, field->name);
-    else if (mapping_field_by_name(mapping, name) == NULL)
-        problem(resolver, "%s: upsert_field %s is not among the fields: add it", object->name,
-                field->name);
     else
         mapping->upsert_field = arena_strdup(resolver->arena, field->name);
 }
@@ -260,6 +287,8 @@ static void resolve_indexes(struct resolver *resolver)
     for (size_t i = 0; i < entry->index_count; i++) {
         const struct import_index *index = &entry->indexes[i];
         const struct mapping_field *field = mapping_field_by_name(mapping, index->field_name);
+        if (field == NULL && resolver->missing != NULL && resolver->allows_missing)
+            continue;
         if (field == NULL)
             problem(resolver, "%s: the index on %s needs that field: add it to the fields",
                     mapping->object_name, index->field_name);
@@ -309,7 +338,10 @@ static void start_mapping(struct resolver *resolver)
         .max_daily_api_calls = entry->max_daily_api_calls,
         .is_notified = entry->is_notified,
         .fields = arena_array(resolver->arena, struct mapping_field, entry->field_count + 3),
+        .filter = entry->filter,
+        .is_numeric = entry->is_numeric,
         .config = arena_strdup(resolver->arena, entry->config),
+        .extra = arena_strdup(resolver->arena, entry->extra),
     };
 }
 
@@ -328,10 +360,49 @@ static bool resolve_fields(struct resolver *resolver, struct error *err)
     return true;
 }
 
+/* Kept for the day when the organisation has what is missing. */
+static void keep_orphan(struct resolver *resolver, const char *object_name)
+{
+    struct mapping *mapping = resolver->mapping;
+
+    mapping->object_name = arena_strdup(resolver->arena, object_name);
+    mapping->table_name = mapping_identifier(object_name, resolver->arena);
+    mapping->state = "SYSTEM_ERROR";
+    mapping->state_description = resolver->missing;
+    mapping->is_orphan = true;
+    mapping->field_count = 0;
+    mapping->index_count = 0;
+    mapping->upsert_field = resolver->entry->upsert_field;
+}
+
+static bool resolve_missing_object(struct resolver *resolver, const char *name)
+{
+    missing(resolver,
+            "%s does not exist in the organisation (or the integration user may not see it): leave"
+            " it out or grant it",
+            name);
+    if (!resolver->allows_missing)
+        return true;
+    const struct sf_object nothing = {.name = name};
+    resolver->object = &nothing;
+    resolver->mapping = &resolver->result->list.items[resolver->result->list.count++];
+    start_mapping(resolver);
+    keep_orphan(resolver, name);
+    resolver->object = NULL;
+    return true;
+}
+
 static bool resolve_entry(struct resolver *resolver, struct error *err)
 {
     const char *name = resolver->entry->object_name;
-    const char *kind = kind_that_cannot_be_mapped(name);
+    const char *kind = resolve_refusal(name);
+
+    const char *upsert_field = resolver->entry->upsert_field;
+
+    resolver->missing = NULL;
+    if (upsert_field != NULL && !is_named(resolver->entry, upsert_field))
+        problem(resolver, "%s: upsert_field %s is not among the fields: add it", name,
+                upsert_field);
 
     if (kind != NULL) {
         problem(resolver, "%s is %s, which cannot be mapped: leave it out", name, kind);
@@ -340,20 +411,19 @@ static bool resolve_entry(struct resolver *resolver, struct error *err)
     resolver->object = NULL;
     if (!resolver->org->describe(resolver->org->context, name, &resolver->object, err))
         return false;
-    if (resolver->object == NULL) {
-        problem(resolver,
-                "%s does not exist in the organisation (or the integration user may not see it): "
-                "leave it out or grant it",
-                name);
-        return true;
-    }
     if (mapping_find_by_object(&resolver->result->list, name) != NULL) {
         problem(resolver, "%s is there twice: leave one of them out", name);
         return true;
     }
+    if (resolver->object == NULL)
+        return resolve_missing_object(resolver, name);
     resolver->mapping = &resolver->result->list.items[resolver->result->list.count++];
     start_mapping(resolver);
-    return resolve_fields(resolver, err);
+    if (!resolve_fields(resolver, err))
+        return false;
+    if (resolver->missing != NULL)
+        keep_orphan(resolver, resolver->object->name);
+    return true;
 }
 
 static int compare_objects(const void *left, const void *right)
@@ -365,7 +435,8 @@ static int compare_objects(const void *left, const void *right)
 bool resolve_import(const struct import *import, const struct resolve_org *org, struct arena *arena,
                     struct resolve_result *result, struct error *err)
 {
-    struct resolver resolver = {.org = org, .arena = arena, .result = result};
+    struct resolver resolver = {
+        .org = org, .arena = arena, .result = result, .allows_missing = org->allows_missing};
 
     *result = (struct resolve_result){.problems.arena = arena, .warnings.arena = arena};
     result->list.items = arena_array(arena, struct mapping, import->entry_count);
@@ -378,7 +449,7 @@ bool resolve_import(const struct import *import, const struct resolve_org *org, 
         return false;
     qsort(result->list.items, result->list.count, sizeof(struct mapping), compare_objects);
     for (size_t i = 0; i < result->list.count; i++)
-        if (!mapping_bind(&result->list.items[i], err))
+        if (!result->list.items[i].is_orphan && !mapping_bind(&result->list.items[i], err))
             return false;
     return true;
 }

@@ -25,6 +25,8 @@ struct resolve_org {
     bool (*describe)(void *context, const char *object_name, const struct sf_object **object,
                      struct error *err);
     void *context;
+    /* What it lacks makes an orphan (mapping.h) instead of a problem. */
+    bool allows_missing;
 };
 
 struct resolve_result {
@@ -33,6 +35,9 @@ struct resolve_result {
     struct import_problems problems;
     struct import_problems warnings;
 };
+
+/* "a big object", for an object whose kind has no table; else NULL. By its name alone. */
+const char *resolve_refusal(const char *object_name);
 
 /* result's contents live in the arena. */
 bool resolve_import(const struct import *import, const struct resolve_org *org, struct arena *arena,

@@ -61,15 +61,21 @@ static void append_index_name(struct buf *sql, const char *name)
     pg_append_identifier(sql, name);
 }
 
-static void append_index(struct buf *sql, const struct mapping *mapping, const char *column_name,
-                         bool is_unique)
+static void append_index_of(struct buf *sql, const struct mapping *mapping, const char *column_name,
+                            bool is_unique)
 {
     struct buf name BUF_AUTO = {0};
 
     buf_init(&name, 1024);
     buf_printf(&name, "%s_idx_%s_%s", is_unique ? "hcu" : "hc", mapping->table_name, column_name);
-    buf_printf(sql, "create %sindex if not exists ", is_unique ? "unique " : "");
     append_index_name(sql, name.data);
+}
+
+static void append_index(struct buf *sql, const struct mapping *mapping, const char *column_name,
+                         bool is_unique)
+{
+    buf_printf(sql, "create %sindex if not exists ", is_unique ? "unique " : "");
+    append_index_of(sql, mapping, column_name, is_unique);
     buf_text(sql, " on ");
     append_table(sql, mapping);
     buf_text(sql, " (");
@@ -139,6 +145,56 @@ bool schema_add_column(struct pg *pg, const struct mapping *mapping,
     return run_sql(pg, &sql, err) ||
            error_prefix(err, "adding column %s to %s.%s", field->column_name, mapping->schema_name,
                         mapping->table_name);
+}
+
+bool schema_drop_column(struct pg *pg, const struct mapping *mapping,
+                        const struct mapping_field *field, struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&sql, SQL_BYTES_MAX);
+    buf_text(&sql, "alter table ");
+    append_table(&sql, mapping);
+    buf_text(&sql, " drop column if exists ");
+    pg_append_identifier(&sql, field->column_name);
+    return run_sql(pg, &sql, err) ||
+           error_prefix(err, "dropping column %s of %s.%s", field->column_name,
+                        mapping->schema_name, mapping->table_name);
+}
+
+bool schema_drop_index(struct pg *pg, const struct mapping *mapping,
+                       const struct mapping_index *index, struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&sql, SQL_BYTES_MAX);
+    buf_text(&sql, "drop index if exists ");
+    pg_append_identifier(&sql, mapping->schema_name);
+    buf_char(&sql, '.');
+    append_index_of(&sql, mapping, index->column_name, index->is_unique);
+    return run_sql(pg, &sql, err) ||
+           error_prefix(err, "dropping the index on %s of %s.%s", index->column_name,
+                        mapping->schema_name, mapping->table_name);
+}
+
+bool schema_needs_index(const struct mapping *mapping, const struct mapping_index *index)
+{
+    const char *column = index->column_name;
+
+    return strcmp(column, mapping->id_field->column_name) == 0 ||
+           strcmp(column, mapping->stamp->column_name) == 0 ||
+           (mapping->upsert != NULL && strcmp(column, mapping->upsert->column_name) == 0);
+}
+
+bool schema_is_loaded(struct pg *pg, const struct mapping *mapping, bool *is_loaded,
+                      struct error *err)
+{
+    PGresult *result PG_RESULT_AUTO =
+        pg_query(pg, "select from pgforce.watermark where mapping_id = $1 and is_loaded",
+                 PG_PARAMS(pg_number(mapping->id).text), err);
+
+    *is_loaded = result != NULL && PQntuples(result) > 0;
+    return result != NULL;
 }
 
 bool schema_widen_column(struct pg *pg, const struct mapping *mapping,

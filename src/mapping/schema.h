@@ -3,8 +3,7 @@
  *
  * Fields' columns come first, sorted by name, then sfid, id, _hc_lastop, _hc_err, as in live
  * schemas; columns added later come last. Everything runs in the caller's transaction. Secondary
- * indexes are a step of their own, so that an initial load can run before they exist. It never
- * drops anything.
+ * indexes are a step of their own, so that an initial load can run before they exist.
  *
  * Sources: Heroku Dev Center, "Heroku Connect Database Tables"; dumps of live schemas (column
  * order, index names, sfid's collation, _hc_err text).
@@ -32,6 +31,21 @@ bool schema_add_column(struct pg *pg, const struct mapping *mapping,
 /* Only for changes that lose nothing (schema_is_wider). */
 bool schema_widen_column(struct pg *pg, const struct mapping *mapping,
                          const struct mapping_field *field, struct error *err);
+
+/* What depends on the column, a view say, makes it ERROR_CONFIG. */
+bool schema_drop_column(struct pg *pg, const struct mapping *mapping,
+                        const struct mapping_field *field, struct error *err);
+
+/* By the name we would give it; one that is not there is no error. */
+bool schema_drop_index(struct pg *pg, const struct mapping *mapping,
+                       const struct mapping_index *index, struct error *err);
+
+/* Whether every such table has the index, chosen or not: sfid, the stamp, the upsert field. */
+bool schema_needs_index(const struct mapping *mapping, const struct mapping_index *index);
+
+/* Whether its first load is over. */
+bool schema_is_loaded(struct pg *pg, const struct mapping *mapping, bool *is_loaded,
+                      struct error *err);
 
 /* Whether a relation of any kind has this name. */
 bool schema_has_relation(struct pg *pg, const char *schema_name, const char *name, bool *is_there,

@@ -2,6 +2,7 @@
  * What a command's end means to whoever started it. The numbers are sysexits.h's.
  *
  *     0   done
+ *     10  a plan that has something to do
  *     64  usage: the command line is wrong
  *     65  the data given is wrong
  *     70  a bug of ours
@@ -15,6 +16,7 @@
 
 enum exit_code {
     EXIT_CODE_DONE = 0,
+    EXIT_CODE_CHANGES = 10,
     EXIT_CODE_USAGE = 64,
     EXIT_CODE_DATA = 65,
     EXIT_CODE_BUG = 70,

@@ -1,5 +1,5 @@
-"""Real exports of Heroku Connect import as they are. The files belong to others and are not part of the
-project: where the folder with them is not there, there is no test."""
+"""Exports of Heroku Connect import as they are, and are exported again as they were. The real ones belong to
+others and are not part of the project: where the folder with them is not there, our own stand for them."""
 
 import json
 import os
@@ -11,7 +11,8 @@ import pytest
 FOLDER = Path(
     os.environ.get("PGFORCE_HC_EXPORTS", Path(__file__).resolve().parents[3] / "shared/fixtures/mappings")
 )
-FILES = sorted(FOLDER.glob("*.json"))
+OWN = Path(__file__).resolve().parents[1] / "fixtures/exports"
+FILES = sorted([*OWN.glob("*.json"), *FOLDER.glob("*.json")])
 
 # What the sandbox may not extend with a field of its own: these are there by themselves.
 SYSTEM = {
@@ -108,28 +109,62 @@ def provide(sandbox, mappings):
     sandbox.define(organisation.definition(known))
 
 
-if FILES:
+def read(path):
+    return json.loads(path.read_text(encoding="utf-8-sig"))
 
-    @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-    def test_a_real_export_imports_as_it_is(sync, path):
-        mappings = json.loads(path.read_text(encoding="utf-8-sig"))["mappings"]
-        provide(sync.org, mappings)
-        done = sync.pgforce.run("import", str(path))
-        expected = f"imported {len(mappings)} mappings into schema salesforce: {len(mappings)} created"
-        assert done.stdout.startswith(expected)
-        for mapping in mappings:
-            columns = {
-                name
-                for (name,) in sync.query(
-                    """select attname::text from pg_attribute
-                       where attrelid = %s::regclass and attnum > 0""",
-                    [f"salesforce.{mapping['object_name'].lower()}"],
-                )
-            }
-            fields = {name.lower() for name in mapping["config"]["fields"]} - {"id"}
-            assert fields | {"sfid", "id", "_hc_lastop", "_hc_err"} <= columns
-        again = sync.pgforce.run("import", str(path))
-        assert "0 created, 0 changed" in again.stdout
-        # And they can be read.
-        sync.start("archive", "pull")
-        sync.wait_until_loaded()
+
+def comparable(export):
+    """What the server sets in an export is no part of it; the order of the mappings neither."""
+    mappings = {}
+    for mapping in export["mappings"]:
+        config = {key: value for key, value in mapping["config"].items()
+                  if key not in ("applied_at", "revision")}
+        mappings[mapping["object_name"]] = {**mapping, "config": config}
+    return {"version": 1, **export, "mappings": mappings}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_an_export_imports_as_it_is(sync, path):
+    mappings = read(path)["mappings"]
+    provide(sync.org, mappings)
+    done = sync.pgforce.run("import", str(path))
+    expected = f"imported {len(mappings)} mappings into schema salesforce: {len(mappings)} created"
+    assert done.stdout.startswith(expected)
+    for mapping in mappings:
+        columns = {
+            name
+            for (name,) in sync.query(
+                """select attname::text from pg_attribute
+                   where attrelid = %s::regclass and attnum > 0""",
+                [f'salesforce."{mapping["object_name"].lower()}"'],
+            )
+        }
+        fields = {name.lower() for name in mapping["config"]["fields"]} - {"id"}
+        assert fields | {"sfid", "id", "_hc_lastop", "_hc_err"} <= columns
+    again = sync.pgforce.run("import", str(path))
+    assert "0 created, 0 changed" in again.stdout
+    # And they can be read.
+    sync.start("archive", "pull")
+    sync.wait_until_loaded()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_an_export_makes_the_round_trip(sync, tmp_path, path):
+    provide(sync.org, read(path)["mappings"])
+    sync.pgforce.run("import", str(path))
+    exported = sync.pgforce.run("export").stdout
+    assert comparable(json.loads(exported)) == comparable(read(path))
+    # Keys are sorted, so that two exports can be compared line by line.
+    assert exported == json.dumps(json.loads(exported), indent=4, sort_keys=True, ensure_ascii=False) + "\n"
+
+    # Imported elsewhere and exported again, nothing has changed.
+    file = tmp_path / "export.json"
+    assert sync.pgforce.run("export", str(file)).stdout == ""
+    assert file.read_text() == exported
+    elsewhere = {"PGFORCE_SCHEMA": "elsewhere"}
+    sync.pgforce.run("setup", env=elsewhere)
+    assert sync.pgforce.run("plan", str(file), env=elsewhere, expect=10).stdout
+    sync.pgforce.run("import", str(file), env=elsewhere)
+    assert sync.pgforce.run("export", env=elsewhere).stdout == exported
+    for env in ({}, elsewhere):
+        assert "nothing to do" in sync.pgforce.run("plan", str(file), "--prune", env=env).stdout

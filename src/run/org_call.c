@@ -1,0 +1,76 @@
+#include "run/org_call.h"
+
+#include <stdio.h>
+
+#include "run/salesforce.h"
+
+bool org_call_run(struct org_call *call, bool (*work)(struct org_call *call, struct error *err),
+                  struct error *err)
+{
+    if (!config_require_database(call->config, err))
+        return false;
+    call->arena = arena_new();
+    call->pg = pg_open(call->config->database_url, "pgforce configure", err);
+    call->session = call->pg != NULL ? salesforce_open(call->config, call->pg, err) : NULL;
+    bool is_ok = call->session != NULL && work(call, err);
+    sf_session_close(call->session);
+    pg_close(call->pg);
+    arena_free(call->arena);
+    return is_ok;
+}
+
+struct configure_target org_call_target(const struct org_call *call)
+{
+    return (struct configure_target){call->pg, call->config->schema_name, call->session,
+                                     call->arena};
+}
+
+bool org_call_apply(struct org_call *call, json_t *root, const struct configure_options *options,
+                    struct configure_report *report, struct error *err)
+{
+    struct configure_target target = org_call_target(call);
+
+    if ((!options->is_plan && !salesforce_bind(call->config, call->session, call->pg, err)) ||
+        !configure_apply(&target, root, options, report, err))
+        return false;
+    for (size_t i = 0; i < report->warnings.kept; i++)
+        fprintf(stderr, "pgforce: warning: %s\n", report->warnings.lines[i]);
+    return true;
+}
+
+void org_call_print_json(const json_t *json)
+{
+    json_dumpf(json, stdout, JSON_INDENT(4) | JSON_SORT_KEYS);
+    putchar('\n');
+}
+
+json_t *org_call_report_json(const struct configure_report *report)
+{
+    const struct lifecycle_result *done = &report->done;
+    json_t *steps = json_array();
+    json_t *warnings = json_array();
+
+    for (size_t i = 0; i < done->step_count; i++)
+        json_array_append_new(steps, json_pack("{s:s, s:s, s:s}", "action", done->steps[i].action,
+                                               "object_name", done->steps[i].object_name, "detail",
+                                               done->steps[i].detail));
+    for (size_t i = 0; i < report->warnings.kept; i++)
+        json_array_append_new(warnings, json_string(report->warnings.lines[i]));
+    return json_pack("{s:i, s:i, s:i, s:i, s:o, s:o, s:I, s:I}", "created", done->created,
+                     "changed", done->changed, "unchanged", done->unchanged, "deleted",
+                     done->deleted, "steps", steps, "warnings", warnings, "records",
+                     (json_int_t)report->records, "api_calls", (json_int_t)report->api_calls);
+}
+
+void org_call_print_steps(const struct configure_report *report)
+{
+    for (size_t i = 0; i < report->done.step_count; i++) {
+        const struct lifecycle_step *step = &report->done.steps[i];
+        printf("%-24s %-28s %s\n", step->action, step->object_name, step->detail);
+    }
+}
+
+void org_call_decref(json_t **json)
+{
+    json_decref(*json);
+}
