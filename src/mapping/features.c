@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* What pgforce does whatever the flag says; the other value has no effect, for the reason given. */
-enum always { ALWAYS_ON, ALWAYS_OFF };
+enum always { ALWAYS_ON, ALWAYS_OFF, HONOURED };
 
 static const struct feature {
     const char *name;
@@ -21,9 +21,7 @@ static const struct feature {
     {"increased_query_cursor_limit", ALWAYS_OFF, "queries are read to their end, one at a time"},
     {"minimal_indexes_by_default", ALWAYS_ON, "only indexes that were asked for are made"},
     {"mtls_shield_connection", ALWAYS_OFF, "TLS to the database is PGFORCE_DATABASE_URL's"},
-    {"poll_db_no_merge", ALWAYS_ON,
-     "writes are sent in the order of the log; only"
-     " `pgforce retry` does as with merged writes"},
+    {"poll_db_no_merge", HONOURED, NULL}, /* ordered or merged writes: outbound/push.c */
     {"poll_external_ids", ALWAYS_ON, "mapped parents' external ids are always read"},
     {"rest_count_only", ALWAYS_ON, "records are counted by REST"},
     {"retry_failed_create_soap_call", ALWAYS_ON, "a create whose answer is lost is read back"},
@@ -55,7 +53,7 @@ static void read_one(const char *name, const json_t *value, struct import_proble
     else if (feature == NULL)
         import_problem(
             warnings, "connection.features.%.60s is not known: it is kept and has no effect", name);
-    else if (!json_is_null(value) &&
+    else if (feature->always != HONOURED && !json_is_null(value) &&
              (json_is_true(value) || json_is_number(value)) != (feature->always == ALWAYS_ON))
         import_problem(warnings, "connection.features.%s has no effect: %s", name, feature->reason);
 }
