@@ -122,22 +122,31 @@ static bool read_values(struct store_row *row, const json_t *json, struct arena 
     return true;
 }
 
-static bool insert_listed(struct org *org, const struct object *object, struct arena *arena,
-                          struct error *err)
+bool birth_insert_row(struct org *org, const struct object *object, const char *id,
+                      const json_t *json, struct error *err)
 {
+    struct arena *arena = arena_new();
     const char *now = arena_strdup(arena, times_format_datetime(org_now(org)).text);
+    struct store_row row = {.object = object,
+                            .id = id,
+                            .values = arena_array(arena, struct value, object->field_count)};
+
+    set_system_values(org, &row, now);
+    bool is_done = read_values(&row, json, arena, err) && store_insert(org->store, &row, err);
+    arena_free(arena);
+    return is_done;
+}
+
+static bool insert_listed(struct org *org, const struct object *object, struct error *err)
+{
     size_t index;
     const json_t *json;
 
     json_array_foreach(object->rows, index, json)
     {
         struct ids_text id = birth_id(object, index);
-        struct store_row row = {.object = object,
-                                .id = id.text,
-                                .values = arena_array(arena, struct value, object->field_count)};
 
-        set_system_values(org, &row, now);
-        if (!read_values(&row, json, arena, err) || !store_insert(org->store, &row, err))
+        if (!birth_insert_row(org, object, id.text, json, err))
             return false;
     }
     return true;
@@ -145,11 +154,9 @@ static bool insert_listed(struct org *org, const struct object *object, struct a
 
 bool birth_insert_rows(struct org *org, struct error *err)
 {
-    struct arena *arena = arena_new();
     bool is_done = insert_organization(org, err) && insert_user(org, err);
 
     for (size_t i = 0; i < schema_count(org->schema) && is_done; i++)
-        is_done = insert_listed(org, schema_at(org->schema, i), arena, err);
-    arena_free(arena);
+        is_done = insert_listed(org, schema_at(org->schema, i), err);
     return is_done;
 }

@@ -15,6 +15,10 @@ void birth_name(struct org *org);
 
 bool birth_insert_rows(struct org *org, struct error *err);
 
+/* A row of these values, read as a client's are, past every rule. */
+bool birth_insert_row(struct org *org, const struct object *object, const char *id,
+                      const json_t *json, struct error *err);
+
 /* The id of the n-th of an object's "rows". */
 struct ids_text birth_id(const struct object *object, size_t n);
 

@@ -4,6 +4,7 @@
 
 #include "sandbox/conditions.h"
 #include "sandbox/recent.h"
+#include "sandbox/record_types.h"
 
 enum { BYTES_PER_CHARACTER = 3, MAX_RECENT = 20 };
 
@@ -255,16 +256,6 @@ static json_t *list_children(struct call *call, const struct object *object)
     return list;
 }
 
-static json_t *list_record_types(struct call *call, const struct object *object)
-{
-    static const char master[] = "012000000000000AAA";
-
-    return json_pack("[{s:b, s:b, s:b, s:s, s:b, s:s, s:s, s:{s:s}}]", "active", 1, "available", 1,
-                     "defaultRecordTypeMapping", 1, "developerName", "Master", "master", 1, "name",
-                     "Master", "recordTypeId", master, "urls", "layout",
-                     call_url(call, "/sobjects/%s/describe/layouts/%s", object->name, master));
-}
-
 static void set_unused(json_t *json)
 {
     static const char *const empty[] = {"actionOverrides", "namedLayoutInfos", NULL};
@@ -293,7 +284,7 @@ void describe_object(struct call *call)
             json_array_append_new(fields, describe_field(object->fields[i]));
     set(json, "fields", fields);
     set(json, "childRelationships", list_children(call, object));
-    set(json, "recordTypeInfos", list_record_types(call, object));
+    set(json, "recordTypeInfos", record_types_describe(call, object));
     set(json, "supportedScopes",
         json_pack("[{s:s, s:s}, {s:s, s:s}]", "label", "All records", "name", "everything", "label",
                   "My records", "name", "mine"));

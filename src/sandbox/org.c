@@ -22,6 +22,7 @@
 #include "sandbox/oauth_jwt.h"
 #include "sandbox/query.h"
 #include "sandbox/recent.h"
+#include "sandbox/record_types.h"
 #include "sandbox/rollups.h"
 #include "sandbox/rules.h"
 #include "sandbox/seed.h"
@@ -148,7 +149,8 @@ bool org_define(struct org *org, const json_t *definition, bool is_kept, struct 
     if (!is_defined)
         return false;
     org->schema_modified_s = org_now(org);
-    return make_tables(org, err) && rollups_start(org, err) &&
+    record_types_take(org, definition);
+    return make_tables(org, err) && rollups_start(org, err) && record_types_make_rows(org, err) &&
            (!is_kept || keep_definition(org, definition, err));
 }
 
@@ -161,6 +163,7 @@ static bool define_text(struct org *org, const char *text, struct error *err)
         return error_set(err, ERROR_CONFIG, "an object definition is not JSON: line %d: %s",
                          problem.line, problem.text);
     bool is_defined = schema_define(org->schema, json, err);
+    record_types_take(org, json);
     json_decref(json);
     return is_defined;
 }
@@ -173,6 +176,7 @@ static bool define_file(struct org *org, const char *path, struct error *err)
     if (json == NULL)
         return error_set(err, ERROR_CONFIG, "%s: line %d: %s", path, problem.line, problem.text);
     bool is_defined = schema_define(org->schema, json, err);
+    record_types_take(org, json);
     json_decref(json);
     return is_defined || error_prefix(err, "%s", path);
 }
@@ -234,7 +238,8 @@ bool org_reset(struct org *org, struct error *err)
         if (!store_run(org->store, sql, err))
             return false;
     }
-    return events_reset(org, err) && birth_insert_rows(org, err) && users_reset(org, err);
+    return events_reset(org, err) && birth_insert_rows(org, err) &&
+           record_types_make_rows(org, err) && users_reset(org, err);
 }
 
 static bool is_newborn(struct org *org, bool *answer, struct error *err)
@@ -268,6 +273,7 @@ bool org_open(const struct org_options *options, struct org **org, struct error 
     new_org->limits = limits_new();
     new_org->locks = locks_new();
     new_org->users = users_new();
+    new_org->record_types = json_array();
     new_org->async = async_jobs_new();
     new_org->cometd = cometd_clients_new();
     new_org->snapshots = door_state_new();
@@ -286,7 +292,7 @@ bool org_open(const struct org_options *options, struct org **org, struct error 
         !is_newborn(new_org, &is_new, err) ||
         (is_new && (!birth_insert_rows(new_org, err) || !users_reset(new_org, err) ||
                     !seed_run(new_org, &new_org->options.seed, err))) ||
-        !bulk_store_load(new_org, err)) {
+        !record_types_make_rows(new_org, err) || !bulk_store_load(new_org, err)) {
         org_close(new_org);
         return false;
     }
@@ -315,6 +321,7 @@ void org_close(struct org *org)
     events_free(org->events);
     cometd_clients_free(org->cometd);
     door_state_free(org->snapshots);
+    json_decref(org->record_types);
     store_close(org->store);
     schema_free(org->schema);
     free(org->base_url);

@@ -61,6 +61,7 @@ struct door_state;
 
 struct org {
     struct org_options options;
+    json_t *record_types; /* the rows of RecordType that were asked for (record_types.h) */
     struct schema *schema;
     struct store *store;
     struct sessions *sessions;

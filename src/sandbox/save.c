@@ -7,6 +7,7 @@
 #include "sandbox/draft.h"
 #include "sandbox/events.h"
 #include "sandbox/ids.h"
+#include "sandbox/record_types.h"
 #include "sandbox/times.h"
 #include "sandbox/validate.h"
 #include "sandbox/values.h"
@@ -66,6 +67,8 @@ bool save_insert(struct save *save, const json_t *fields, struct error *err)
     if (!draft_complete(&draft, err))
         return false;
     draft_follow(&draft);
+    if (!record_types_settle(&draft, err))
+        return false;
     if (!validate_draft(&draft, err))
         return false;
     if (!errors_is_empty(&save->errors))
@@ -152,6 +155,8 @@ bool save_update(struct save *save, const char *id, const json_t *fields, struct
     if (!draft_read(&draft, fields, err))
         return false;
     draft_follow(&draft);
+    if (!record_types_settle(&draft, err))
+        return false;
     if (!validate_draft(&draft, err))
         return false;
     if (!errors_is_empty(&save->errors))

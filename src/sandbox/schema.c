@@ -345,6 +345,17 @@ static void add_object(struct schema *schema, const struct object *object)
     schema->objects[schema->count++] = object;
 }
 
+/* Only who has record types has a field for them. */
+static bool add_own_fields(struct schema *schema, struct object *object, const json_t *json,
+                           struct error *err)
+{
+    bool has_types = json_array_size(json_object_get(json, "recordTypes")) > 0;
+
+    return add_fields(schema, object, json_object_get(json, "fields"), err) &&
+           (!has_types ||
+            add_fields(schema, object, json_object_get(schema->system, "recordType"), err));
+}
+
 static bool fill_object(struct schema *schema, struct object *object, const json_t *json,
                         struct error *err)
 {
@@ -352,7 +363,7 @@ static bool fill_object(struct schema *schema, struct object *object, const json
 
     return set_key_prefix(schema, object, json, err) &&
            add_fields(schema, object, json_object_get(schema->system, "head"), err) &&
-           add_fields(schema, object, json_object_get(json, "fields"), err) &&
+           add_own_fields(schema, object, json, err) &&
            add_fields(schema, object, json_object_get(schema->system, custom), err) &&
            add_fields(schema, object, json_object_get(schema->system, "tail"), err) &&
            add_rules(schema, object, json_object_get(json, "validationRules"), err);
@@ -367,7 +378,7 @@ static bool define_one(struct schema *schema, const json_t *json, struct error *
                          "an object needs a name of letters, digits and underscores");
     struct object *object = (struct object *)schema_find(schema, name);
     if (object != NULL)
-        return add_fields(schema, object, json_object_get(json, "fields"), err) &&
+        return add_own_fields(schema, object, json, err) &&
                add_rules(schema, object, json_object_get(json, "validationRules"), err);
     if (schema->count == MAX_OBJECTS)
         return error_set(err, ERROR_CONFIG, "at most %d objects", MAX_OBJECTS);

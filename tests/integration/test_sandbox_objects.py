@@ -3,6 +3,7 @@
 import base64
 
 import pytest
+from sandbox import Sandbox
 
 STANDARD = (
     "Account Contact Lead Opportunity OpportunityLineItem Product2 Pricebook2 PricebookEntry Case Task "
@@ -126,3 +127,48 @@ def test_an_attachment_is_read_at_the_address_of_its_body(sandbox):
 def test_details_go_with_their_master(sandbox, name, parent):
     links = [f for f in fields_of(sandbox, name).values() if f["cascadeDelete"]]
     assert parent in [each for link in links for each in link["referenceTo"]]
+
+
+# ---- record types ----
+
+TYPES = {
+    "name": "Account",
+    "recordTypes": [
+        {"developerName": "Old", "name": "Old", "active": False},
+        {"developerName": "Customer", "name": "A customer"},
+        {"developerName": "Supplier"},
+    ],
+}
+
+
+def test_an_object_without_record_types_has_only_the_master(sandbox):
+    [master] = describe(sandbox, "Account")["recordTypeInfos"]
+    assert (master["master"], master["recordTypeId"]) == (True, "012000000000000AAA")
+    assert "RecordTypeId" not in fields_of(sandbox, "Account")
+
+
+def test_a_record_is_of_the_type_it_names_or_of_the_default(sandbox):
+    sandbox.define(TYPES)
+    infos = {each["developerName"]: each for each in describe(sandbox, "Account")["recordTypeInfos"]}
+    assert list(infos) == ["Old", "Customer", "Supplier", "Master"]
+    assert [name for name in infos if infos[name]["defaultRecordTypeMapping"]] == ["Customer"]
+    supplier = infos["Supplier"]["recordTypeId"]
+    sandbox.create("Account", Name="one")
+    two = sandbox.create("Account", Name="two", RecordTypeId=supplier)
+    rows = sandbox.query("SELECT RecordType.DeveloperName FROM Account ORDER BY Name")
+    assert [row["RecordType"]["DeveloperName"] for row in rows] == ["Customer", "Supplier"]
+    sandbox.update("Account", two, RecordTypeId="012000000000000AAA")
+    assert sandbox.retrieve("Account", two)["RecordTypeId"] is None
+    for wrong in (infos["Old"]["recordTypeId"], supplier[:14] + "zAAA"):
+        answer = sandbox.post("sobjects/Account", {"Name": "x", "RecordTypeId": wrong[:15]})
+        assert refusal(answer)[0] == "INVALID_CROSS_REFERENCE_KEY"
+    sandbox.reset()
+    assert len(sandbox.query("SELECT Id FROM RecordType WHERE SobjectType = 'Account'")) == 3
+
+
+def test_record_types_stay_over_a_restart(tmp_path):
+    with Sandbox(tmp_path, "--data", tmp_path / "org.db") as org:
+        org.define(TYPES)
+        before = org.query("SELECT Id FROM RecordType")
+    with Sandbox(tmp_path, "--data", tmp_path / "org.db") as org:
+        assert org.query("SELECT Id FROM RecordType") == before and len(before) == 3
