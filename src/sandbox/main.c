@@ -36,6 +36,7 @@ enum option_key {
     OPTION_PORT_FILE = 'f',
     OPTION_JWT_CERT = 'j',
     OPTION_SEED = 'n',
+    OPTION_CURRENCIES = 'c',
     OPTION_COUNTS = 'A', /* and what follows it: a letter per kind of org_seed */
     OPTION_LOG_LEVEL = OPTION_COUNTS + ORG_SEED_KINDS,
     OPTION_HELP = 'h',
@@ -60,6 +61,8 @@ static const struct option_row {
     {"refresh-token", "TEXT", "a valid refresh token (sandbox-refresh)", OPTION_REFRESH_TOKEN},
     {"port-file", "FILE", "write the port here once listening", OPTION_PORT_FILE},
     {"jwt-cert", "FILE", "check JWT signatures with this certificate (PEM)", OPTION_JWT_CERT},
+    {"currencies", "LIST", "several currencies, the corporate one first: USD,EUR=0.92 (one)",
+     OPTION_CURRENCIES},
     {"seed", "N", "what the records of a new organisation are made from (1)", OPTION_SEED},
     {"accounts", "N", "make so many accounts in a new organisation (0)", OPTION_COUNTS},
     {"contacts", "N", "and contacts (two for an account)", OPTION_COUNTS + 1},
@@ -138,6 +141,7 @@ static bool set_option(struct settings *settings, int key, const char *text)
     case OPTION_REFRESH_TOKEN: org->refresh_token = text; return true;
     case OPTION_PORT_FILE: org->port_file = text; return true;
     case OPTION_JWT_CERT: org->jwt_certificate = text; return true;
+    case OPTION_CURRENCIES: org->currencies = text; return true;
     case OPTION_SEED: return read_number(text, INT64_MAX, &org->seed.number);
     case OPTION_LOG_LEVEL: return parse_log_level(text, &settings->log_level);
     case OPTION_HELP: settings->wants_help = true; return true;

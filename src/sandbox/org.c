@@ -10,6 +10,7 @@
 #include "sandbox/bulk_jobs.h"
 #include "sandbox/bulk_store.h"
 #include "sandbox/cometd_clients.h"
+#include "sandbox/currencies.h"
 #include "sandbox/door_state.h"
 #include "sandbox/events.h"
 #include "sandbox/faults.h"
@@ -200,13 +201,29 @@ static bool define_kept(struct org *org, struct error *err)
     }
 }
 
+/* Their field comes before the objects that have it, their own objects after. */
+static bool define_shipped(struct org *org, struct error *err)
+{
+    const char *text = org->options.currencies;
+    json_t *currencies = text != NULL ? currencies_read(text, err) : NULL;
+
+    if (text != NULL && currencies == NULL)
+        return false;
+    if (currencies != NULL)
+        schema_set_common(org->schema, json_object_get(currencies, "field"));
+    bool is_defined = true;
+    for (size_t i = 0; i < SHIPPED_COUNT && is_defined; i++)
+        is_defined = define_text(org, shipped[i], err);
+    if (currencies != NULL)
+        is_defined = is_defined && schema_define(org->schema, currencies, err);
+    json_decref(currencies);
+    return is_defined;
+}
+
 /* What was kept comes before the files: its key prefixes are already taken. */
 static bool define_all(struct org *org, struct error *err)
 {
-    for (size_t i = 0; i < SHIPPED_COUNT; i++)
-        if (!define_text(org, shipped[i], err))
-            return false;
-    if (!define_kept(org, err))
+    if (!define_shipped(org, err) || !define_kept(org, err))
         return false;
     for (size_t i = 0; i < org->options.object_file_count; i++)
         if (!define_file(org, org->options.object_files[i], err))

@@ -38,6 +38,7 @@ struct org_options {
     const char *refresh_token;
     const char *port_file;
     struct org_seed seed;
+    const char *currencies;      /* NULL: one, unnamed (currencies.h) */
     const char *jwt_certificate; /* NULL: signatures are not looked at */
 };
 

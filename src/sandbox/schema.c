@@ -24,6 +24,7 @@ struct schema {
     const struct object **objects;
     size_t count;
     size_t room;
+    json_t *common; /* a field that every object with a recycle bin has too; or NULL */
     json_t *system; /* the fields every object has: objects/system.json */
 };
 
@@ -353,7 +354,8 @@ static bool add_own_fields(struct schema *schema, struct object *object, const j
 
     return add_fields(schema, object, json_object_get(json, "fields"), err) &&
            (!has_types ||
-            add_fields(schema, object, json_object_get(schema->system, "recordType"), err));
+            add_fields(schema, object, json_object_get(schema->system, "recordType"), err)) &&
+           (!object->has_recycle_bin || add_fields(schema, object, schema->common, err));
 }
 
 static bool fill_object(struct schema *schema, struct object *object, const json_t *json,
@@ -423,6 +425,7 @@ void schema_free(struct schema *schema)
     for (size_t i = 0; i < schema->count; i++)
         json_decref(schema->objects[i]->rows);
     json_decref(schema->system);
+    json_decref(schema->common);
     free(schema->objects);
     arena_free(schema->arena);
     free(schema);
@@ -460,6 +463,11 @@ void schema_restore(struct schema *schema, const struct schema_state *state)
 }
 
 /* ---- looking up ---- */
+
+void schema_set_common(struct schema *schema, const json_t *field)
+{
+    schema->common = json_pack("[O]", field);
+}
 
 void schema_remove(struct schema *schema, const struct object *object)
 {

@@ -158,6 +158,9 @@ void schema_restore(struct schema *schema, const struct schema_state *state);
  * number of definitions taken is added to *count. */
 bool schema_define(struct schema *schema, const json_t *definition, struct error *err);
 
+/* A field that every object with a recycle bin has beside its own; set before any is defined. */
+void schema_set_common(struct schema *schema, const json_t *field);
+
 /* A field as its definition says, of no object yet. NULL after setting err. */
 const struct field *schema_read_field(struct schema *schema, const json_t *definition,
                                       struct error *err);

@@ -172,3 +172,35 @@ def test_record_types_stay_over_a_restart(tmp_path):
         before = org.query("SELECT Id FROM RecordType")
     with Sandbox(tmp_path, "--data", tmp_path / "org.db") as org:
         assert org.query("SELECT Id FROM RecordType") == before and len(before) == 3
+
+
+# ---- currencies ----
+
+
+def test_an_organisation_with_one_currency_has_no_field_for_it(sandbox):
+    assert "CurrencyIsoCode" not in fields_of(sandbox, "Account")
+    assert refusal(sandbox.query_page("SELECT Id FROM CurrencyType"))[0] == "INVALID_TYPE"
+
+
+def test_with_several_currencies_every_record_has_one(tmp_path):
+    with Sandbox(tmp_path, "--currencies", "CHF,EUR=0.95") as org:
+        rows = org.query("SELECT IsoCode, ConversionRate, IsCorporate FROM CurrencyType")
+        assert [(r["IsoCode"], r["ConversionRate"], r["IsCorporate"]) for r in rows] == [
+            ("CHF", 1, True),
+            ("EUR", 0.95, False),
+        ]
+        one = org.create("Opportunity", Name="O", StageName="Prospecting", CloseDate="2026-01-01")
+        two = org.create("Invoice__c", CurrencyIsoCode="EUR")
+        assert org.retrieve("Opportunity", one)["CurrencyIsoCode"] == "CHF"
+        assert org.retrieve("Invoice__c", two)["CurrencyIsoCode"] == "EUR"
+        bad = org.post("sobjects/Account", {"Name": "A", "CurrencyIsoCode": "XXX"})
+        assert refusal(bad)[0] == "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST"
+        [user] = org.query("SELECT DefaultCurrencyIsoCode FROM User WHERE Alias = 'admin'")
+        assert user["DefaultCurrencyIsoCode"] == "CHF"
+
+
+@pytest.mark.parametrize("text", ["", "eur", "USD=2", "USD,EUR=0", "USD,EUR=x", "USD,,EUR", "USDX"])
+def test_a_list_of_currencies_that_is_none_is_refused(tmp_path, text):
+    with pytest.raises(RuntimeError):
+        Sandbox(tmp_path, "--currencies", text).start()
+    assert "is no list of currencies" in (tmp_path / "sandbox.log").read_text()
