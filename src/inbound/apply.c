@@ -120,6 +120,18 @@ static bool drop_deleted_here(struct pg *pg, const struct mapping *mapping, stru
                          &(int64_t){0}, err);
 }
 
+static bool merge_pending(const struct apply_world *world, const struct mapping *mapping,
+                          struct apply_report *report, struct error *err)
+{
+    struct merge_rows_report merging = {0};
+
+    if (!merge_rows_pending(world->pg, mapping, world->arena, &merging, err))
+        return false;
+    report->merged += merging.merged;
+    report->held += merging.held;
+    return true;
+}
+
 /* One attempt at what is in the staging table. */
 static bool settle_staged(void *context, const struct apply_page *page, struct apply_report *report,
                           struct error *err)
@@ -127,8 +139,7 @@ static bool settle_staged(void *context, const struct apply_page *page, struct a
     const struct apply_world *world = context;
     const struct mapping *mapping = page->mapping;
 
-    return merge_rows_pending(world->pg, mapping, world->arena, &report->merged, err) &&
-           write_rows(world->pg, page, report, err);
+    return merge_pending(world, mapping, report, err) && write_rows(world->pg, page, report, err);
 }
 
 static bool apply_staged(const struct apply_world *world, const struct apply_page *page,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/conflicts.h"
 #include "archive/hstore.h"
 #include "base/log.h"
 #include "inbound/stage.h"
@@ -12,10 +13,13 @@ enum { SQL_MAX_BYTES = 1 << 20 };
 
 /* An unsettled entry of the record, read from the log. */
 struct change {
+    const char *log_id;
+    int64_t time_us; /* of its commit */
     struct hstore_pair *values;
     size_t value_count;
     struct hstore_pair *old;
     size_t old_count;
+    const char *overruled; /* columns whose value lost already: " name phone " */
     bool is_in_flight;
 };
 
@@ -23,10 +27,19 @@ struct contender {
     struct pg *pg;
     const struct mapping *mapping;
     struct arena *arena;
+    const char *record_id;
     const char *sfid;
     struct change *changes; /* in log order */
     size_t change_count;
     struct merge_rules rules;
+    bool must_wait; /* a conflict with what is under way */
+};
+
+/* One column of a contender, as src/sync sees it and as the ledger will. */
+struct meeting {
+    struct merge_field field;
+    int64_t ours_time_us; /* of the last change that carries it */
+    const char *last_log_id;
 };
 
 static void append_log(struct buf *sql, const struct mapping *mapping)
@@ -68,12 +81,30 @@ static struct value find_pair(const struct hstore_pair *pairs, size_t count, con
     return (struct value){.kind = VALUE_ABSENT};
 }
 
+static bool is_overruled(const struct change *change, const char *column, struct arena *arena)
+{
+    return strstr(change->overruled, arena_printf(arena, "\"%s\"", column)) != NULL;
+}
+
+static void note_change(struct meeting *meeting, const struct change *change,
+                        const struct value *sent, struct value *in_flight)
+{
+    struct merge_field *field = &meeting->field;
+
+    if (change->is_in_flight)
+        in_flight[field->in_flight_count++] = *sent;
+    field->is_under_way = field->is_under_way || change->is_in_flight;
+    field->is_queued = field->is_queued || !change->is_in_flight;
+    meeting->ours_time_us = change->time_us;
+    meeting->last_log_id = change->log_id;
+}
+
 /* False for a field that no unsettled entry touches: there ours is the base. */
 static bool fill_field(const struct contender *contender, const char *column,
-                       struct merge_field *field)
+                       struct meeting *meeting)
 {
     struct value *in_flight = arena_array(contender->arena, struct value, contender->change_count);
-
+    struct merge_field *field = &meeting->field;
     bool is_touched = false;
 
     field->in_flight = in_flight;
@@ -82,40 +113,64 @@ static bool fill_field(const struct contender *contender, const char *column,
         const struct change *change = &contender->changes[i];
         struct value sent = find_pair(change->values, change->value_count, column);
 
-        if (sent.kind == VALUE_ABSENT)
+        if (sent.kind == VALUE_ABSENT || is_overruled(change, column, contender->arena))
             continue;
         if (!is_touched)
             field->base = find_pair(change->old, change->old_count, column);
-        if (change->is_in_flight)
-            in_flight[field->in_flight_count++] = sent;
-        field->is_under_way = field->is_under_way || change->is_in_flight;
-        field->is_queued = field->is_queued || !change->is_in_flight;
+        note_change(meeting, change, &sent, in_flight);
         is_touched = true;
     }
     return is_touched;
 }
 
-static void report_conflict(const struct contender *contender, const char *column,
-                            const struct merge_result *result)
+static const char *text_of(const struct value *value)
 {
-    if (result->winner == MERGE_NOBODY)
-        return;
-    log_warning("merged a conflict", log_text("mapping", contender->mapping->object_name),
+    return value->kind == VALUE_TEXT ? value->text : NULL;
+}
+
+/* The loser's value is kept; an overruled one of ours is not sent any more. */
+static bool store_conflict(const struct contender *contender, const char *column,
+                           const struct meeting *meeting, enum merge_side winner, struct error *err)
+{
+    const struct mapping *mapping = contender->mapping;
+    const struct conflict conflict = {
+        .object_name = mapping->object_name,
+        .table_name = mapping->table_name,
+        .record_id = contender->record_id,
+        .sfid = contender->sfid,
+        .column_name = column,
+        .log_id = meeting->last_log_id,
+        .winner = winner == MERGE_OURS ? "postgres" : "salesforce",
+        .policy = merge_policy_name(contender->rules.policy),
+        .base_value = text_of(&meeting->field.base),
+        .postgres_value = text_of(&meeting->field.ours),
+        .salesforce_value = text_of(&meeting->field.theirs),
+    };
+
+    log_warning("merged a conflict", log_text("mapping", mapping->object_name),
                 log_text("sfid", contender->sfid), log_text("column", column),
-                log_text("winner", result->winner == MERGE_OURS ? "postgres" : "salesforce"));
+                log_text("winner", conflict.winner));
+    return conflicts_store(contender->pg, mapping->schema_name, &conflict, err) &&
+           (winner == MERGE_OURS ||
+            conflicts_overrule(contender->pg, mapping->schema_name, &conflict, err));
 }
 
 /* Whether the staged value gives way to ours. */
-static bool keeps_ours(const struct contender *contender, const struct mapping_field *mapped,
-                       const char *ours, const char *theirs)
+static bool decide(struct contender *contender, const struct mapping_field *mapped,
+                   struct meeting *meeting, bool *keeps_ours, struct error *err)
 {
-    struct merge_field field = {.ours = value_of(ours), .theirs = value_of(theirs)};
-
-    if (mapped->is_system || !fill_field(contender, mapped->column_name, &field))
-        return false;
-    struct merge_result result = merge_field(&field, &contender->rules);
-    report_conflict(contender, mapped->column_name, &result);
-    return !result.takes_theirs;
+    *keeps_ours = false;
+    if (mapped->is_system || !fill_field(contender, mapped->column_name, meeting))
+        return true;
+    contender->rules.ours_time_us = meeting->ours_time_us;
+    struct merge_result result = merge_field(&meeting->field, &contender->rules);
+    *keeps_ours = !result.takes_theirs;
+    if (result.winner == MERGE_NOBODY)
+        return true;
+    /* What is under way cannot be called back: its answer comes first. */
+    contender->must_wait = contender->must_wait || meeting->field.is_under_way;
+    return contender->must_wait ||
+           store_conflict(contender, mapped->column_name, meeting, result.winner, err);
 }
 
 static bool parse_pairs(const char *text, struct arena *arena, struct hstore_pair **pairs,
@@ -124,36 +179,48 @@ static bool parse_pairs(const char *text, struct arena *arena, struct hstore_pai
     return hstore_parse(text != NULL ? text : "", arena, pairs, count, err);
 }
 
-static bool read_changes(struct contender *contender, const char *record_id, struct error *err)
+static bool fill_change(const PGresult *result, int row, struct arena *arena, struct change *change,
+                        struct error *err)
 {
+    change->log_id = arena_strdup(arena, pg_field(result, row, 0));
+    change->is_in_flight = pg_field_bool(result, row, 1);
+    change->time_us = pg_field_int64(result, row, 4);
+    change->overruled = arena_strdup(arena, pg_field(result, row, 5));
+    return parse_pairs(pg_field(result, row, 2), arena, &change->values, &change->value_count,
+                       err) &&
+           parse_pairs(pg_field(result, row, 3), arena, &change->old, &change->old_count, err);
+}
+
+/* The entries are locked: none is sent while its value is judged. */
+static bool read_changes(struct contender *contender, struct error *err)
+{
+    const struct mapping *mapping = contender->mapping;
     struct buf sql BUF_AUTO = {0};
 
     buf_init(&sql, SQL_MAX_BYTES);
-    buf_text(&sql, "select state = 'PENDING', \"values\", old,"
-                   " (extract(epoch from commit_time) * 1000000)::bigint from ");
-    append_log(&sql, contender->mapping);
-    buf_text(&sql, " where table_name = $1"
-                   " and record_id = $2"
-                   " and state in ('NEW', 'PENDING')"
-                   " order by id");
-    PGresult *result PG_RESULT_AUTO = pg_query(
-        contender->pg, sql.data, PG_PARAMS(contender->mapping->table_name, record_id), err);
+    buf_text(&sql, "select l.id, l.state = 'PENDING', l.\"values\", l.old,"
+                   " (extract(epoch from coalesce(l.commit_time, l.created_at)) * 1000000)::bigint,"
+                   " coalesce((select string_agg('\"' || o.column_name || '\"', '')"
+                   " from pgforce.overruled o"
+                   " where o.schema_name = $3 and o.log_id = l.id), '')"
+                   " from ");
+    append_log(&sql, mapping);
+    buf_text(&sql, " l where l.table_name = $1"
+                   " and l.record_id = $2"
+                   " and l.state in ('NEW', 'PENDING')"
+                   " order by l.id"
+                   " for update of l");
+    PGresult *result PG_RESULT_AUTO =
+        pg_query(contender->pg, sql.data,
+                 PG_PARAMS(mapping->table_name, contender->record_id, mapping->schema_name), err);
     if (result == NULL)
         return false;
 
     contender->change_count = (size_t)PQntuples(result);
     contender->changes = arena_array(contender->arena, struct change, contender->change_count);
-    for (int i = 0; i < PQntuples(result); i++) {
-        struct change *change = &contender->changes[i];
-        const char *values = pg_field(result, i, 1);
-        const char *old = pg_field(result, i, 2);
-
-        change->is_in_flight = pg_field_bool(result, i, 0);
-        if (!parse_pairs(values, contender->arena, &change->values, &change->value_count, err) ||
-            !parse_pairs(old, contender->arena, &change->old, &change->old_count, err))
+    for (int i = 0; i < PQntuples(result); i++)
+        if (!fill_change(result, i, contender->arena, &contender->changes[i], err))
             return false;
-        contender->rules.ours_time_us = pg_field_int64(result, i, 3);
-    }
     return true;
 }
 
@@ -190,31 +257,64 @@ static bool write_merged(const struct contender *contender, const struct buf *ke
     return pg_run(contender->pg, sql.data, PG_PARAMS(contender->sfid), err);
 }
 
+/* It will be read again when the answer is there. */
+static bool put_off(const struct contender *contender, struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&sql, 1024);
+    buf_text(&sql, "delete from ");
+    stage_append_stage(&sql, contender->mapping);
+    buf_text(&sql, " where sfid = $1");
+    return pg_run(contender->pg, sql.data, PG_PARAMS(contender->sfid), err);
+}
+
 /* Columns 0 and 1 are the record's id and sfid, 2 its stamp; then ours and theirs, field by field.
  */
-static bool merge_row(struct contender *contender, const PGresult *rows, int row, struct error *err)
+static bool merge_fields(struct contender *contender, const PGresult *rows, int row,
+                         struct buf *kept, struct error *err)
 {
     const struct mapping *mapping = contender->mapping;
-    struct buf kept BUF_AUTO = {0};
 
-    contender->sfid = pg_field(rows, row, 1);
-    contender->rules = (struct merge_rules){.policy = MERGE_LAST_WRITER,
-                                            .tie = MERGE_POSTGRES,
-                                            .theirs_time_us = pg_field_int64(rows, row, 2)};
-    if (!read_changes(contender, pg_field(rows, row, 0), err))
-        return false;
-    buf_init(&kept, SQL_MAX_BYTES);
     for (size_t i = 0; i < mapping->field_count; i++) {
         int ours = 3 + 2 * (int)i;
+        struct meeting meeting = {.field.ours = value_of(pg_field(rows, row, ours)),
+                                  .field.theirs = value_of(pg_field(rows, row, ours + 1))};
+        bool keeps_ours;
 
-        if (!keeps_ours(contender, &mapping->fields[i], pg_field(rows, row, ours),
-                        pg_field(rows, row, ours + 1)))
+        if (!decide(contender, &mapping->fields[i], &meeting, &keeps_ours, err))
+            return false;
+        if (!keeps_ours)
             continue;
-        buf_text(&kept, kept.size_bytes > 0 ? ", " : "");
-        pg_append_identifier(&kept, mapping->fields[i].column_name);
-        buf_text(&kept, " = t.");
-        pg_append_identifier(&kept, mapping->fields[i].column_name);
+        buf_text(kept, kept->size_bytes > 0 ? ", " : "");
+        pg_append_identifier(kept, mapping->fields[i].column_name);
+        buf_text(kept, " = t.");
+        pg_append_identifier(kept, mapping->fields[i].column_name);
     }
+    return true;
+}
+
+static bool merge_row(struct contender *contender, const PGresult *rows, int row,
+                      struct merge_rows_report *report, struct error *err)
+{
+    struct buf kept BUF_AUTO = {0};
+
+    contender->record_id = pg_field(rows, row, 0);
+    contender->sfid = pg_field(rows, row, 1);
+    contender->must_wait = false;
+    contender->rules =
+        (struct merge_rules){.tie = MERGE_POSTGRES, .theirs_time_us = pg_field_int64(rows, row, 2)};
+    if (!merge_policy_parse(contender->mapping->conflict_policy, &contender->rules.policy))
+        return error_set(err, ERROR_BUG, "unknown conflict policy %s",
+                         contender->mapping->conflict_policy);
+    buf_init(&kept, SQL_MAX_BYTES);
+    if (!read_changes(contender, err) || !merge_fields(contender, rows, row, &kept, err))
+        return false;
+    if (contender->must_wait) {
+        report->held++;
+        return put_off(contender, err);
+    }
+    report->merged++;
     return write_merged(contender, &kept, err);
 }
 
@@ -242,7 +342,7 @@ static void append_contenders_sql(struct buf *sql, const struct mapping *mapping
 }
 
 bool merge_rows_pending(struct pg *pg, const struct mapping *mapping, struct arena *arena,
-                        int64_t *merged, struct error *err)
+                        struct merge_rows_report *report, struct error *err)
 {
     struct contender contender = {.pg = pg, .mapping = mapping, .arena = arena};
     struct buf sql BUF_AUTO = {0};
@@ -253,8 +353,7 @@ bool merge_rows_pending(struct pg *pg, const struct mapping *mapping, struct are
     if (rows == NULL)
         return false;
     for (int row = 0; row < PQntuples(rows); row++)
-        if (!merge_row(&contender, rows, row, err))
+        if (!merge_row(&contender, rows, row, report, err))
             return error_prefix(err, "merging a record with local changes");
-    *merged += PQntuples(rows);
     return true;
 }

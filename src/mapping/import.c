@@ -19,6 +19,7 @@ enum {
     PROBLEMS_MAX = 1000,
     NAME_BYTES_MAX = 255, /* relationship, package prefix and field together stay below */
     SHOWN_BYTES = 60,
+    WORDS_MAX_BYTES = 1024,
 };
 
 static void decref_json(json_t **json)
@@ -83,6 +84,8 @@ static bool is_api_name(const char *name)
     return soql_is_name(name) && strchr(name, '.') == NULL && strlen(name) <= NAME_BYTES_MAX;
 }
 
+static const char *const conflict_policies[] = {"last-writer", "postgres", "salesforce", NULL};
+
 /* What one entry is being read into, and where in the file it stands. */
 struct reader {
     struct arena *arena;
@@ -139,6 +142,24 @@ static enum mapping_access read_access(const struct reader *reader, const json_t
         import_problem(reader->problems, "%s.config.access must be \"read_only\" or \"read_write\"",
                        reader->path);
     return MAPPING_READ_ONLY;
+}
+
+/* An option of ours, which Heroku Connect's exports do not have: one word of a few. */
+static void check_word(const struct reader *reader, const json_t *config, const char *key,
+                       const char *const *words)
+{
+    const json_t *value = json_object_get(config, key);
+    const char *text = json_string_value(value);
+    struct buf list BUF_AUTO = {0};
+
+    buf_init(&list, WORDS_MAX_BYTES);
+    for (size_t i = 0; words[i] != NULL; i++) {
+        if (value == NULL || (text != NULL && strcmp(text, words[i]) == 0))
+            return;
+        buf_printf(&list, "%s\"%s\"", i > 0 ? ", " : "", words[i]);
+    }
+    import_problem(reader->problems, "%s.config.%s must be one of %s", reader->path, key,
+                   list.data);
 }
 
 static bool read_flag(const struct reader *reader, const json_t *config, const char *key)
@@ -260,6 +281,7 @@ static void read_config(const struct reader *reader, json_t *config, struct impo
                                          POLLING_SECONDS_DEFAULT, POLLING_SECONDS_MAX);
     entry->max_daily_api_calls =
         read_number(reader, config, "sf_max_daily_api_calls", API_CALLS_DEFAULT, INT32_MAX);
+    check_word(reader, config, "conflict_policy", conflict_policies);
     read_fields(reader, config, entry);
     read_indexes(reader, config, entry);
     read_filter(reader, config, entry);

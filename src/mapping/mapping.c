@@ -144,8 +144,17 @@ static void decref_json(json_t **json)
     json_decref(*json);
 }
 
-/* The chosen indexes stand in the stored config, by field name. */
-static bool read_indexes(struct mapping *mapping, struct arena *arena, struct error *err)
+/* What import.h has let in. */
+static const char *copy_option(const json_t *config, const char *key, const char *fallback,
+                               struct arena *arena)
+{
+    const char *text = json_string_value(json_object_get(config, key));
+
+    return text != NULL ? arena_strdup(arena, text) : fallback;
+}
+
+/* The options and the chosen indexes, by field name, stand in the stored config. */
+static bool read_config(struct mapping *mapping, struct arena *arena, struct error *err)
 {
     json_t *config __attribute__((cleanup(decref_json))) =
         json_loads(mapping->config, JSON_REJECT_DUPLICATES, NULL);
@@ -155,6 +164,7 @@ static bool read_indexes(struct mapping *mapping, struct arena *arena, struct er
     if (config == NULL)
         return error_set(err, ERROR_BUG, "mapping %s has a config that is not JSON",
                          mapping->object_name);
+    mapping->conflict_policy = copy_option(config, "conflict_policy", "last-writer", arena);
     json_t *indexes = json_object_get(config, "indexes");
     mapping->indexes = arena_array(arena, struct mapping_index, json_object_size(indexes));
     json_object_foreach(indexes, name, index)
@@ -232,7 +242,7 @@ static bool load(const PGresult *mappings, const PGresult *fields, struct arena 
     for (size_t i = 0; i < list->count; i++) {
         struct mapping *mapping = &list->items[i];
         read_mapping(mappings, (int)i, arena, mapping);
-        if (!read_fields(fields, arena, mapping, &row, err) || !read_indexes(mapping, arena, err) ||
+        if (!read_fields(fields, arena, mapping, &row, err) || !read_config(mapping, arena, err) ||
             (!mapping->is_orphan && !mapping_bind(mapping, err)))
             return false;
     }

@@ -67,6 +67,8 @@ struct mapping {
     bool is_orphan;     /* the organisation lacks the object or a field: no fields, no table */
     const char *config; /* the import's JSON for this mapping */
     const char *extra;  /* what its entry says beside "config" */
+    const char
+        *conflict_policy; /* of that: "last-writer" (the default), "postgres", "salesforce" */
 };
 
 struct mapping_list {

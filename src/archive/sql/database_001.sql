@@ -183,3 +183,34 @@ create table notification (
 create unique index notification_idx_unresolved on notification (schema_name, cause)
     where resolved_at is null;
 create index notification_idx_created_at on notification (schema_name, created_at);
+
+-- Fields changed on both sides: who won, and the value that lost, which stands nowhere else.
+create table conflict (
+    id bigint generated always as identity primary key,
+    schema_name text not null references connection on delete cascade,
+    object_name text not null,
+    table_name text not null,
+    record_id integer,
+    sfid text,
+    column_name text not null,
+    -- The entry of the log that carries PostgreSQL's value.
+    log_id integer,
+    winner text not null check (winner in ('postgres', 'salesforce')),
+    policy text not null,
+    -- What both sides last agreed on; null also where that is not known.
+    base_value text,
+    postgres_value text,
+    salesforce_value text,
+    detected_at timestamptz not null default clock_timestamp()
+);
+
+create index conflict_idx_log_id on conflict (schema_name, log_id);
+create index conflict_idx_table_name on conflict (schema_name, table_name, id);
+
+-- Values of entries that wait, which lost a conflict: they are not sent.
+create table overruled (
+    schema_name text not null references connection on delete cascade,
+    log_id integer not null,
+    column_name text not null,
+    primary key (schema_name, log_id, column_name)
+);

@@ -1,0 +1,55 @@
+/*
+ * The ledger of conflicts: fields that were changed on both sides, which side won, and the value
+ * that lost, which stands nowhere else.
+ *
+ * Both directions meet conflicts, each may meet the same one, and it is kept once. An entry of the
+ * log whose value lost is overruled for that column: from then on it is neither sent nor taken into
+ * account. All functions run in the caller's transaction, if one is open. It decides nothing.
+ */
+#ifndef PGFORCE_ARCHIVE_CONFLICTS_H
+#define PGFORCE_ARCHIVE_CONFLICTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "pg/pg.h"
+
+/* Texts are NULL for null; of base also when it is not known. */
+struct conflict {
+    int64_t id; /* given by the ledger */
+    const char *object_name;
+    const char *table_name;
+    const char *record_id;
+    const char *sfid;
+    const char *column_name;
+    const char *log_id; /* the entry that carries PostgreSQL's value */
+    const char *winner; /* "postgres", "salesforce" */
+    const char *policy;
+    const char *base_value;
+    const char *postgres_value;
+    const char *salesforce_value;
+    const char *detected_at; /* ISO 8601, UTC; given by the ledger */
+};
+
+bool conflicts_store(struct pg *pg, const char *schema_name, const struct conflict *conflict,
+                     struct error *err);
+
+/* Entries up to that one, of the row, that wait: their value of the column is not sent any more. */
+bool conflicts_overrule(struct pg *pg, const char *schema_name, const struct conflict *conflict,
+                        struct error *err);
+
+struct conflicts {
+    struct arena *arena;    /* given: where the items and their texts live */
+    int limit;              /* given: how many at most */
+    struct conflict *items; /* the newest first */
+    size_t count;
+};
+
+/* table_name NULL: all. */
+bool conflicts_read(struct pg *pg, const char *schema_name, const char *table_name,
+                    struct conflicts *conflicts, struct error *err);
+
+#endif
