@@ -143,6 +143,12 @@ static bool run_errors(const struct config *config, const struct arguments *argu
     return failure_commands_errors(config, arguments->count, arguments->texts, err);
 }
 
+static bool run_conflicts(const struct config *config, const struct arguments *arguments,
+                          struct error *err)
+{
+    return failure_commands_conflicts(config, arguments->count, arguments->texts, err);
+}
+
 static bool run_retry(const struct config *config, const struct arguments *arguments,
                       struct error *err)
 {
@@ -275,6 +281,8 @@ static const struct command commands[] = {
      false},
     {"errors", "[MAPPING] [--json]", "what Salesforce refused, and why", run_errors, 0, 2, true,
      false},
+    {"conflicts", "[MAPPING] [--json]", "fields changed on both sides, and the values that lost",
+     run_conflicts, 0, 2, true, false},
     {"retry", "--id N|--mapping NAME|--all-failed [--json]", "try refused entries again", run_retry,
      1, 3, true, false},
     {"ignore", "--id N|--mapping NAME|--all-failed [--json]", "give refused entries up", run_ignore,

@@ -126,6 +126,10 @@ static bool fill_shipment(struct delivery *delivery, const struct order_batch *b
     for (size_t i = 0; i < batch->count; i++) {
         const struct parcel *parcel = &shipment->parcels[i];
 
+        if (delivery->wave.plan->entries[parcel->index].is_put_off) {
+            json_decref(parcel->record.json);
+            continue;
+        }
         if (!parcel->is_to_be_sent) {
             settle_unsent(delivery, parcel);
             continue;

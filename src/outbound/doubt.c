@@ -6,12 +6,12 @@
 #include <strings.h>
 
 #include "base/buf.h"
+#include "outbound/records.h"
 #include "sf/rest.h"
 #include "sf/soql.h"
 #include "sync/delivery.h"
 
-/* Keys per query: URLs end at 16 KB. */
-enum { KEYS_PER_QUERY = 100, SOQL_MAX_BYTES = 64 * 1024 };
+enum { SOQL_MAX_BYTES = 64 * 1024 };
 
 /* Between our clock, by which sent_at is known, and Salesforce's CreatedDate. */
 static const int64_t CLOCK_SLACK_US = INT64_C(300) * 1000 * 1000;
@@ -38,15 +38,6 @@ static bool is_insert(const struct queue_entry *entry)
     return strcmp(entry->action, "INSERT") == 0 && entry->sfid == NULL;
 }
 
-/* The value of a field in a record, sent or read: nested where it goes through a relationship. */
-static json_t *record_value(json_t *record, const struct mapping_field *field)
-{
-    if (field->relationship_name == NULL)
-        return json_object_get(record, field->field_name);
-    return json_object_get(json_object_get(record, field->relationship_name),
-                           field->reference_field);
-}
-
 static bool same_value(const struct search *search, const struct mapping_field *field,
                        const json_t *sent, const json_t *read)
 {
@@ -71,11 +62,11 @@ static bool equals_sent(const struct search *search, const struct queue_entry *e
     bool is_equal = body != NULL;
 
     for (size_t i = 0; is_equal && i < mapping->field_count; i++) {
-        json_t *sent = record_value(body, &mapping->fields[i]);
+        json_t *sent = records_value(body, &mapping->fields[i]);
 
         if (sent != NULL && !mapping->fields[i].is_system)
             is_equal = same_value(search, &mapping->fields[i], sent,
-                                  record_value(record, &mapping->fields[i]));
+                                  records_value(record, &mapping->fields[i]));
     }
     json_decref(body);
     return is_equal;
@@ -93,36 +84,15 @@ static void append_select(const struct search *search, struct buf *soql)
     buf_printf(soql, " from %s where ", mapping->object_name);
 }
 
-/* Appends all records of a query to search->records. */
-static bool read_all(struct search *search, const char *soql, struct error *err)
-{
-    struct sf_query *query;
-    json_t *page = NULL;
-    bool is_ok;
-
-    if (!sf_query_open(search->world->session, soql, NULL, &query, err))
-        return false;
-    while ((is_ok = sf_query_next(query, &page, err)) && page != NULL) {
-        json_array_extend(search->records, page);
-        json_decref(page);
-    }
-    sf_query_close(query);
-    return is_ok;
-}
-
 static bool read_by_keys(struct search *search, const char *field, const char **keys, size_t count,
                          struct error *err)
 {
-    for (size_t from = 0; from < count; from += KEYS_PER_QUERY) {
-        size_t chunk = count - from < KEYS_PER_QUERY ? count - from : KEYS_PER_QUERY;
-        struct buf soql BUF_AUTO = {0};
+    struct records_keys wanted = {field, keys, count};
+    struct buf select BUF_AUTO = {0};
 
-        buf_init(&soql, SOQL_MAX_BYTES);
-        append_select(search, &soql);
-        if (!soql_in(&soql, field, keys + from, chunk, err) || !read_all(search, soql.data, err))
-            return false;
-    }
-    return true;
+    buf_init(&select, SOQL_MAX_BYTES);
+    append_select(search, &select);
+    return records_read_by_keys(search->world->session, select.data, &wanted, search->records, err);
 }
 
 /* What our user has created since the first of these entries was sent. */
@@ -137,7 +107,7 @@ static bool read_created(struct search *search, int64_t since_us, struct error *
     soql_datetime(&soql, since_us - CLOCK_SLACK_US);
     if (user_id[0] != '\0')
         buf_printf(&soql, " and CreatedById = '%s'", user_id);
-    return read_all(search, soql.data, err);
+    return records_read(search->world->session, soql.data, search->records, err);
 }
 
 /* Reads all that may answer a doubt: by identifier, by id, and by time where there is neither. */
@@ -183,7 +153,7 @@ static void index_found(struct search *search)
         found->json = record;
         found->sfid = json_string_value(json_object_get(record, "Id"));
         if (mapping->upsert != NULL)
-            found->key = json_string_value(record_value(record, mapping->upsert));
+            found->key = json_string_value(records_value(record, mapping->upsert));
     }
 }
 

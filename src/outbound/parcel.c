@@ -314,14 +314,17 @@ static void make_record(const struct parcel_world *world, struct parcel *parcel)
 void parcel_fill(const struct parcel_world *world, struct parcel *parcel,
                  enum delivery_action action)
 {
-    const char *problem = world->plan->entries[parcel->index].problem;
+    const struct plan_entry *planned = &world->plan->entries[parcel->index];
+    const char *problem = planned->problem;
     bool has_new_sfid = parcel->sfid != NULL && parcel->entry->sfid == NULL;
 
     parcel->action = action;
     parcel->is_to_be_sent = true;
     if (parcel->sfid == NULL)
         parcel->sfid = parcel->entry->sfid;
-    if (action != DELIVERY_INSERT && parcel->sfid == NULL)
+    if (planned->is_over)
+        end_unsent(parcel, planned->over_as, planned->over_why);
+    else if (action != DELIVERY_INSERT && parcel->sfid == NULL)
         end_unsent(parcel, action == DELIVERY_DELETE ? DELIVERY_IGNORED : DELIVERY_FAILED,
                    "pgforce: the row has no sfid: Salesforce never had this record");
     else if (action == DELIVERY_INSERT && has_new_sfid)

@@ -27,6 +27,11 @@ struct plan_entry {
     size_t pair_count;
     const char *problem; /* why the values cannot be read; NULL when they can */
     const struct mapping_field **reference_fields; /* in step with the order_entry's references */
+    /* Set by check.h, of the first entry of a request: */
+    bool is_put_off; /* not in this round */
+    bool is_over;    /* nothing is left to be sent: it ends like this */
+    enum delivery_state over_as;
+    const char *over_why;
 };
 
 struct plan {

@@ -9,6 +9,7 @@
  *  4. A record's changes go out in log order.
  */
 #include "outbound/push.h"
+#include "outbound/check.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@
 enum {
     TAKE_MIN = 4000,
     TAKE_MAX = 32000,
+    LOOK_RETRY_MS = 2000,
     IDLE_WAIT_MS = 30 * 1000, /* in case a NOTIFY is lost with its connection */
 };
 
@@ -55,7 +57,8 @@ struct push {
 struct round {
     size_t sent;
     size_t failed;
-    size_t resolved;
+    size_t resolved; /* without a write: read back, or nothing was left to send */
+    size_t put_off;  /* Salesforce could not be asked what it has */
 };
 
 static bool listen_to(struct push *push, const char *what, struct error *err)
@@ -153,7 +156,11 @@ static bool send_plan(struct push *push, struct round *round, struct error *err)
         .settle = push->settle,
         .parallel = push->options->parallel};
     struct waves_report report = {0};
-    bool is_ok = waves_send(&waves, plan, &report, err);
+    struct check_report looked = {0};
+    bool is_ok = check_updates(&waves.world, &push->mappings, plan, &looked, err) &&
+                 waves_send(&waves, plan, &report, err);
+    round->put_off += looked.put_off;
+    round->resolved += looked.over;
     round->sent += report.sent;
     round->failed += report.failed;
     return is_ok;
@@ -254,15 +261,16 @@ static bool drain_notifications(struct push *push)
     return is_notified;
 }
 
-static bool wait_for_work(struct push *push, struct error *err)
+static bool wait_for_work(struct push *push, const struct round *round, struct error *err)
 {
+    int longest_ms = round->put_off > 0 ? LOOK_RETRY_MS : IDLE_WAIT_MS;
     int64_t due_ms;
 
     if (!queue_next_due_ms(push->pg, push->options->schema_name, &due_ms, err))
         return false;
     if (drain_notifications(push))
         return true;
-    int wait_ms = due_ms >= 0 && due_ms < IDLE_WAIT_MS ? (int)due_ms + 1 : IDLE_WAIT_MS;
+    int wait_ms = due_ms >= 0 && due_ms < longest_ms ? (int)due_ms + 1 : longest_ms;
     if (wait_for(PQsocket(pg_conn(push->pg)), POLLIN, wait_ms) == WAIT_READY)
         drain_notifications(push);
     return true;
@@ -293,7 +301,7 @@ static bool run_until_stopped(struct push *push, struct error *err)
             return wait_is_stopping();
         if (!run_round(push, &round, err))
             return false;
-        if (round.sent + round.resolved + round.failed == 0 && !wait_for_work(push, err))
+        if (round.sent + round.resolved + round.failed == 0 && !wait_for_work(push, &round, err))
             return false;
     }
     return true;

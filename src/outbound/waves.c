@@ -93,6 +93,8 @@ static bool fly(struct sending *sending)
     if (may_overlap)
         sf_session_meanwhile(sending->waves->world.session, store_and_prepare, sending);
     deliver_send(flying);
+    /* A wave without a call leaves the work undone: it must not be done in another's time. */
+    sf_session_meanwhile(sending->waves->world.session, NULL, NULL);
     judge(sending, flying, batch, began_ms);
     return sending->next > before;
 }

@@ -6,12 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/conflicts.h"
 #include "archive/failures.h"
 #include "base/arena.h"
 #include "mapping/mapping.h"
 #include "pg/pg.h"
 
-enum { ERRORS_LISTED = 1000 };
+enum { LISTED_MAX = 1000 };
 
 /* What the command line chooses. */
 struct request {
@@ -74,8 +75,8 @@ static bool read_request(int count, char **arguments, struct request *request, s
            error_set(err, ERROR_USAGE, "say which: one of --id N, --mapping NAME, --all-failed");
 }
 
-static bool read_errors_request(int count, char **arguments, struct request *request,
-                                struct error *err)
+static bool read_list_request(int count, char **arguments, struct request *request,
+                              struct error *err)
 {
     for (int i = 0; i < count; i++) {
         if (strcmp(arguments[i], "--json") == 0)
@@ -162,8 +163,8 @@ static void print_failures(const struct failures *failures)
                failure->table_name, failure->action, failure->record_id,
                failure->processed_at != NULL ? failure->processed_at : "", failure->message);
     }
-    if (failures->count == ERRORS_LISTED)
-        fprintf(stderr, "pgforce: only the first %d are listed\n", ERRORS_LISTED);
+    if (failures->count == LISTED_MAX)
+        fprintf(stderr, "pgforce: only the first %d are listed\n", LISTED_MAX);
 }
 
 bool failure_commands_errors(const struct config *config, int count, char **arguments,
@@ -171,9 +172,9 @@ bool failure_commands_errors(const struct config *config, int count, char **argu
 {
     struct request request = {0};
     struct session session = {0};
-    struct failures failures = {.limit = ERRORS_LISTED};
+    struct failures failures = {.limit = LISTED_MAX};
 
-    if (!read_errors_request(count, arguments, &request, err))
+    if (!read_list_request(count, arguments, &request, err))
         return false;
     bool is_ok = open_session(&session, config, &request, err);
     failures.arena = session.arena;
@@ -225,6 +226,72 @@ bool failure_commands_ignore(const struct config *config, int count, char **argu
         print_json(json_pack("{s:I}", "ignored", (json_int_t)ignored));
     else if (is_ok)
         printf("%" PRId64 " entries were given up\n", ignored);
+    close_session(&session);
+    return is_ok;
+}
+
+static json_t *conflict_as_json(const struct conflict *conflict)
+{
+    return json_pack("{s:I, s:s, s:s, s:s?, s:s?, s:s, s:s?, s:s, s:s, s:s?, s:s?, s:s?, s:s}",
+                     "id", (json_int_t)conflict->id, "object", conflict->object_name, "table",
+                     conflict->table_name, "record_id", conflict->record_id, "sfid", conflict->sfid,
+                     "column", conflict->column_name, "log_id", conflict->log_id, "winner",
+                     conflict->winner, "policy", conflict->policy, "base", conflict->base_value,
+                     "postgres", conflict->postgres_value, "salesforce", conflict->salesforce_value,
+                     "detected_at", conflict->detected_at);
+}
+
+static void print_conflicts_as_json(const struct conflicts *conflicts)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < conflicts->count; i++)
+        json_array_append_new(list, conflict_as_json(&conflicts->items[i]));
+    print_json(list);
+}
+
+static const char *shown(const char *value)
+{
+    return value != NULL ? value : "(null)";
+}
+
+static void print_conflicts(const struct conflicts *conflicts)
+{
+    if (conflicts->count == 0) {
+        puts("no conflicts");
+        return;
+    }
+    printf("%-20s %-24s %-18s %-24s %-10s %s\n", "met (UTC)", "table", "sfid", "column", "winner",
+           "base | postgres | salesforce");
+    for (size_t i = 0; i < conflicts->count; i++) {
+        const struct conflict *conflict = &conflicts->items[i];
+
+        printf("%-20s %-24s %-18s %-24s %-10s %s | %s | %s\n", conflict->detected_at,
+               conflict->table_name, shown(conflict->sfid), conflict->column_name, conflict->winner,
+               shown(conflict->base_value), shown(conflict->postgres_value),
+               shown(conflict->salesforce_value));
+    }
+    if (conflicts->count == LISTED_MAX)
+        fprintf(stderr, "pgforce: only the newest %d are listed\n", LISTED_MAX);
+}
+
+bool failure_commands_conflicts(const struct config *config, int count, char **arguments,
+                                struct error *err)
+{
+    struct request request = {0};
+    struct session session = {0};
+    struct conflicts conflicts = {.limit = LISTED_MAX};
+
+    if (!read_list_request(count, arguments, &request, err))
+        return false;
+    bool is_ok = open_session(&session, config, &request, err);
+    conflicts.arena = session.arena;
+    is_ok = is_ok && conflicts_read(session.pg, session.schema_name, session.choice.table_name,
+                                    &conflicts, err);
+    if (is_ok && request.wants_json)
+        print_conflicts_as_json(&conflicts);
+    else if (is_ok)
+        print_conflicts(&conflicts);
     close_session(&session);
     return is_ok;
 }

@@ -1,5 +1,5 @@
 /*
- * The commands about what Salesforce refused: errors, retry, ignore.
+ * The commands about what was refused (errors, retry, ignore) and what was overruled (conflicts).
  *
  * Results go to standard output, as a table or, with --json, as one JSON value.
  */
@@ -15,5 +15,7 @@ bool failure_commands_retry(const struct config *config, int count, char **argum
                             struct error *err);
 bool failure_commands_ignore(const struct config *config, int count, char **arguments,
                              struct error *err);
+bool failure_commands_conflicts(const struct config *config, int count, char **arguments,
+                                struct error *err);
 
 #endif

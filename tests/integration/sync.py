@@ -13,8 +13,9 @@ from eventually import eventually
 SETTLED = ("IGNORE", "READONLY", "SUCCESS", "MERGED", "IGNORED", "FAILED", "REQUEUED")
 
 
-def mapping(object_name, *fields, upsert=None, access="read_write", polling_seconds=1):
-    """One mapping of an export. What every export has is added: Id, SystemModstamp, IsDeleted."""
+def mapping(object_name, *fields, upsert=None, access="read_write", polling_seconds=1, **options):
+    """One mapping of an export. What every export has is added: Id, SystemModstamp, IsDeleted. options
+    are pgforce's own: conflict_policy="postgres"."""
     config = {
         "access": access,
         "sf_notify_enabled": False,
@@ -22,6 +23,7 @@ def mapping(object_name, *fields, upsert=None, access="read_write", polling_seco
         "sf_max_daily_api_calls": 30000,
         "fields": {name: {} for name in ("Id", "SystemModstamp", "IsDeleted", *fields)},
         "indexes": {"Id": {"unique": True}, "SystemModstamp": {"unique": False}},
+        **options,
     }
     if upsert is not None:
         config["upsert_field"] = upsert

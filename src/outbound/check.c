@@ -1,0 +1,503 @@
+#include "outbound/check.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "archive/conflicts.h"
+#include "archive/hstore.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "outbound/records.h"
+#include "sf/answer.h"
+#include "sf/datetime.h"
+#include "sync/merge.h"
+
+enum { SQL_MAX_BYTES = 64 * 1024, HSTORE_MAX_BYTES = 500 * 1000 * 1000 };
+
+/* One entry of those that share a request. */
+struct link {
+    struct plan_entry *planned;
+    int64_t log_id;
+    struct hstore_pair *old; /* NULL: the entry was made by hand */
+    size_t old_count;
+    const char *overruled; /* columns whose value lost already: "name""phone" */
+    int64_t time_us;
+};
+
+/* An update of the plan, and what is known of its record. */
+struct subject {
+    const struct queue_entry *entry; /* the first */
+    struct link *links;
+    size_t link_count;
+    json_t *theirs; /* of the records that were read; NULL: gone */
+    bool has_lost;
+};
+
+/* All of one mapping. */
+struct check {
+    const struct deliver_world *world;
+    const struct mapping *mapping;
+    struct plan *plan;
+    enum merge_policy policy;
+    struct subject *subjects;
+    size_t count;
+    struct link *links; /* of all subjects, one after the other */
+    size_t link_count;
+    json_t *records;
+};
+
+static bool is_about(const struct check *check, const struct order_batch *batch)
+{
+    return batch->action == DELIVERY_UPDATE &&
+           check->plan->entries[batch->entries[0]].mapping == check->mapping;
+}
+
+static size_t count_links(const struct plan *plan, size_t first)
+{
+    size_t count = 1;
+
+    for (size_t at = plan_next(plan, first); at != 0; at = plan_next(plan, at - 1))
+        count++;
+    return count;
+}
+
+static void make_room(struct check *check)
+{
+    size_t subjects = 0;
+    size_t links = 0;
+
+    for (size_t i = 0; i < check->plan->round.batch_count; i++) {
+        const struct order_batch *batch = &check->plan->round.batches[i];
+
+        for (size_t j = 0; is_about(check, batch) && j < batch->count; j++, subjects++)
+            links += count_links(check->plan, batch->entries[j]);
+    }
+    check->subjects = arena_array(check->world->arena, struct subject, subjects);
+    check->links = arena_array(check->world->arena, struct link, links);
+}
+
+static void add_link(struct check *check, struct subject *subject, size_t index)
+{
+    subject->link_count++;
+    check->links[check->link_count++] = (struct link){
+        .planned = &check->plan->entries[index],
+        .log_id = check->plan->queue->entries[index].log_id,
+        .overruled = "",
+    };
+}
+
+static void add_subject(struct check *check, size_t first)
+{
+    const struct queue_entry *entry = &check->plan->queue->entries[first];
+    struct subject *subject = &check->subjects[check->count];
+
+    if (entry->sfid == NULL || strcmp(entry->action, "UPDATE") != 0)
+        return;
+    *subject = (struct subject){.entry = entry, .links = &check->links[check->link_count]};
+    add_link(check, subject, first);
+    for (size_t at = plan_next(check->plan, first); at != 0; at = plan_next(check->plan, at - 1))
+        add_link(check, subject, at - 1);
+    check->count++;
+}
+
+static void gather(struct check *check)
+{
+    make_room(check);
+    for (size_t i = 0; i < check->plan->round.batch_count; i++) {
+        const struct order_batch *batch = &check->plan->round.batches[i];
+
+        for (size_t j = 0; is_about(check, batch) && j < batch->count; j++)
+            add_subject(check, batch->entries[j]);
+    }
+}
+
+/* --- what the log knows ------------------------------------------------------------------------
+ */
+
+static const char *list_ids(const struct check *check)
+{
+    struct buf list BUF_AUTO = {0};
+
+    buf_init(&list, 24 * check->link_count + 24);
+    for (size_t i = 0; i < check->link_count; i++)
+        buf_printf(&list, "%s%lld", i == 0 ? "{" : ",", (long long)check->links[i].log_id);
+    buf_char(&list, '}');
+    return arena_strdup(check->world->arena, list.data);
+}
+
+/* An `old` that cannot be read is as good as none. */
+static void fill_link(const struct check *check, struct link *link, const PGresult *result, int row)
+{
+    struct arena *arena = check->world->arena;
+    const char *old = pg_field(result, row, 0);
+    struct error ignored;
+
+    link->time_us = pg_field_int64(result, row, 1);
+    link->overruled = arena_strdup(arena, pg_field(result, row, 2));
+    if (old == NULL || !hstore_parse(old, arena, &link->old, &link->old_count, &ignored))
+        link->old = NULL;
+}
+
+/* In the order of the links. */
+static bool read_log(const struct check *check, struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&sql, SQL_MAX_BYTES);
+    buf_text(&sql, "select l.old,"
+                   " (extract(epoch from coalesce(l.commit_time, l.created_at)) * 1000000)::bigint,"
+                   " coalesce((select string_agg('\"' || o.column_name || '\"', '')"
+                   " from pgforce.overruled o"
+                   " where o.schema_name = $2 and o.log_id = i.id), '')"
+                   " from unnest($1::integer[]) with ordinality as i(id, place)"
+                   " left join ");
+    pg_append_qualified(&sql, check->world->schema_name, "_trigger_log");
+    buf_text(&sql, " l on l.id = i.id"
+                   " order by i.place");
+    PGresult *result PG_RESULT_AUTO = pg_query(
+        check->world->pg, sql.data, PG_PARAMS(list_ids(check), check->world->schema_name), err);
+    if (result == NULL)
+        return false;
+    for (int row = 0; row < PQntuples(result); row++)
+        fill_link(check, &check->links[row], result, row);
+    return true;
+}
+
+/* --- what Salesforce has ------------------------------------------------------------------------
+ */
+
+static const struct hstore_pair *find_pair(const struct hstore_pair *pairs, size_t count,
+                                           const char *column)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(pairs[i].key, column) == 0)
+            return &pairs[i];
+    return NULL;
+}
+
+static bool is_carried(const struct check *check, const char *column)
+{
+    for (size_t i = 0; i < check->link_count; i++)
+        if (find_pair(check->links[i].planned->pairs, check->links[i].planned->pair_count,
+                      column) != NULL)
+            return true;
+    return false;
+}
+
+static void append_select(const struct check *check, struct buf *soql)
+{
+    const struct mapping *mapping = check->mapping;
+
+    buf_printf(soql, "select Id, %s", mapping->stamp->soql_path);
+    for (size_t i = 0; i < mapping->field_count; i++)
+        if (!mapping->fields[i].is_system && &mapping->fields[i] != mapping->stamp &&
+            is_carried(check, mapping->fields[i].column_name))
+            buf_printf(soql, ", %s", mapping->fields[i].soql_path);
+    buf_printf(soql, " from %s where ", mapping->object_name);
+}
+
+static int compare_subjects(const void *left, const void *right)
+{
+    const struct subject *a = left;
+    const struct subject *b = right;
+
+    return strcmp(a->entry->sfid, b->entry->sfid);
+}
+
+static int compare_id(const void *id, const void *subject)
+{
+    return strcmp(id, ((const struct subject *)subject)->entry->sfid);
+}
+
+/* A round has one change of a record at most. */
+static bool read_records(struct check *check, struct error *err)
+{
+    const char **ids = arena_array(check->world->arena, const char *, check->count);
+    struct records_keys keys = {"Id", ids, check->count};
+    struct buf select BUF_AUTO = {0};
+    json_t *record;
+    size_t i;
+
+    for (i = 0; i < check->count; i++)
+        ids[i] = check->subjects[i].entry->sfid;
+    buf_init(&select, SQL_MAX_BYTES);
+    append_select(check, &select);
+    if (!records_read_by_keys(check->world->session, select.data, &keys, check->records, err))
+        return false;
+    qsort(check->subjects, check->count, sizeof(*check->subjects), compare_subjects);
+    json_array_foreach(check->records, i, record)
+    {
+        const char *id = json_string_value(json_object_get(record, "Id"));
+        struct subject *subject = id == NULL ? NULL
+                                             : bsearch(id, check->subjects, check->count,
+                                                       sizeof(*check->subjects), compare_id);
+
+        if (subject != NULL)
+            subject->theirs = record;
+    }
+    return true;
+}
+
+/* --- merging ------------------------------------------------------------------------------------
+ */
+
+static struct value value_of(const char *text)
+{
+    return text == NULL ? (struct value){.kind = VALUE_NULL}
+                        : (struct value){VALUE_TEXT, text, strlen(text)};
+}
+
+/* As it would come back from Salesforce, so that the two can be compared. */
+static struct value canonical(const struct check *check, const struct mapping_field *field,
+                              const char *text)
+{
+    struct arena *arena = check->world->arena;
+    json_t *json SF_JSON_AUTO = NULL;
+    const char *read = NULL;
+    struct error ignored;
+
+    if (!fieldtype_to_json(field->type, text, arena, &json, &ignored) ||
+        !fieldtype_from_json(field->type, json, arena, &read, &ignored))
+        return (struct value){.kind = VALUE_ABSENT};
+    return value_of(read != NULL ? arena_strdup(arena, read) : NULL);
+}
+
+static struct value theirs_of(const struct check *check, const struct subject *subject,
+                              const struct mapping_field *field)
+{
+    const json_t *value = records_value(subject->theirs, field);
+    const char *text = NULL;
+    struct error ignored;
+
+    if (value != NULL &&
+        !fieldtype_from_json(field->type, value, check->world->arena, &text, &ignored))
+        return (struct value){.kind = VALUE_ABSENT};
+    return value_of(text);
+}
+
+static const char *text_of(const struct value *value)
+{
+    return value->kind == VALUE_TEXT ? value->text : NULL;
+}
+
+static bool is_overruled(const struct link *link, const char *column)
+{
+    char quoted[256]; /* columns' names have 63 bytes */
+
+    snprintf(quoted, sizeof(quoted), "\"%s\"", column);
+    return strstr(link->overruled, quoted) != NULL;
+}
+
+/* One column of a subject, as src/sync sees it and as the ledger will. */
+struct meeting {
+    const struct mapping_field *mapped;
+    const struct link *first; /* that carry it; NULL: none that has not lost already */
+    const struct link *last;
+    struct merge_field field;
+};
+
+static struct meeting meet(const struct check *check, const struct subject *subject,
+                           const struct mapping_field *mapped)
+{
+    struct meeting meeting = {.mapped = mapped, .field.is_queued = true};
+    const char *column = mapped->column_name;
+
+    for (size_t i = 0; i < subject->link_count; i++) {
+        const struct link *link = &subject->links[i];
+        const struct hstore_pair *pair =
+            find_pair(link->planned->pairs, link->planned->pair_count, column);
+
+        if (pair == NULL || is_overruled(link, column))
+            continue;
+        if (meeting.first == NULL)
+            meeting.first = link;
+        meeting.last = link;
+        meeting.field.ours = canonical(check, mapped, pair->value);
+    }
+    if (meeting.first == NULL || meeting.first->old == NULL || subject->theirs == NULL)
+        return meeting;
+    const struct hstore_pair *old = find_pair(meeting.first->old, meeting.first->old_count, column);
+    if (old != NULL)
+        meeting.field.base = canonical(check, mapped, old->value);
+    meeting.field.theirs = theirs_of(check, subject, mapped);
+    return meeting;
+}
+
+static bool store_conflict(const struct check *check, const struct subject *subject,
+                           const struct meeting *meeting, enum merge_side winner, struct error *err)
+{
+    const struct mapping *mapping = check->mapping;
+    struct pg_number record_id = pg_number(subject->entry->record_id);
+    struct pg_number log_id = pg_number(meeting->last->log_id);
+    const struct conflict conflict = {
+        .object_name = mapping->object_name,
+        .table_name = mapping->table_name,
+        .record_id = record_id.text,
+        .sfid = subject->entry->sfid,
+        .column_name = meeting->mapped->column_name,
+        .log_id = log_id.text,
+        .winner = winner == MERGE_OURS ? "postgres" : "salesforce",
+        .policy = merge_policy_name(check->policy),
+        .base_value = text_of(&meeting->field.base),
+        .postgres_value = text_of(&meeting->field.ours),
+        .salesforce_value = text_of(&meeting->field.theirs),
+    };
+
+    log_warning("met a conflict", log_text("mapping", mapping->object_name),
+                log_text("sfid", conflict.sfid), log_text("column", conflict.column_name),
+                log_text("winner", conflict.winner));
+    return conflicts_store(check->world->pg, check->world->schema_name, &conflict, err) &&
+           (winner == MERGE_OURS ||
+            conflicts_overrule(check->world->pg, check->world->schema_name, &conflict, err));
+}
+
+static struct merge_rules make_rules(const struct check *check, const struct subject *subject,
+                                     const struct meeting *meeting)
+{
+    const char *stamp = json_string_value(records_value(subject->theirs, check->mapping->stamp));
+    struct merge_rules rules = {
+        .policy = check->policy, .tie = MERGE_POSTGRES, .ours_time_us = meeting->last->time_us};
+
+    if (stamp == NULL || !sf_datetime_parse(stamp, &rules.theirs_time_us))
+        rules.theirs_time_us = 0;
+    return rules;
+}
+
+/* Whether the column is still to be sent. What is not known to differ is. */
+static bool decide(const struct check *check, struct subject *subject, struct meeting *meeting,
+                   bool *is_sent, struct error *err)
+{
+    const struct merge_field *field = &meeting->field;
+
+    *is_sent = meeting->first != NULL;
+    subject->has_lost = subject->has_lost || !*is_sent;
+    if (!*is_sent || meeting->first->old == NULL || subject->theirs == NULL)
+        return true;
+
+    struct merge_rules rules = make_rules(check, subject, meeting);
+    struct merge_result result = merge_field(field, &rules);
+    *is_sent = !result.takes_theirs && !merge_equal(&field->ours, &field->theirs);
+    if (result.winner == MERGE_NOBODY)
+        return true;
+    subject->has_lost = subject->has_lost || result.winner == MERGE_THEIRS;
+    return store_conflict(check, subject, meeting, result.winner, err);
+}
+
+/* Out of all entries of the request, or out of those whose value lost. */
+static void drop_column(const struct check *check, struct subject *subject, const char *column,
+                        bool is_sent)
+{
+    for (size_t i = 0; i < subject->link_count; i++) {
+        struct plan_entry *planned = subject->links[i].planned;
+        struct hstore_pair *kept =
+            arena_array(check->world->arena, struct hstore_pair, planned->pair_count);
+        size_t count = 0;
+
+        if (is_sent && !is_overruled(&subject->links[i], column))
+            continue;
+        for (size_t j = 0; j < planned->pair_count; j++)
+            if (strcmp(planned->pairs[j].key, column) != 0)
+                kept[count++] = planned->pairs[j];
+        planned->pairs = kept;
+        planned->pair_count = count;
+    }
+}
+
+static void end_if_empty(struct subject *subject)
+{
+    struct plan_entry *first = subject->links[0].planned;
+
+    for (size_t i = 0; i < subject->link_count; i++)
+        if (subject->links[i].planned->pair_count > 0)
+            return;
+    first->is_over = true;
+    first->over_as = subject->has_lost ? DELIVERY_MERGED : DELIVERY_SUCCESS;
+    first->over_why =
+        subject->has_lost ? "pgforce: Salesforce's values won (`pgforce conflicts`)" : NULL;
+}
+
+static bool is_in_subject(const struct subject *subject, const char *column)
+{
+    for (size_t i = 0; i < subject->link_count; i++)
+        if (find_pair(subject->links[i].planned->pairs, subject->links[i].planned->pair_count,
+                      column) != NULL)
+            return true;
+    return false;
+}
+
+static bool judge(const struct check *check, struct subject *subject, struct error *err)
+{
+    bool has_dropped = false;
+
+    for (size_t i = 0; i < check->mapping->field_count; i++) {
+        const struct mapping_field *mapped = &check->mapping->fields[i];
+        bool is_sent;
+
+        if (mapped->is_system || !mapped->is_updateable ||
+            !is_in_subject(subject, mapped->column_name))
+            continue;
+        struct meeting meeting = meet(check, subject, mapped);
+        if (!decide(check, subject, &meeting, &is_sent, err))
+            return false;
+        drop_column(check, subject, mapped->column_name, is_sent);
+        has_dropped = has_dropped || !is_sent;
+    }
+    if (has_dropped)
+        end_if_empty(subject);
+    return true;
+}
+
+static bool check_mapping(struct check *check, struct error *err)
+{
+    json_t *records SF_JSON_AUTO = json_array();
+
+    check->records = records;
+    if (!merge_policy_parse(check->mapping->conflict_policy, &check->policy))
+        return error_set(err, ERROR_BUG, "unknown conflict policy %s",
+                         check->mapping->conflict_policy);
+    if (!read_log(check, err) || (check->policy != MERGE_POSTGRES && !read_records(check, err)))
+        return false;
+    for (size_t i = 0; i < check->count; i++)
+        if (!judge(check, &check->subjects[i], err))
+            return false;
+    return true;
+}
+
+/* Salesforce is away: these wait. What it will not tell (a hidden field) it will not let us write
+ * either, and says so then. */
+static bool forgive(const struct check *check, struct error *err)
+{
+    bool is_connected = PQstatus(pg_conn(check->world->pg)) == CONNECTION_OK;
+
+    if (!is_connected || err->kind == ERROR_BUG)
+        return error_prefix(err, "looking before updating %s", check->mapping->object_name);
+    log_warning("could not read what is about to be updated",
+                log_text("mapping", check->mapping->object_name), log_text("reason", err->message));
+    for (size_t i = 0; err->kind == ERROR_RETRY && i < check->count; i++)
+        check->subjects[i].links[0].planned->is_put_off = true;
+    return true;
+}
+
+static void count(const struct check *check, struct check_report *report)
+{
+    for (size_t i = 0; i < check->count; i++) {
+        report->put_off += check->subjects[i].links[0].planned->is_put_off;
+        report->over += check->subjects[i].links[0].planned->is_over;
+    }
+}
+
+bool check_updates(const struct deliver_world *world, const struct mapping_list *mappings,
+                   struct plan *plan, struct check_report *report, struct error *err)
+{
+    *report = (struct check_report){0};
+    for (size_t i = 0; i < mappings->count; i++) {
+        struct check check = {.world = world, .mapping = &mappings->items[i], .plan = plan};
+
+        gather(&check);
+        if (check.count > 0 && !check_mapping(&check, err) && !forgive(&check, err))
+            return false;
+        count(&check, report);
+    }
+    return true;
+}

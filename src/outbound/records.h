@@ -1,0 +1,33 @@
+/*
+ * Reading records back before and after writing them: many by their keys, and a field's value in
+ * one.
+ */
+#ifndef PGFORCE_OUTBOUND_RECORDS_H
+#define PGFORCE_OUTBOUND_RECORDS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "mapping/mapping.h"
+#include "sf/session.h"
+
+/* The value of a field in a record, sent or read: nested where it goes through a relationship. */
+json_t *records_value(json_t *record, const struct mapping_field *field);
+
+/* Appends all pages of a query to records. */
+bool records_read(struct sf_session *session, const char *soql, json_t *records, struct error *err);
+
+/* Which records: those whose field has one of the keys. */
+struct records_keys {
+    const char *field;
+    const char **texts;
+    size_t count;
+};
+
+/* select is "select Id, Name from Account where ": completed and sent for some keys at a time. */
+bool records_read_by_keys(struct sf_session *session, const char *select,
+                          const struct records_keys *keys, json_t *records, struct error *err);
+
+#endif

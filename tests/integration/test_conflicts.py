@@ -1,0 +1,140 @@
+"""A record changed on both sides: which value wins, where the other one is kept, and that no side flip-flops."""
+
+import json
+
+import pytest
+
+from eventually import eventually
+from sync import account, export
+
+POLICIES = ["last-writer", "postgres", "salesforce"]
+
+
+def conflicts(sync, *arguments):
+    return json.loads(sync.pgforce.run("conflicts", *arguments, "--json").stdout)
+
+
+def both_change_the_phone(sync, policy, *, first):
+    """The organisation's side is changed first or last, by its clock. Neither knows of the other yet."""
+    sync.load(account(conflict_policy=policy))
+    sync.query("insert into salesforce.account (name, phone, industry) values ('Acme', '1', 'Energy')")
+    sync.settled(1)
+    sync.wait_for_polls(1)
+    sync.roles["push"].stop()
+    sync.roles["pull"].stop()
+    [sfid] = [record["Id"] for record in sync.org.query("select Id from Account")]
+    if first == "postgres":
+        sync.query("update salesforce.account set phone = 'ours', industry = 'Banking'")
+        sync.logged(2)
+        sync.org.advance(10)
+        sync.org.update("Account", sfid, Phone="theirs")
+    else:
+        sync.org.update("Account", sfid, Phone="theirs")
+        sync.query(
+            "update salesforce.account set phone = 'ours', industry = 'Banking'",
+        )
+        sync.logged(2)
+        # As if it had been made ten seconds later.
+        sync.query(
+            "update salesforce._trigger_log set commit_time = commit_time + interval '10 s'"
+            " where action = 'UPDATE'",
+            role="pgforce",
+        )
+    return sfid
+
+
+def expected_winner(policy, first):
+    if policy == "last-writer":
+        return "salesforce" if first == "postgres" else "postgres"
+    return policy
+
+
+@pytest.mark.parametrize("first", ["postgres", "salesforce"])
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("role", ["push", "pull"])
+def test_the_policy_says_who_wins_and_the_loser_is_in_the_ledger(sync, policy, first, role):
+    """Whichever role meets the two values first."""
+    sfid = both_change_the_phone(sync, policy, first=first)
+    winner = expected_winner(policy, first)
+    sync.start(role)
+    if role == "pull":
+        eventually(lambda: conflicts(sync))
+        sync.wait_for_polls(1)
+        sync.start("push")
+        sync.settled(2)
+    else:
+        sync.settled(2)
+        sync.start("pull")
+    phone = "ours" if winner == "postgres" else "theirs"
+    expected = [(phone, "Banking")]
+    eventually(lambda: sync.query("select phone, industry from salesforce.account") == expected)
+    sync.wait_for_polls(2)
+    assert sync.query("select phone, industry from salesforce.account") == expected
+    found = sync.org.retrieve("Account", sfid)
+    assert (found["Phone"], found["Industry"]) == expected[0]
+    if (role, policy) == ("push", "postgres"):
+        # What PostgreSQL overwrites anyhow is not read before.
+        return
+    [conflict] = conflicts(sync, "Account")
+    assert (conflict["column"], conflict["winner"], conflict["policy"]) == ("phone", winner, policy)
+    assert (conflict["base"], conflict["postgres"], conflict["salesforce"]) == ("1", "ours", "theirs")
+    assert (conflict["sfid"], conflict["table"]) == (sfid, "account")
+    assert "ours | theirs" in sync.pgforce.run("conflicts").stdout
+
+
+def test_an_update_that_lost_all_its_fields_is_merged_and_says_why(sync):
+    sfid = both_change_the_phone(sync, "salesforce", first="salesforce")
+    sync.org.update("Account", sfid, Industry="Retail")
+    sync.start("push", "pull")
+    [_, (state, message)] = sync.settled(2, "state, sf_message")
+    assert (state, "pgforce conflicts" in message) == ("MERGED", True)
+    expected = [("theirs", "Retail")]
+    eventually(lambda: sync.query("select phone, industry from salesforce.account") == expected)
+    found = sync.org.retrieve("Account", sfid)
+    assert (found["Phone"], found["Industry"]) == expected[0]
+    assert sync.requests("PATCH", "/composite/sobjects") == []
+
+
+def test_a_later_update_is_sent_although_an_earlier_one_lost(sync):
+    sfid = both_change_the_phone(sync, "salesforce", first="postgres")
+    sync.start("pull")
+    eventually(lambda: sync.query("select phone from salesforce.account") == [("theirs",)])
+    sync.query("update salesforce.account set phone = 'again'")
+    sync.logged(3)
+    sync.start("push")
+    assert [state for _, state in sync.settled(3)] == ["SUCCESS"] * 3
+    sync.wait_for_polls(2)
+    assert sync.org.retrieve("Account", sfid)["Phone"] == "again"
+    assert sync.query("select phone from salesforce.account") == [("again",)]
+    assert len(conflicts(sync)) == 1
+
+
+def test_what_salesforce_has_already_is_not_sent_again(sync):
+    sync.load(account())
+    sync.query("insert into salesforce.account (name, phone) values ('Acme', '1')")
+    sync.settled(1)
+    [sfid] = [record["Id"] for record in sync.org.query("select Id from Account")]
+    sync.roles["pull"].stop()
+    sync.org.update("Account", sfid, Phone="2")
+    sync.query("update salesforce.account set phone = '2'")
+    assert sync.settled(2)[1] == ("UPDATE", "SUCCESS")
+    assert sync.requests("PATCH", "/composite/sobjects") == []
+    assert conflicts(sync) == []
+
+
+def test_an_update_waits_while_salesforce_cannot_be_asked_what_it_has(sync):
+    sync.map(account())
+    sync.start("archive", "push")
+    sync.query("insert into salesforce.account (name, phone) values ('Acme', '1')")
+    sync.settled(1)
+    sync.org.fault({"match": {"path": "/query"}, "times": 2, "status": 503, "body": "busy"})
+    sync.query("update salesforce.account set phone = '2'")
+    assert sync.settled(2)[1] == ("UPDATE", "SUCCESS")
+    assert sync.org.query("select Phone from Account")[0]["Phone"] == "2"
+
+
+def test_an_unknown_policy_is_refused_by_import(sync):
+    done = sync.pgforce.run(
+        "import", "-", stdin=export(account(conflict_policy="newest")), expect=65
+    )
+    assert 'conflict_policy must be one of "last-writer", "postgres", "salesforce"' in done.stderr
