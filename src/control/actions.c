@@ -9,6 +9,8 @@
 /* `pgforce plan` ends so when something would be done. */
 enum { PLAN_HAS_CHANGES = 10 };
 
+#define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+
 static void answer_done(struct request *request, bool is_done, const struct error *err)
 {
     if (is_done)
@@ -51,11 +53,28 @@ static void run(struct request *request, const struct child_call *call)
         child_run(request, call);
 }
 
+/* Heroku Connect's exports always say whose they are; what was imported may not. */
+static void answer_export(struct request *request, json_t *output)
+{
+    const struct serve_options *options = request->serve->options;
+    json_t *connection = json_object_get(output, "connection");
+
+    if (connection == NULL) {
+        connection = json_object();
+        json_object_set_new(output, "connection", connection);
+    }
+    json_t *ours =
+        json_pack("{s:s, s:s}", "app_name", options->app_name, "name", options->schema_name);
+    json_object_update_missing(connection, ours);
+    json_decref(ours);
+    request_answer(request, 200, json_incref(output));
+}
+
 void actions_export(struct request *request)
 {
     static const char *const arguments[] = {"export", NULL};
 
-    run(request, &(struct child_call){.arguments = arguments, .status = 200});
+    run(request, &(struct child_call){.arguments = arguments, .done = answer_export});
 }
 
 /* Whether the body is a file of mappings at all; false after answering 400. */
@@ -73,7 +92,7 @@ static bool has_mappings(struct request *request)
 
 void actions_import(struct request *request)
 {
-    static const char *const arguments[] = {"import", "-", NULL};
+    static const char *const arguments[] = {"import", "-", "--allow-missing", NULL};
 
     if (has_mappings(request))
         run(request, &(struct child_call){.arguments = arguments,
@@ -95,16 +114,41 @@ void actions_plan(struct request *request)
                                           .other_code = PLAN_HAS_CHANGES});
 }
 
+/* {"name": ..., "fields": [{"name": ..., "required": ...}]}: clients read these two. */
+static void answer_schema(struct request *request, json_t *output)
+{
+    json_t *field;
+    size_t i;
+
+    json_array_foreach(output, i, field)
+        json_object_set(field, "required", json_object_get(field, "is_required"));
+    request_answer(request, 200,
+                   json_pack("{s:s, s:O?}", "name", request->arguments[1], "fields", output));
+}
+
 void actions_schema(struct request *request)
 {
-    const char *arguments[] = {"fields", request->arguments[1], "--json", NULL};
+    const char *name = request->arguments[1];
+    const char *arguments[] = {"fields", name, "--json", NULL};
 
-    run(request, &(struct child_call){.arguments = arguments, .status = 200});
+    /* The name becomes an argument of a command: nothing that could be an option. */
+    if (strspn(name, NAME_CHARACTERS) != strlen(name)) {
+        request_refuse(request, 404, "not_found", "there is no object %s", name);
+        return;
+    }
+    run(request, &(struct child_call){.arguments = arguments, .done = answer_schema});
+}
+
+static void answer_objects(struct request *request, json_t *output)
+{
+    request_answer(
+        request, 200,
+        json_pack("{s:i, s:O?}", "count", (int)json_array_size(output), "results", output));
 }
 
 void actions_objects(struct request *request)
 {
     static const char *const arguments[] = {"objects", "--json", NULL};
 
-    run(request, &(struct child_call){.arguments = arguments, .status = 200});
+    run(request, &(struct child_call){.arguments = arguments, .done = answer_objects});
 }

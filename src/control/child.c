@@ -16,6 +16,7 @@
 enum {
     MAX_CHILDREN = 8,
     MAX_MESSAGE_BYTES = 64 * 1024,
+    MAX_OUTPUT_BYTES = 64 * 1024 * 1024,
     HELD_MS = 60 * 60 * 1000, /* the child's end comes first */
     EXEC_FAILED = 127,
 };
@@ -139,6 +140,17 @@ static void fill_output(const struct child *child, struct http_server_response *
     read_all(child->output_fd, &response->body);
 }
 
+static void answer_done(struct child *child)
+{
+    struct buf text BUF_AUTO = {0};
+
+    buf_init(&text, MAX_OUTPUT_BYTES);
+    read_all(child->output_fd, &text);
+    json_t *output = json_loadb(text.data, text.size_bytes, 0, NULL);
+    child->call.done(&child->request, output);
+    json_decref(output);
+}
+
 static void fill_answer(void *context, struct http_server_response *response)
 {
     struct child *child = context;
@@ -152,7 +164,7 @@ static void fill_answer(void *context, struct http_server_response *response)
     if (child->exit_code != 0 && child->exit_code != child->call.other_code)
         fill_failure(child, response);
     else if (child->call.done != NULL)
-        child->call.done(&child->request);
+        answer_done(child);
     else
         fill_output(child, response);
     clear_child(child);

@@ -27,8 +27,9 @@ struct child_call {
     int status;     /* of the answer when it ends with 0 */
     bool is_empty;  /* then without a body */
     int other_code; /* an exit code that means done too; 0 for none */
-    /* Answers instead, when it is done: as a handler does, with the request as it was. */
-    void (*done)(struct request *request);
+    /* Answers instead, when it is done: as a handler does, with the request as it was. output is
+     * what the command printed, NULL when that is no JSON. */
+    void (*done)(struct request *request, json_t *output);
 };
 
 /* Answers later; at once with 503 when too many run already, or none can be started. */

@@ -182,11 +182,12 @@ static const char *find_object(struct request *request)
 }
 
 /* The mapping as it is now, after its import. */
-static void answer_imported(struct request *request)
+static void answer_imported(struct request *request, json_t *output)
 {
     const char *object_name = request->arguments[REQUEST_MAX_ARGUMENTS - 1];
     json_t *reports = load_reports(request, object_name);
 
+    (void)output;
     if (reports != NULL)
         request_answer(request, strcmp(request->http->method, "POST") == 0 ? 201 : 200,
                        make_mapping(request, json_array_get(reports, 0)));

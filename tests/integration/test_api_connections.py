@@ -190,3 +190,44 @@ def test_notifications_can_be_filtered_and_acknowledged(api, database):
     assert api.call("POST", path + "/notifications/acknowledge?event_type=limit", b"null").status == 204
     acknowledged = [n["acknowledged_at"] for n in api.get(path + "/notifications").json["results"]]
     assert acknowledged[0] is not None and acknowledged[1] is None
+
+
+def test_an_export_is_what_was_imported(api):
+    _, path = discover(api)
+    file = json.loads(export(account(), contact()))
+    assert api.post(path + "/actions/import", file).status == 202
+    exported = api.get(path + "/actions/export").json
+    assert exported["mappings"] == file["mappings"] and exported["version"] == 1
+    assert exported["connection"]["app_name"]
+    # And once more: what was exported changes nothing.
+    assert api.post(path + "/actions/import", exported).status == 202
+    assert api.get(path + "/actions/export").json["mappings"] == file["mappings"]
+
+
+def test_an_import_keeps_what_the_organisation_lacks(api):
+    _, path = discover(api)
+    lacking = {**contact(), "object_name": "Nowhere__c"}
+    assert api.post(path + "/actions/import", {"version": 1, "mappings": [lacking]}).status == 202
+    found = {m["object_name"]: m for m in discover(api)[0]["mappings"]}
+    assert found["Nowhere__c"]["state"] == "SYSTEM_ERROR"
+    assert "Nowhere__c" in found["Nowhere__c"]["state_description"]
+    assert found["Nowhere__c"]["is_orphan"] is True
+
+
+def test_a_plan_says_what_an_import_would_do(api):
+    _, path = discover(api)
+    plan = api.post(path + "/actions/plan", json.loads(export(account(), contact())))
+    assert plan.status == 200 and "Contact" in plan.text
+    assert len(discover(api)[0]["mappings"]) == 1
+    assert api.post(path + "/actions/plan", json.loads(export(account()))).status == 200
+
+
+def test_objects_and_fields_that_can_be_mapped(api):
+    _, path = discover(api)
+    objects = api.get(path + "/schemas")
+    assert objects.status == 200 and "Contact" in objects.text
+    schema = api.get(path + "/schemas/Account").json
+    fields = {field["name"]: field for field in schema["fields"]}
+    assert fields["Name"]["required"] is True and fields["Phone"]["required"] is False
+    assert api.get(path + "/schemas/Nowhere__c").status == 409
+    assert api.get(path + "/schemas/--help").status == 404
