@@ -26,6 +26,7 @@
 #include "sandbox/record_types.h"
 #include "sandbox/rollups.h"
 #include "sandbox/rules.h"
+#include "sandbox/sales.h"
 #include "sandbox/seed.h"
 #include "sandbox/users.h"
 
@@ -309,7 +310,8 @@ bool org_open(const struct org_options *options, struct org **org, struct error 
         !is_newborn(new_org, &is_new, err) ||
         (is_new && (!birth_insert_rows(new_org, err) || !users_reset(new_org, err) ||
                     !seed_run(new_org, &new_org->options.seed, err))) ||
-        !record_types_make_rows(new_org, err) || !bulk_store_load(new_org, err)) {
+        !record_types_make_rows(new_org, err) || !sales_start(new_org, err) ||
+        !bulk_store_load(new_org, err)) {
         org_close(new_org);
         return false;
     }

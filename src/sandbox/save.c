@@ -8,6 +8,7 @@
 #include "sandbox/events.h"
 #include "sandbox/ids.h"
 #include "sandbox/record_types.h"
+#include "sandbox/sales.h"
 #include "sandbox/times.h"
 #include "sandbox/validate.h"
 #include "sandbox/values.h"
@@ -67,7 +68,7 @@ bool save_insert(struct save *save, const json_t *fields, struct error *err)
     if (!draft_complete(&draft, err))
         return false;
     draft_follow(&draft);
-    if (!record_types_settle(&draft, err))
+    if (!record_types_settle(&draft, err) || !sales_complete(&draft, err))
         return false;
     if (!validate_draft(&draft, err))
         return false;
@@ -155,7 +156,7 @@ bool save_update(struct save *save, const char *id, const json_t *fields, struct
     if (!draft_read(&draft, fields, err))
         return false;
     draft_follow(&draft);
-    if (!record_types_settle(&draft, err))
+    if (!record_types_settle(&draft, err) || !sales_complete(&draft, err))
         return false;
     if (!validate_draft(&draft, err))
         return false;
