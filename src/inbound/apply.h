@@ -40,6 +40,7 @@ struct apply_page {
     const json_t *records;             /* as a query answers them; or NULL and: */
     const struct apply_source *source; /* where the rows come from */
     bool is_initial;                   /* of the initial load: _hc_lastop stays null */
+    bool is_old;                       /* polls go on meanwhile: what they wrote is newer */
     bool is_direct;                    /* none of them is in the table, nor has local changes */
     /* Inside the transaction, after the rows: stores the watermark. May be NULL. */
     bool (*store)(void *context, struct pg *pg, struct error *err);

@@ -17,6 +17,7 @@
 #include "inbound/bulk_rows.h"
 #include "inbound/statement.h"
 #include "mapping/schema.h"
+#include "mapping/store.h"
 #include "pg/origin.h"
 #include "sf/rest.h"
 #include "sf/soql.h"
@@ -143,8 +144,8 @@ static bool begin(struct load *load, struct sf_bulk_job *job, struct error *err)
     bool is_empty;
 
     load->state = (struct mark_load){0};
-    if (!mapping_set_state(load->poll->world.pg, load->poll->mapping->id, "RELOAD_TABLE", NULL,
-                           err) ||
+    if (!mapping_set_state(load->poll->world.pg, load->poll->mapping->id,
+                           load->was_loaded ? "RESYNC" : "RELOAD_TABLE", NULL, err) ||
         !is_table_empty(load, &is_empty, err) || !count_records(load, &server_time_s, err))
         return false;
     load->state.is_direct = is_empty && !load->was_loaded;
@@ -198,6 +199,7 @@ static bool apply_page(struct load *load, const struct apply_source *source, str
                                     .records = load->records,
                                     .source = source,
                                     .is_initial = !load->was_loaded,
+                                    .is_old = load->was_loaded,
                                     .is_direct = load->state.is_direct,
                                     .store = store_place,
                                     .context = load};
@@ -354,6 +356,7 @@ static bool finish(const struct load *load, struct error *err)
         is_ok =
             is_ok && drop_second_rows(pg, mapping, err) && schema_create_indexes(pg, mapping, err);
     is_ok = is_ok && mark_store(pg, mapping, &mark, err) && mark_load_end(pg, mapping, err) &&
+            store_note_filled(pg, mapping, err) &&
             mapping_set_state(pg, mapping->id, "DATA_SYNCED", NULL, err) &&
             pg_script(pg, "commit", err);
     if (!is_ok)

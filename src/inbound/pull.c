@@ -10,6 +10,7 @@
 #include "inbound/abort_watch.h"
 #include "inbound/load.h"
 #include "inbound/poll.h"
+#include "mapping/configure.h"
 #include "mapping/connection.h"
 #include "mapping/mapping.h"
 #include "mapping/operation.h"
@@ -42,6 +43,7 @@ struct pull {
     struct schedule *schedules; /* one per mapping */
     bool must_load;             /* the mappings have changed since they were read */
     bool is_paused;
+    int64_t orphans_due_ms;
     const struct mapping *long_reading; /* others are polled between its pages */
 };
 
@@ -126,6 +128,22 @@ static bool load_mappings(struct pull *pull, struct error *err)
     return true;
 }
 
+/* Mappings without table: has the organisation by now what they lacked? Under no origin, because
+ * the archive has to hear of new mappings. */
+static void retry_orphans(struct pull *pull)
+{
+    const struct configure_target target = {pull->barrier, pull->options->schema_name,
+                                            pull->options->session, pull->page_arena};
+    struct error err = {0};
+    int found = 0;
+
+    pull->orphans_due_ms = clock_monotonic_ms() + IDLE_WAIT_MS;
+    arena_reset(pull->page_arena);
+    if (!configure_retry_orphans(&target, &found, &err))
+        log_warning("could not look for what mappings lack", log_text("reason", err.message));
+    pull->must_load = pull->must_load || found > 0;
+}
+
 static struct poll make_poll(struct pull *pull, size_t index)
 {
     return (struct poll){
@@ -140,6 +158,13 @@ static struct poll make_poll(struct pull *pull, size_t index)
 
 static bool read_and_note(struct pull *pull, size_t index, struct error *err);
 
+/* New columns are filled while the mapping itself is polled too. */
+static bool is_polled_meanwhile(const struct pull *pull, const struct mapping *mapping)
+{
+    return strcmp(mapping->state, "RESYNC") == 0 ||
+           (mapping != pull->long_reading && strcmp(mapping->state, "DATA_SYNCED") == 0);
+}
+
 /* Between the pages of something long: the other mappings that have been loaded are polled. A
  * connection that is lost is found out by the reading that goes on. */
 static void tend_others(void *context)
@@ -150,9 +175,8 @@ static void tend_others(void *context)
     for (size_t i = 0; i < pull->mappings.count && !wait_is_stopping(); i++) {
         const struct mapping *mapping = &pull->mappings.items[i];
 
-        if (mapping != pull->long_reading && strcmp(mapping->state, "DATA_SYNCED") == 0 &&
-            mapping->operation == NULL && pull->schedules[i].due_ms <= clock_monotonic_ms() &&
-            !read_and_note(pull, i, &err))
+        if (is_polled_meanwhile(pull, mapping) && mapping->operation == NULL &&
+            pull->schedules[i].due_ms <= clock_monotonic_ms() && !read_and_note(pull, i, &err))
             return;
     }
 }
@@ -199,9 +223,11 @@ static bool read_mapping(struct pull *pull, size_t index, struct apply_report *r
         !mark_read(pull->pg, poll.mapping, &mark, err))
         return false;
     /* New columns are filled by reading all records again, into the rows that are there. */
-    if (!mark.is_loaded || mark.is_loading || strcmp(poll.mapping->state, "RESYNC") == 0)
-        return pull->long_reading != NULL || load_mapping(pull, index, &mark, report, err);
-    return poll_changes(&poll, &mark, report, err);
+    bool is_whole =
+        !mark.is_loaded || mark.is_loading || strcmp(poll.mapping->state, "RESYNC") == 0;
+    if (is_whole && pull->long_reading == NULL)
+        return load_mapping(pull, index, &mark, report, err);
+    return !mark.is_loaded || poll_changes(&poll, &mark, report, err);
 }
 
 /* One mapping's trouble is its own, unless the database or the sign-in is what failed. */
@@ -307,7 +333,10 @@ static bool run_until_stopped(struct pull *pull, struct error *err)
     while (!wait_is_stopping()) {
         if (pull->must_load && !load_mappings(pull, err))
             return false;
+        bool must_retry = pull->must_load || pull->orphans_due_ms <= clock_monotonic_ms();
         pull->must_load = false;
+        if (must_retry && !pull->is_paused)
+            retry_orphans(pull);
         if (!run_all_due(pull, err))
             return false;
         pull->must_load = drain_notifications(pull) || pull->must_load;

@@ -58,12 +58,28 @@ static void append_key_match(struct buf *sql, const struct mapping *mapping)
     pg_append_identifier(sql, mapping->upsert->column_name);
 }
 
+/* What was read is not older than the row. */
+static void append_is_newer(struct buf *sql, const struct mapping *mapping)
+{
+    buf_text(sql, "(s.");
+    pg_append_identifier(sql, mapping->stamp->column_name);
+    buf_text(sql, " >= t.");
+    pg_append_identifier(sql, mapping->stamp->column_name);
+    buf_text(sql, ") is not false");
+}
+
 static const struct word words[] = {
-    {"@tcols", append_target_columns}, {"@scols", append_stage_columns},
-    {"@cols", append_bare_columns},    {"@set", append_assignments},
-    {"@key", append_key_match},        {"@log", append_log},
-    {"@t", stage_append_target},       {"@s", stage_append_stage},
-    {"@r", stage_append_rest},         {"@n", append_name},
+    {"@newer", append_is_newer},
+    {"@tcols", append_target_columns},
+    {"@scols", append_stage_columns},
+    {"@cols", append_bare_columns},
+    {"@set", append_assignments},
+    {"@key", append_key_match},
+    {"@log", append_log},
+    {"@t", stage_append_target},
+    {"@s", stage_append_stage},
+    {"@r", stage_append_rest},
+    {"@n", append_name},
 };
 
 static const struct word *find_word(const char *at)

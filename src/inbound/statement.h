@@ -4,6 +4,7 @@
  *     @t the mapped table   @s the staging table   @r what is put off while it is worked through
  *     @log the log   @n the table's name as a literal
  *     @cols columns of both, bare   @scols the same after s.   @tcols after t.
+ *     @newer the staged row is not older than t
  *     @set "column" = s."column" for all   @key t.key = s.key, or false without a unique identifier
  */
 #ifndef PGFORCE_INBOUND_STATEMENT_H

@@ -16,10 +16,14 @@ bool write_rows(struct pg *pg, const struct apply_page *page, struct apply_repor
            statement_run(pg, mapping, "delete from @s s where s._pgforce_deleted", &(int64_t){0},
                          err) &&
            statement_run(pg, mapping,
-                         "update @t t"
-                         " set @set, _hc_lastop = 'SYNCED', _hc_err = null"
-                         " from @s s"
-                         " where t.sfid = s.sfid",
+                         page->is_old ? "update @t t"
+                                        " set @set, _hc_lastop = 'SYNCED', _hc_err = null"
+                                        " from @s s"
+                                        " where t.sfid = s.sfid and @newer"
+                                      : "update @t t"
+                                        " set @set, _hc_lastop = 'SYNCED', _hc_err = null"
+                                        " from @s s"
+                                        " where t.sfid = s.sfid",
                          &report->updated, err) &&
            statement_run(pg, mapping,
                          "update @t t"

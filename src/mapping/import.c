@@ -333,6 +333,7 @@ static void read_connection(struct reader *reader, json_t *root, struct import *
         features_read(features, reader->problems, &import->warnings);
     json_t *rest __attribute__((cleanup(decref_json))) = json_copy(root);
     json_object_del(rest, "mappings");
+    json_object_set_new(rest, "version", json_integer(1));
     import->rest = dump(rest, reader->arena);
     import->features = json_is_object(features) ? dump(features, reader->arena) : NULL;
 }

@@ -114,6 +114,7 @@ static bool read_field(const PGresult *result, int row, struct arena *arena,
     field->relationship_name = copy_field(result, row, 8, arena);
     field->reference_object = copy_field(result, row, 9, arena);
     field->reference_field = copy_field(result, row, 10, arena);
+    field->is_filled = pg_field_bool(result, row, 11);
     field->is_system = mapping_is_system_column(field->column_name);
     if (field->type == NULL)
         return error_set(err, ERROR_CONFIG,
@@ -221,7 +222,7 @@ static PGresult *select_fields(struct pg *pg, const char *schema_name, struct er
     return pg_query(pg,
                     "select f.mapping_id, f.field_name, f.column_name, f.field_type,"
                     " f.column_type, f.soql_path, f.is_createable, f.is_updateable,"
-                    " f.relationship_name, f.reference_object, f.reference_field"
+                    " f.relationship_name, f.reference_object, f.reference_field, f.is_filled"
                     " from pgforce.mapping_field f"
                     " join pgforce.mapping m on m.id = f.mapping_id"
                     " where m.schema_name = $1"
@@ -274,16 +275,20 @@ bool mapping_set_state(struct pg *pg, int64_t id, const char *state, const char 
     PGresult *result PG_RESULT_AUTO =
         pg_query(pg,
                  /* Every poll says DATA_SYNCED: a row that says so already is left alone. */
-                 "with changed as ("
-                 "update pgforce.mapping"
-                 " set state = $2, state_description = $3, updated_at = now()"
-                 " where id = $1 and (state = $2 or state = any ($4::text[]))"
+                 "with wanted as ("
+                 "select case when $2 = 'DATA_SYNCED' and exists (select from pgforce.mapping_field"
+                 " where mapping_id = $1 and not is_filled) then 'RESYNC' else $2 end as state),"
+                 " changed as ("
+                 "update pgforce.mapping m"
+                 " set state = w.state, state_description = $3, updated_at = now()"
+                 " from wanted w"
+                 " where m.id = $1 and (m.state = w.state or m.state = any ($4::text[]))"
                  /* A reload that was asked for meanwhile is not to be called done. */
-                 " and (operation is null or $2 <> 'DATA_SYNCED')"
-                 " and (state, state_description) is distinct from ($2, $3::text)"
-                 " returning id)"
-                 " select object_name, state, state = $2 or exists (select from changed)"
-                 " from pgforce.mapping where id = $1",
+                 " and (m.operation is null or $2 <> 'DATA_SYNCED')"
+                 " and (m.state, m.state_description) is distinct from (w.state, $3::text)"
+                 " returning m.id)"
+                 " select m.object_name, m.state, m.state = w.state or exists (select from changed)"
+                 " from pgforce.mapping m, wanted w where m.id = $1",
                  PG_PARAMS(pg_number(id).text, state, description,
                            state_sources(state, STATE_BY_DAEMON, arena)),
                  err);

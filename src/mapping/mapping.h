@@ -29,6 +29,7 @@ struct mapping_field {
     const char *soql_path;   /* what SELECT names: "Name", "Account.External_Id__c" */
     bool is_createable;
     bool is_updateable;
+    bool is_filled;                /* false while a column that was added waits for its values */
     bool is_system;                /* Id, SystemModstamp and IsDeleted: never the user's to write */
     const char *relationship_name; /* "Account", "Parent__r"; NULL for a field of the object */
     const char *reference_object;  /* "Account"; NULL likewise */
@@ -100,6 +101,8 @@ const struct mapping_field *mapping_field_by_name(const struct mapping *mapping,
 bool mapping_bind(struct mapping *mapping, struct error *err);
 
 /*
+ * DATA_SYNCED becomes RESYNC while columns wait for their values.
+ *
  * For the daemon, in the caller's transaction, if one is open. description may be NULL. ERROR_RETRY
  * when state.h knows no such way from the state the mapping has by now: an operator aborted it, or
  * it is gone. Then what was under way must be given up.

@@ -95,6 +95,19 @@ bool store_update_field(struct pg *pg, int64_t mapping_id, const struct mapping_
            error_prefix(err, "changing field %s", field->field_name);
 }
 
+/* A column added while the records were read is not one of them. */
+bool store_note_filled(struct pg *pg, const struct mapping *mapping, struct error *err)
+{
+    for (size_t i = 0; i < mapping->field_count; i++)
+        if (!mapping->fields[i].is_filled &&
+            !pg_run(pg,
+                    "update pgforce.mapping_field set is_filled = true"
+                    " where mapping_id = $1 and column_name = $2 and not is_filled",
+                    PG_PARAMS(pg_number(mapping->id).text, mapping->fields[i].column_name), err))
+            return error_prefix(err, "noting filled columns");
+    return true;
+}
+
 bool store_delete_field(struct pg *pg, int64_t mapping_id, const char *column_name,
                         struct error *err)
 {

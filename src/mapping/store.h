@@ -28,6 +28,9 @@ bool store_insert_field(struct pg *pg, int64_t mapping_id, const struct mapping_
 /* By its column. */
 bool store_update_field(struct pg *pg, int64_t mapping_id, const struct mapping_field *field,
                         struct error *err);
+
+/* For the role that read all records: the columns it knows have their values. */
+bool store_note_filled(struct pg *pg, const struct mapping *mapping, struct error *err);
 bool store_delete_field(struct pg *pg, int64_t mapping_id, const char *column_name,
                         struct error *err);
 

@@ -12,6 +12,8 @@
 #include "pg/pg.h"
 #include "run/arguments.h"
 #include "run/ask.h"
+#include "run/mapping_edit_command.h"
+#include "run/org_call.h"
 
 struct call {
     const struct config *config;
@@ -20,29 +22,17 @@ struct call {
     const char *object_name;    /* NULL where the verb takes none */
 };
 
-static void print_json(const json_t *json)
-{
-    json_dumpf(json, stdout, JSON_INDENT(2) | JSON_SORT_KEYS);
-    putchar('\n');
-}
-
-static void decref_json(json_t **json)
-{
-    json_decref(*json);
-}
-#define JSON_AUTO __attribute__((cleanup(decref_json)))
-
 /* What was done, in words or as JSON. */
 static bool report(const struct call *call, const char *done)
 {
-    json_t *json JSON_AUTO = NULL;
+    json_t *json ORG_CALL_JSON_AUTO = NULL;
 
     if (!arguments_has(&call->read, "json")) {
         printf("%s: %s\n", call->object_name, done);
         return true;
     }
     json = json_pack("{s:s, s:s}", "object_name", call->object_name, "result", done);
-    print_json(json);
+    org_call_print_json(json);
     return true;
 }
 
@@ -66,14 +56,14 @@ static void print_row(const json_t *mapping)
 
 static bool run_list(struct call *call, struct error *err)
 {
-    json_t *mappings JSON_AUTO = NULL;
+    json_t *mappings ORG_CALL_JSON_AUTO = NULL;
     size_t i;
     json_t *mapping;
 
     if (!report_mappings(call->pg, call->config->schema_name, NULL, &mappings, err))
         return false;
     if (arguments_has(&call->read, "json")) {
-        print_json(mappings);
+        org_call_print_json(mappings);
         return true;
     }
     printf("%-28s %-10s %-22s %8s %7s  %-20s\n", "object", "access", "state", "pending", "errors",
@@ -114,12 +104,12 @@ static void print_mapping(const json_t *mapping)
 
 static bool run_show(struct call *call, struct error *err)
 {
-    json_t *mappings JSON_AUTO = NULL;
+    json_t *mappings ORG_CALL_JSON_AUTO = NULL;
 
     if (!report_mappings(call->pg, call->config->schema_name, call->object_name, &mappings, err))
         return false;
     if (arguments_has(&call->read, "json"))
-        print_json(json_array_get(mappings, 0));
+        org_call_print_json(json_array_get(mappings, 0));
     else
         print_mapping(json_array_get(mappings, 0));
     return true;
@@ -169,17 +159,25 @@ static const struct verb {
     const char *usage;
     const char *options; /* those it takes, separated by blanks; a value is wanted after "=" */
     bool (*run)(struct call *call, struct error *err);
+    bool (*run_with_org)(struct org_call *call, struct error *err); /* in place of run */
     bool needs_object;
     bool needs_database;
 } verbs[] = {
-    {"list", "[--json]", "json", run_list, false, true},
-    {"show", "OBJECT [--json]", "json", run_show, true, true},
-    {"delete", "OBJECT [--keep-table] [--yes] [--json]", "keep-table yes json", run_delete, true,
-     true},
+    {"list", "[--json]", "json", run_list, NULL, false, true},
+    {"show", "OBJECT [--json]", "json", run_show, NULL, true, true},
+    {"create", "OBJECT [--field NAME,...] [--access read_write] [OPTION]... [--json]",
+     MAPPING_EDIT_OPTIONS " json", NULL, mapping_edit_command_create, true, true},
+    {"edit", "OBJECT [--field NAME,...] [--without NAME,...] [OPTION]... [--yes] [--json]",
+     MAPPING_EDIT_OPTIONS " yes json", NULL, mapping_edit_command_edit, true, true},
+    {"refresh", "OBJECT [--json]", "json", NULL, mapping_edit_command_refresh, true, true},
+    {"orphans", "[--remove [--keep-table] [--yes]] [--json]", "remove keep-table yes json", NULL,
+     mapping_edit_command_orphans, false, true},
+    {"delete", "OBJECT [--keep-table] [--yes] [--json]", "keep-table yes json", run_delete, NULL,
+     true, true},
     {"reload", "OBJECT [--in-place | --destructive [--yes]] [--json]",
-     "in-place destructive yes json", run_reload, true, true},
-    {"abort", "OBJECT [--json]", "json", run_abort, true, true},
-    {"states", "", "", run_states, false, false},
+     "in-place destructive yes json", run_reload, NULL, true, true},
+    {"abort", "OBJECT [--json]", "json", run_abort, NULL, true, true},
+    {"states", "", "", run_states, NULL, false, false},
 };
 
 enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
@@ -216,6 +214,10 @@ bool mapping_command_run(const struct config *config, int count, char **texts, s
         return false;
     if (!verb->needs_database)
         return verb->run(&call, err);
+    if (verb->run_with_org != NULL) {
+        struct org_call with_org = {.config = config, .read = call.read};
+        return org_call_run(&with_org, verb->run_with_org, err);
+    }
     if (!config_require_database(config, err))
         return false;
     call.pg = pg_open(config->database_url, "pgforce mapping", err);

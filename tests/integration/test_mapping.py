@@ -233,3 +233,208 @@ def test_credentials_that_are_refused_show_in_the_connections_state(sync):
     assert state() == "UNAUTHORIZED"
     sync.start("push")
     eventually(lambda: state() == "IDLE")
+
+
+# Creating and editing.
+
+
+def config_of(sync, name):
+    return json.loads(sync.pgforce.run("mapping", "show", name, "--json").stdout)["config"]
+
+
+def columns_of(sync, table):
+    return {
+        name
+        for (name,) in sync.query(
+            "select attname::text from pg_attribute where attrelid = %s::regclass and attnum > 0"
+            " and not attisdropped",
+            [f"salesforce.{table}"],
+        )
+    }
+
+
+def indexes_of(sync, table):
+    found = sync.query("select indexname::text from pg_indexes where schemaname = 'salesforce'"
+                       " and tablename = %s", [table])
+    return {name for (name,) in found}
+
+
+def test_a_mapping_is_created_with_the_usual_fields(sync):
+    sync.org.create("Account", Name="Acme", Phone="1")
+    sync.start("archive", "pull")
+    done = sync.pgforce.run("mapping", "create", "Account", "--field", "Phone,Industry", "--without", "Name",
+                            "--access=read_write", "--unique-id", "External_Id__c", "--index", "Phone",
+                            "--polling", "1", "--notify")
+    assert "create table" in done.stdout
+    assert config_of(sync, "Account") == {
+        "access": "read_write", "sf_notify_enabled": True, "sf_polling_seconds": 1,
+        "sf_max_daily_api_calls": 30000, "upsert_field": "External_Id__c",
+        "fields": {name: {} for name in ("Id", "SystemModstamp", "IsDeleted", "CreatedDate", "Phone",
+                                         "Industry", "External_Id__c")},
+        "indexes": {"Id": {"unique": True}, "SystemModstamp": {"unique": False},
+                    "Phone": {"unique": False}, "External_Id__c": {"unique": True}},
+    }
+    sync.wait_until_loaded()
+    assert sync.query("select phone from salesforce.account") == [("1",)]
+    assert {"hc_idx_account_phone", "hcu_idx_account_external_id__c"} <= indexes_of(sync, "account")
+    again = sync.pgforce.run("mapping", "create", "Account", expect=CONFIG)
+    assert "is mapped already" in again.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (["Nowhere__c"], "Nowhere__c does not exist in the organisation"),
+        (["Account", "--field", "Nmae"], "Account.Nmae does not exist"),
+        (["Account", "--access", "write_only"], "config.access must be"),
+        (["Account", "--unique-id", "Phone"], "is not a unique external id"),
+        (["Account", "--filter", "Name = 'a' limit 5"], "config.filter: at character 12"),
+        (["Account", "--index", "Name:unique"], "cannot be unique"),
+    ],
+)
+def test_what_cannot_be_created_is_refused_and_nothing_is_there(sync, arguments, says):
+    assert says in sync.pgforce.run("mapping", "create", *arguments, expect=65).stderr
+    assert sync.mapping_states() == set()
+    assert sync.value("select to_regclass('salesforce.account')") is None
+
+
+def test_an_edit_alters_the_table_in_place_and_fills_new_columns(sync):
+    for name in ("Acme", "Bolt"):
+        sync.org.create("Account", Name=name, Phone="1", Industry="Energy")
+    sync.load(mapping("Account", "Name", "Industry"))
+    before = sync.query("select id, name from salesforce.account order by id")
+    done = sync.pgforce.run("mapping", "edit", "Account", "--field", "Phone", "--without", "Industry", "--yes",
+                            "--index", "Phone")
+    assert "add column" in done.stdout and "drop column" in done.stdout
+    columns = columns_of(sync, "account")
+    assert "phone" in columns and "industry" not in columns
+    eventually(lambda: sync.query("select distinct phone from salesforce.account") == [("1",)])
+    sync.wait_until_loaded()
+    assert sync.query("select id, name from salesforce.account order by id") == before
+    assert "hc_idx_account_phone" in indexes_of(sync, "account")
+    assert "nothing to do" in sync.pgforce.run("mapping", "edit", "Account", "--field", "Phone").stdout
+    # What is captured from now on knows the new column.
+    sync.query("update salesforce.account set phone = '2' where name = 'Acme'")
+    assert sync.settled(1) == [("UPDATE", "SUCCESS")]
+    sync.pgforce.run("mapping", "edit", "Account", "--no-index", "Phone")
+    assert "hc_idx_account_phone" not in indexes_of(sync, "account")
+
+
+def test_polls_go_on_while_new_columns_are_filled(sync):
+    sync.org.load("Account", 3000)
+    sync.org.create("Account", Name="Acme", Phone="1")
+    sync.load(mapping("Account", "Name"))
+    # The reading of all records stands still at its first page.
+    sync.org.fault({"match": {"path": "/query/"}, "delay_ms": 15000, "times": 1})
+    sync.pgforce.run("mapping", "edit", "Account", "--field", "Phone")
+    eventually(lambda: sync.mapping_states() == {"RESYNC"})
+    sync.wait_until_loaded(60)
+    assert sync.value("select phone from salesforce.account where name = 'Acme'") == "1"
+    assert sync.value("select count(*) from salesforce.account") == 3001
+    unfilled = "select count(*) from pgforce.mapping_field where not is_filled"
+    assert sync.value(unfilled, role="pgforce") == 0
+
+
+def test_what_was_captured_is_sent_though_the_mapping_became_read_only(sync):
+    sync.load(nameless_account())
+    sync.roles["push"].stop()
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    sync.logged(1)
+    sync.pgforce.run("mapping", "edit", "Account", "--access", "read_only")
+    sync.query("insert into salesforce.account (name) values ('Bolt')")
+    assert sync.logged(2) == [("INSERT", "NEW"), ("INSERT", "READONLY")]
+    sync.start("push")
+    assert sync.settled(2) == [("INSERT", "SUCCESS"), ("INSERT", "READONLY")]
+    assert [one["Name"] for one in sync.org.query("select Name from Account")] == ["Acme"]
+
+
+def test_objects_and_fields_say_what_can_be_mapped(sync):
+    objects = {one["name"]: one for one in json.loads(sync.pgforce.run("objects", "--json").stdout)}
+    assert objects["Account"]["is_mappable"] and objects["Account"]["reason"] is None
+    found = json.loads(sync.pgforce.run("objects", "accoun", "--json").stdout)
+    assert {"Account"} <= {one["name"] for one in found} and "Contact" not in {one["name"] for one in found}
+    fields = {one["name"]: one for one in json.loads(sync.pgforce.run("fields", "Contact", "--json").stdout)}
+    assert fields["LastName"]["is_required"] and fields["Id"]["column"] == "sfid"
+    assert fields["Account__External_Id__c"]["column"] == "account__external_id__c"
+    assert "compound" in fields["MailingAddress"]["reason"] or not fields["MailingAddress"]["is_mappable"]
+    assert "LastName" in sync.pgforce.run("fields", "contact").stdout
+    assert "no object Nowhere" in sync.pgforce.run("fields", "Nowhere", expect=CONFIG).stderr
+
+
+# Orphans.
+
+
+def test_what_the_organisation_lacks_is_kept_and_works_once_it_is_there(sync):
+    wanted = export(account(), mapping("Later__c", "Name", "Key__c", upsert="Key__c"))
+    sync.pgforce.run("import", "-", stdin=wanted, expect=65)
+    assert sync.mapping_states() == set()
+    sync.pgforce.run("import", "-", "--allow-missing", stdin=wanted)
+    shown = json.loads(sync.pgforce.run("mapping", "show", "Later__c", "--json").stdout)
+    assert shown["state"] == "SYSTEM_ERROR" and "Later__c does not exist" in shown["state_description"]
+    assert [one["object_name"] for one in json.loads(sync.pgforce.run("mapping", "orphans", "--json").stdout)
+            ] == ["Later__c"]
+    exported = json.loads(sync.pgforce.run("export").stdout)
+    assert exported["mappings"] == sorted(json.loads(wanted)["mappings"], key=lambda one: one["object_name"])
+    again = sync.pgforce.run("plan", "-", "--allow-missing", stdin=wanted)
+    assert "nothing to do" in again.stdout
+    # The roles live with it.
+    sync.start("archive", "push", "pull")
+    eventually(lambda: sync.mapping_states() == {"DATA_SYNCED", "SYSTEM_ERROR"})
+    key = {"name": "Key__c", "type": "string", "length": 40, "externalId": True, "unique": True}
+    sync.org.define({"objects": [{"name": "Later__c", "label": "Later", "fields": [key]}]})
+    sync.org.create("Later__c", Name="now", Key__c="1")
+    sync.pgforce.run("resume")
+    eventually(lambda: sync.mapping_states() == {"DATA_SYNCED"})
+    assert sync.query("select name, key__c from salesforce.later__c") == [("now", "1")]
+    sync.query("insert into salesforce.later__c (name, key__c) values ('new', '2')")
+    assert sync.settled(1) == [("INSERT", "SUCCESS")]
+
+
+def test_orphans_are_removed_on_request(sync):
+    sync.pgforce.run("import", "-", "--allow-missing", stdin=export(account(), mapping("Later__c", "Name")))
+    assert "add --yes" in sync.pgforce.run("mapping", "orphans", "--remove", expect=USAGE).stderr
+    sync.pgforce.run("mapping", "orphans", "--remove", "--yes")
+    assert [one["object_name"] for one in json.loads(sync.pgforce.run("mapping", "list", "--json").stdout)
+            ] == ["Account"]
+    assert json.loads(sync.pgforce.run("mapping", "orphans", "--json").stdout) == []
+
+
+# Files.
+
+
+def test_apply_prunes_only_when_asked_and_after_showing(sync):
+    both = export(account(), contact())
+    one = export(mapping("Account", "Name", upsert=None))
+    sync.pgforce.run("apply", "-", stdin=both)
+    done = sync.pgforce.run("apply", "-", stdin=one)
+    assert {"phone", "industry"} <= columns_of(sync, "account") and "drop" not in done.stdout
+    planned = sync.pgforce.run("plan", "-", "--prune", "--json", stdin=one, expect=10)
+    steps = [(step["action"], step["object_name"]) for step in json.loads(planned.stdout)["steps"]]
+    assert ("drop column", "Account") in steps and ("delete mapping", "Contact") in steps
+    refused = sync.pgforce.run("apply", "-", "--prune", stdin=one, expect=USAGE)
+    assert "delete mapping" in refused.stderr and "--yes" in refused.stderr
+    assert sync.value("select to_regclass('salesforce.contact')") is not None
+    sync.pgforce.run("apply", "-", "--prune", "--yes", stdin=one)
+    assert sync.value("select to_regclass('salesforce.contact')") is None
+    assert "phone" not in columns_of(sync, "account")
+    assert "nothing to do" in sync.pgforce.run("plan", "-", "--prune", stdin=one).stdout
+
+
+def test_a_plan_tells_what_there_is_to_load_and_changes_nothing(sync):
+    sync.org.load("Account", 2500)
+    planned = sync.pgforce.run("plan", "-", "--json", stdin=export(account()), expect=10)
+    plan = json.loads(planned.stdout)
+    assert (plan["records"], plan["api_calls"], plan["created"]) == (2500, 3, 1)
+    assert sync.mapping_states() == set()
+
+
+def test_applying_the_same_file_twice_does_nothing_the_second_time_at_once_or_later(sync, tmp_path):
+    file = tmp_path / "mappings.json"
+    file.write_text(export(account(), contact()))
+    both = [sync.pgforce.start("apply", str(file)), sync.pgforce.start("apply", str(file))]
+    assert [one.wait(60) for one in both] == [0, 0]
+    texts = sorted(one.log_text().splitlines()[-1] for one in both)
+    assert texts == ["0 created, 0 changed, 0 deleted, 2 unchanged", "2 created, 0 changed, 0 deleted, 0 unchanged"]
+    done = sync.pgforce.run("apply", str(file))
+    assert done.stdout.splitlines()[-1] == "0 created, 0 changed, 0 deleted, 2 unchanged"
+    assert sync.pgforce.run("plan", str(file), "--prune").stdout == "nothing to do\n"
