@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "sandbox/oauth_code.h"
 #include "sandbox/times.h"
 #include "sandbox/users.h"
 
@@ -14,6 +15,7 @@ enum {
     MAX_REFRESH_TOKENS = 100,
     TOKEN_RANDOM_BYTES = 32,
     TOKEN_BYTES = 128,
+    MAX_URL_BYTES = 64 * 1024,
     IDLE_S = 2 * 3600, /* Salesforce's default session timeout */
 };
 
@@ -302,4 +304,16 @@ void oauth_identity(struct call *call)
                         json_string(times_format_datetime(org_now(org)).text));
     json_object_set_new(identity, "urls", list_urls(call));
     call_json(call, 200, identity);
+}
+
+void oauth_single_access(struct call *call)
+{
+    const char *target = http_server_param(call->request, "redirect_uri");
+    struct buf url BUF_AUTO = {0};
+
+    buf_init(&url, MAX_URL_BYTES);
+    buf_printf(&url, "%s/secur/frontdoor.jsp?otp=%s&startURL=", call->org->base_url,
+               oauth_open_session(call->org));
+    oauth_code_write_encoded(&url, target != NULL ? target : "/");
+    call_json(call, 200, json_pack("{s:s}", "frontdoor_uri", url.data));
 }

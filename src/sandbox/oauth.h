@@ -35,4 +35,7 @@ void oauth_revoke(struct call *call);
 void oauth_introspect(struct call *call);
 void oauth_identity(struct call *call);
 
+/* The address by which a browser would come in; there are no pages behind it. */
+void oauth_single_access(struct call *call);
+
 #endif

@@ -78,13 +78,23 @@ static const char *get(const struct request *request, const char *name)
     return "";
 }
 
+bool oauth_code_is_public(const char *client_id)
+{
+    return strcmp(client_id, "PlatformCLI") == 0;
+}
+
+bool oauth_code_is_client(const struct org *org, const char *client_id)
+{
+    return strcmp(client_id, org->options.client_id) == 0 || oauth_code_is_public(client_id);
+}
+
 /* A mistake that must not be sent to the redirect URI is shown to the user. */
 static bool check_request(const struct request *request)
 {
     const char *uri = get(request, "redirect_uri");
     const char *problem = NULL;
 
-    if (strcmp(get(request, "client_id"), request->call->org->options.client_id) != 0)
+    if (!oauth_code_is_client(request->call->org, get(request, "client_id")))
         problem = "error=invalid_client_id&error_description=client%20identifier%20invalid";
     else if (strcmp(get(request, "response_type"), "code") != 0)
         problem = "error=unsupported_response_type&error_description=response%20type%20must%20be"
@@ -164,7 +174,7 @@ static const char *make_code(const struct request *request)
     return text;
 }
 
-static void write_encoded(struct buf *out, const char *text)
+void oauth_code_write_encoded(struct buf *out, const char *text)
 {
     for (; *text != '\0'; text++)
         if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~", *text) !=
@@ -181,10 +191,10 @@ static void redirect(const struct request *request, const char *code)
 
     buf_init(&url, MAX_PAGE_BYTES);
     buf_printf(&url, "%s%scode=", uri, strchr(uri, '?') != NULL ? "&" : "?");
-    write_encoded(&url, code);
+    oauth_code_write_encoded(&url, code);
     if (*get(request, "state") != '\0') {
         buf_text(&url, "&state=");
-        write_encoded(&url, get(request, "state"));
+        oauth_code_write_encoded(&url, get(request, "state"));
     }
     request->call->response->status = 302;
     call_header(request->call, "Location", arena_strdup(request->call->arena, url.data));

@@ -1,7 +1,7 @@
 /*
  * The web server flow: a login page, authorization codes, PKCE.
  *
- * There is one connected app; every redirect URI is a good one. Source: Salesforce
+ * There is one connected app beside the CLI's; every redirect URI is a good one. Source: Salesforce
  * Help, "OAuth 2.0 Web Server Flow".
  */
 #ifndef PGFORCE_SANDBOX_OAUTH_CODE_H
@@ -13,6 +13,13 @@ struct oauth_codes;
 
 struct oauth_codes *oauth_code_new(void);
 void oauth_code_free(struct oauth_codes *codes);
+
+/* The app of the options, or the one that every organisation has for the CLI, without a secret. */
+bool oauth_code_is_client(const struct org *org, const char *client_id);
+bool oauth_code_is_public(const char *client_id);
+
+/* Appends text as it may stand in a URL's parameter. */
+void oauth_code_write_encoded(struct buf *out, const char *text);
 
 void oauth_code_page(struct call *call);
 void oauth_code_login(struct call *call);

@@ -63,8 +63,10 @@ static bool check_client(const struct grant *grant, bool needs_secret)
 {
     const struct org_options *options = &grant->call->org->options;
 
-    if (strcmp(grant->client_id, options->client_id) != 0)
+    if (!oauth_code_is_client(grant->call->org, grant->client_id))
         return refuse(grant->call, "invalid_client_id", "client identifier invalid");
+    if (!needs_secret && oauth_code_is_public(grant->client_id))
+        return true;
     if ((needs_secret || *grant->client_secret != '\0') &&
         strcmp(grant->client_secret, options->client_secret) != 0)
         return refuse(grant->call, "invalid_client", "invalid client credentials");

@@ -54,6 +54,8 @@ static const struct route {
     {"POST", "services/Soap/c/{version}", oauth_soap, NO_SESSION},
     {"POST", "services/Soap/m/{version}", metadata_soap, NO_SESSION},
     {"POST", "services/Soap/m/{version}/{org}", metadata_soap, NO_SESSION},
+    {"GET", "services/oauth2/singleaccess", oauth_single_access, SESSION},
+    {"POST", "services/oauth2/singleaccess", oauth_single_access, SESSION},
     {"GET", "services/oauth2/userinfo", oauth_identity, NO_SESSION},
     {"POST", "services/oauth2/userinfo", oauth_identity, NO_SESSION},
     {"GET", "id/{org}/{user}", oauth_identity, NO_SESSION},

@@ -275,3 +275,32 @@ def test_old_clients_log_in_by_soap(sandbox):
     assert refused.status == 500
     assert b"<faultcode>sf:INVALID_LOGIN</faultcode>" in refused.body
     assert soap_login(sandbox, sandbox.username, sandbox.password, "65.0").status == 500
+
+
+def test_the_clis_own_app_has_no_secret(sandbox):
+    verifier = "v" * 60
+    digest = hashlib.sha256(verifier.encode()).digest()
+    challenge = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    cli = {"client_id": "PlatformCLI"}
+    asked = {**cli, "code_challenge": challenge, "code_challenge_method": "S256"}
+    _, target = log_in(sandbox, **asked)
+    wrong = exchange(sandbox, code_of(target), **cli, code_verifier="w" * 60)
+    assert wrong.json["error"] == "invalid_grant"
+    _, target = log_in(sandbox, **asked)
+    answer = exchange(sandbox, code_of(target), **cli, code_verifier=verifier)
+    assert answer.status == 200, answer.body
+    fresh = sandbox.login(
+        grant_type="refresh_token", refresh_token=answer.json["refresh_token"], **cli
+    )
+    assert sandbox.get("limits", token=fresh.json["access_token"]).status == 200
+    # What needs a secret needs one of the app that has it.
+    answer = sandbox.login(grant_type="client_credentials", **cli)
+    assert (answer.status, answer.json["error"]) == (400, "invalid_client")
+
+
+def test_a_browsers_way_in_is_told_to_who_has_a_session(sandbox):
+    path = "/services/oauth2/singleaccess?redirect_uri=lightning%3Fa%3D1%26b"
+    url = sandbox.get(path).json["frontdoor_uri"]
+    assert url.startswith(f"{sandbox.url}/secur/frontdoor.jsp?otp=00D")
+    assert url.endswith("&startURL=lightning%3Fa%3D1%26b")
+    assert sandbox.get(path, token="00D!x").status == 401

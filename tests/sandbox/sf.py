@@ -14,6 +14,23 @@ SWITCHES = {
     "SF_USE_PROGRESS_BAR": "false",
 }
 COMMAND_TIMEOUT_S = 120
+# Like a browser it goes on by itself; the CLI listens for the way back only once the program has ended.
+BROWSER = """#!/usr/bin/python3
+import os, sys, urllib.parse, urllib.request
+if os.fork() > 0:
+    sys.exit(0)
+os.setsid()
+url = urllib.parse.urlsplit(sys.argv[-1])
+form = urllib.parse.parse_qsl(url.query)
+form += [("username", "user@sandbox.example"), ("pw", "sandbox-password")]
+page = urllib.parse.urlunsplit(url._replace(query=""))
+for _ in range(20):
+    try:
+        urllib.request.urlopen(page, urllib.parse.urlencode(form).encode(), timeout=5).read()
+        break
+    except OSError:
+        continue
+"""
 CHECKS = []
 
 
@@ -64,6 +81,13 @@ class Cli:
         with open(self.folder / name, "w", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([header, *rows])
         return name
+
+    def write_browser(self):
+        """A program that signs in where a person would see a page."""
+        browser = self.folder / "browser"
+        browser.write_text(BROWSER)
+        browser.chmod(0o755)
+        return browser
 
     def read(self, name):
         with open(self.folder / name, newline="") as file:
@@ -283,6 +307,60 @@ def data_search(sf):
 def api_request_rest(sf):
     done = sf.run("api", "request", "rest", "/services/data/v60.0/limits", "-o", "sim")
     assert "DailyApiRequests" in json.loads(done.stdout), done
+
+
+@check
+def signs_in_through_the_login_page(sf):
+    env = {"BROWSER": str(sf.write_browser())}
+    answer = sf(
+        *("org", "login", "web", "--instance-url", sf.sandbox.url, "--alias", "web"),
+        org=None,
+        env=env,
+    )
+    assert answer["username"] == "user@sandbox.example", answer
+    query = ("data", "query", "-q", "SELECT Id FROM Organization")
+    assert sf(*query, org="web")["totalSize"] == 1
+    # The session is over: the refresh token that the page gave brings a new one.
+    sf.sandbox.expire_sessions()
+    assert sf(*query, org="web")["totalSize"] == 1
+    sf("org", "logout", "--no-prompt", org="web")
+
+
+@check
+def org_open_tells_its_url(sf):
+    answer = sf("org", "open", "--url-only")
+    assert answer["url"].startswith(sf.sandbox.url), answer
+
+
+@check
+def data_records_by_their_fields(sf):
+    record = "Name='By Field' External_Id__c=by-field"
+    made = sf("data", "create", "record", "-s", "Account", "-v", record)
+    where = ("-s", "Account", "-w", "External_Id__c=by-field")
+    assert sf("data", "get", "record", *where)["Id"] == made["id"]
+    sf("data", "update", "record", *where, "-v", "Phone=1")
+    assert sf("data", "get", "record", *where)["Phone"] == "1"
+    sf("data", "delete", "record", *where)
+    assert sf("data", "get", "record", *where, status=1)["name"]
+
+
+@check
+def data_export_and_import_a_plan(sf):
+    sf.sandbox.create("Account", Name="Planned")
+    query = "SELECT Name, (SELECT LastName FROM Contacts) FROM Account WHERE Name = 'Planned'"
+    sf("data", "export", "tree", "--plan", "-q", query, "-d", "planned")
+    (plan,) = (sf.folder / "planned").glob("*plan.json")
+    assert sf("data", "import", "tree", "--plan", str(plan))
+    assert len(sf.sandbox.query("SELECT Id FROM Account WHERE Name = 'Planned'")) == 2
+
+
+@check
+def api_request_rest_writes_too(sf):
+    done = sf.run(
+        *("api", "request", "rest", "/services/data/v60.0/sobjects/Account", "-X", "POST", "-o", "sim"),
+        *("-H", "Content-Type: application/json", "-b", json.dumps({"Name": "By REST"})),
+    )
+    assert json.loads(done.stdout)["success"] is True, done
 
 
 @check
