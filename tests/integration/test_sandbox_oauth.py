@@ -66,8 +66,7 @@ def exchange(sandbox, code, **fields):
         grant_type="authorization_code",
         code=code,
         redirect_uri=REDIRECT,
-        client_id=sandbox.client_id,
-        **fields,
+        **{"client_id": sandbox.client_id, **fields},
     )
 
 
