@@ -16,6 +16,7 @@
 #include "run/roles.h"
 #include "run/setup.h"
 #include "run/tail_command.h"
+#include "run/truncation_command.h"
 
 struct arguments {
     int count;
@@ -161,6 +162,12 @@ static bool run_ignore(const struct config *config, const struct arguments *argu
     return failure_commands_ignore(config, arguments->count, arguments->texts, err);
 }
 
+static bool run_truncations(const struct config *config, const struct arguments *arguments,
+                            struct error *err)
+{
+    return truncation_command_run(config, arguments->count, arguments->texts, err);
+}
+
 /* getopt wants the command's name before its arguments. */
 static bool run_tail(const struct config *config, const struct arguments *arguments,
                      struct error *err)
@@ -287,6 +294,8 @@ static const struct command commands[] = {
      1, 3, true, false},
     {"ignore", "--id N|--mapping NAME|--all-failed [--json]", "give refused entries up", run_ignore,
      1, 3, true, false},
+    {"truncations", "[--delete N | --dismiss N]", "TRUNCATEs that wait for an operator's word",
+     run_truncations, 0, 2, true, false},
     {"tail", "[OPTION]...", "print changes as they are committed (tail --help)", run_tail, 0,
      ANY_NUMBER, false, false},
     {"decode", "FILE [--format FORMAT]", "print a file of changes as JSON", run_decode, 0,

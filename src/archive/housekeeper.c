@@ -22,6 +22,27 @@ static bool forget_deliveries(struct pg *pg, const char *schema_name, struct err
     return pg_run(pg, sql.data, PG_PARAMS(schema_name), err);
 }
 
+/* What nobody waits for, and rows of which no TRUNCATE came. */
+static bool forget_truncations(struct pg *pg, const struct retention *retention, struct error *err)
+{
+    const struct pg_number days = pg_number(retention->keep_days);
+
+    return pg_run(pg,
+                  "delete from pgforce.truncation t"
+                  " using pgforce.mapping m"
+                  " where m.id = t.mapping_id and m.schema_name = $1"
+                  " and t.state not in ('STOPPED', 'WAITING')"
+                  " and t.truncated_at < now() - make_interval(days => $2::integer)",
+                  PG_PARAMS(retention->schema_name, days.text), err) &&
+           pg_run(pg,
+                  "delete from pgforce.truncated_row r"
+                  " where r.schema_name = $1"
+                  " and r.noted_at < now() - make_interval(days => $2::integer)"
+                  " and not exists (select from pgforce.truncation t"
+                  " where t.xid = r.xid and t.state = 'WAITING')",
+                  PG_PARAMS(retention->schema_name, days.text), err);
+}
+
 static bool run_round(struct pg *pg, const struct retention *retention, struct error *err)
 {
     int64_t began_ms = clock_monotonic_ms();
@@ -30,7 +51,7 @@ static bool run_round(struct pg *pg, const struct retention *retention, struct e
 
     if (!retention_make_days(pg, retention->schema_name, err) ||
         !forget_deliveries(pg, retention->schema_name, err) ||
-        !retention_move(pg, retention, &moved, err) ||
+        !forget_truncations(pg, retention, err) || !retention_move(pg, retention, &moved, err) ||
         !retention_drop_days(pg, retention, &dropped, err))
         return false;
     if (moved > 0 || dropped > 0)

@@ -360,6 +360,11 @@ static void note_pending(struct trigger_log *log, const struct row *row, const s
         pending_add(log->pending, row->relation->table, entry->record_id);
 }
 
+uint64_t trigger_log_xid(const struct trigger_log *log, uint32_t xid)
+{
+    return widen_xid(log, xid);
+}
+
 static void put(struct copy *copy, const char *text)
 {
     copy_field(copy, text, text != NULL ? strlen(text) : 0);

@@ -50,6 +50,9 @@ bool trigger_log_begin(struct trigger_log *log, struct error *err);
 bool trigger_log_append(struct trigger_log *log, const struct event *event, struct error *err);
 bool trigger_log_end(struct trigger_log *log, struct error *err);
 
+/* The transaction id as txid_current() writes it: with its epoch. After trigger_log_begin. */
+uint64_t trigger_log_xid(const struct trigger_log *log, uint32_t xid);
+
 /* Gives up an open COPY; for error paths. */
 void trigger_log_abort(struct trigger_log *log);
 

@@ -95,7 +95,8 @@ static bool create_mapping(struct change *change, const struct mapping *old, str
                                        store_move(change->pg, wanted, old->state, err)
                                  : store_insert(change->pg, wanted, err);
     return is_stored && (wanted->is_orphan || (insert_fields(change, wanted, err) &&
-                                               schema_create_table(change->pg, wanted, err)));
+                                               schema_create_table(change->pg, wanted, err) &&
+                                               schema_follow_truncate(change->pg, wanted, err)));
 }
 
 static bool drop_column(struct change *change, const struct mapping *mapping,
@@ -274,6 +275,7 @@ static bool follow_up(struct change *change, const struct mapping *old, struct m
     }
     if (!store_update(change->pg, wanted, err) ||
         !store_move(change->pg, wanted, old->state, err) ||
+        !schema_follow_truncate(change->pg, wanted, err) ||
         (!is_loading(old) && !schema_create_indexes(change->pg, wanted, err)))
         return false;
     return is_same(old->filter, wanted->filter) || is_loading(old) ||

@@ -247,3 +247,57 @@ bool schema_is_wider(const char *old_type, const char *new_type)
 {
     return text_room(old_type) > 0 && text_room(new_type) > text_room(old_type);
 }
+
+static bool has_truncate_trigger(struct pg *pg, const struct mapping *mapping, bool *has,
+                                 struct error *err)
+{
+    PGresult *found PG_RESULT_AUTO =
+        pg_query(pg,
+                 "select from pg_trigger t"
+                 " join pg_class c on c.oid = t.tgrelid"
+                 " join pg_namespace n on n.oid = c.relnamespace"
+                 " where n.nspname = $1 and c.relname = $2 and t.tgname = 'pgforce_note_truncate'",
+                 PG_PARAMS(mapping->schema_name, mapping->table_name), err);
+
+    *has = found != NULL && PQntuples(found) > 0;
+    return found != NULL;
+}
+
+static bool set_truncate_trigger(struct pg *pg, const struct mapping *mapping, bool is_wanted,
+                                 struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+    bool has;
+
+    if (!has_truncate_trigger(pg, mapping, &has, err))
+        return false;
+    if (has == is_wanted)
+        return true;
+    buf_init(&sql, SQL_BYTES_MAX);
+    buf_printf(&sql, "%s trigger pgforce_note_truncate%s on ", is_wanted ? "create" : "drop",
+               is_wanted ? " before truncate" : "");
+    append_table(&sql, mapping);
+    if (is_wanted) {
+        buf_text(&sql, " for each statement execute function ");
+        pg_append_qualified(&sql, mapping->schema_name, "pgforce_note_truncate");
+        buf_text(&sql, "()");
+    }
+    return run_sql(pg, &sql, err);
+}
+
+bool schema_follow_truncate(struct pg *pg, const struct mapping *mapping, struct error *err)
+{
+    PGresult *result PG_RESULT_AUTO =
+        pg_query(pg,
+                 "select coalesce($1::jsonb ->> 'truncate_policy', 'ignore')"
+                 " in ('ignore', 'fail', 'delete'),"
+                 " coalesce($1::jsonb ->> 'truncate_policy' = 'delete', false)",
+                 PG_PARAMS(mapping->config), err);
+
+    if (result == NULL)
+        return false;
+    if (!pg_field_bool(result, 0, 0))
+        return error_set(err, ERROR_RECORD,
+                         "config.truncate_policy must be \"ignore\", \"fail\" or \"delete\"");
+    return set_truncate_trigger(pg, mapping, pg_field_bool(result, 0, 1), err);
+}

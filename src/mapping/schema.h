@@ -20,6 +20,13 @@
 #include "pg/pg.h"
 
 /* The table with its primary key, and REPLICA IDENTITY FULL; no other index. */
+/*
+ * What is done about a TRUNCATE of the table, config.truncate_policy: "ignore", "fail" or "delete"
+ * (ERROR_RECORD for another). Only for the last the table gets a trigger, which fires before a
+ * TRUNCATE and notes what it holds.
+ */
+bool schema_follow_truncate(struct pg *pg, const struct mapping *mapping, struct error *err);
+
 bool schema_create_table(struct pg *pg, const struct mapping *mapping, struct error *err);
 
 /* All indexes that do not exist yet: sfid, the stamp, the upsert field, and the chosen ones. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "archive/progress.h"
+#include "run/truncation_command.h"
 #include "stream/slot.h"
 
 static bool print_progress(struct pg *pg, const struct config *config, struct error *err)
@@ -75,7 +76,7 @@ bool commands_status(const struct config *config, struct error *err)
 {
     struct pg *pg = pg_open(config->database_url, "pgforce status", err);
     bool is_ok = pg != NULL && print_progress(pg, config, err) && print_queue(pg, config, err) &&
-                 print_mappings(pg, config, err);
+                 print_mappings(pg, config, err) && truncation_command_print(pg, config, err);
 
     pg_close(pg);
     return is_ok;

@@ -12,12 +12,15 @@
  */
 #include "stream/sink_archive.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "archive/pending.h"
 #include "archive/progress.h"
 #include "archive/trigger_log.h"
+#include "archive/truncation.h"
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -171,13 +174,6 @@ static bool write_row(struct sink_archive *archive, const struct event *event, s
     return trigger_log_append(archive->log, event, err);
 }
 
-static void warn_of_truncate(const struct truncate *truncate)
-{
-    for (size_t i = 0; i < truncate->relation_count; i++)
-        log_warning("ignored TRUNCATE: the records stay in Salesforce",
-                    log_text("table", truncate->relations[i]->table));
-}
-
 /* As long as COMMITs wait for a standby, the log waits with them. */
 static bool wait_until_visible(struct sink_archive *archive, const uint32_t *xids, size_t count,
                                struct error *err)
@@ -195,6 +191,46 @@ static bool wait_until_visible(struct sink_archive *archive, const uint32_t *xid
         if (wait_for(-1, 0, VISIBLE_POLL_MS) == WAIT_STOP)
             return error_set(err, ERROR_RETRY, "told to stop");
     }
+}
+
+static bool store_truncation(struct sink_archive *archive, const struct event *event,
+                             const struct relation *relation, struct error *err)
+{
+    const struct transaction *transaction = event->transaction;
+    char xid[32];
+
+    snprintf(xid, sizeof(xid), "%" PRIu64, trigger_log_xid(archive->log, transaction->xid));
+    const struct truncation truncation = {.schema_name = archive->schema_name,
+                                          .table_name = relation->table,
+                                          .xid = xid,
+                                          .commit_lsn = transaction->commit_lsn,
+                                          .seq = event->seq,
+                                          .commit_time_us = transaction->commit_time_us};
+    archive->entry_count++;
+    return truncation_store(archive->pg, &truncation, err);
+}
+
+/* In its place among the entries, and after the transaction can be seen: it noted what it emptied.
+ */
+static bool write_truncate(struct sink_archive *archive, const struct event *event,
+                           struct error *err)
+{
+    const struct truncate *truncate = &event->truncate;
+
+    for (size_t i = 0; i < truncate->relation_count; i++) {
+        if (!trigger_log_is_mapped(archive->log, truncate->relations[i]))
+            continue;
+        if (archive->is_off) {
+            archive->off_count++;
+            continue;
+        }
+        if (!begin_batch(archive, err) || !trigger_log_end(archive->log, err) ||
+            !wait_until_visible(archive, &event->transaction->xid, 1, err) ||
+            !store_truncation(archive, event, truncate->relations[i], err) ||
+            !trigger_log_begin(archive->log, err))
+            return false;
+    }
+    return true;
 }
 
 static void note_transaction(struct sink_archive *archive, uint32_t xid)
@@ -286,7 +322,7 @@ static bool write_event(struct sink *sink, const struct event *event, struct err
         return true;
     case EVENT_RELATION: return refuse_withheld(archive, event->relation, err);
     case EVENT_ROW: return archive->is_skipping || write_row(archive, event, err);
-    case EVENT_TRUNCATE: warn_of_truncate(&event->truncate); return true;
+    case EVENT_TRUNCATE: return archive->is_skipping || write_truncate(archive, event, err);
     case EVENT_COMMIT: return end_source_transaction(archive, event->transaction, err);
     case EVENT_GAP:
         return error_set(err, ERROR_CONFIG, "the stream has a gap: %s", event->gap.reason);

@@ -102,3 +102,22 @@ begin
         true, 'pgforce.capture_off', pg_catalog.current_schema()::text);
 end
 $$;
+
+-- Before a TRUNCATE of a table whose policy is to delete the records too: decoding tells that the
+-- table was emptied, not of what. Our own roles have an origin, and empty tables for other reasons.
+create function pgforce_note_truncate() returns trigger language plpgsql security definer
+    set search_path from current as
+$$
+begin
+    if pg_catalog.pg_replication_origin_session_is_setup() then
+        return null;
+    end if;
+    insert into pgforce.truncated_row (xid, schema_name, table_name)
+    values (pg_current_xact_id(), tg_table_schema, tg_table_name);
+    execute format(
+        'insert into pgforce.truncated_row (xid, schema_name, table_name, record_id, sfid)'
+        ' select pg_current_xact_id(), %L, %L, id, sfid from %I.%I',
+        tg_table_schema, tg_table_name, tg_table_schema, tg_table_name);
+    return null;
+end
+$$;

@@ -214,3 +214,31 @@ create table overruled (
     column_name text not null,
     primary key (schema_name, log_id, column_name)
 );
+
+-- TRUNCATEs of mapped tables, and what becomes of them by the mapping's policy. STOPPED: nothing of
+-- the mapping is sent until it is dismissed. WAITING: so many records are only deleted on request.
+create table truncation (
+    id bigint generated always as identity primary key,
+    mapping_id bigint not null references mapping on delete cascade,
+    commit_lsn pg_lsn not null,
+    seq integer not null,
+    xid xid8 not null,
+    truncated_at timestamptz not null,
+    policy text not null,
+    state text not null check (state in ('IGNORED', 'STOPPED', 'WAITING', 'DELETED', 'DISMISSED')),
+    -- Records of Salesforce that were in the table; null where nobody counted.
+    record_count bigint,
+    unique (mapping_id, commit_lsn, seq)
+);
+
+-- What a table held when it was truncated, where the policy is to delete it. A row without a
+-- record_id says that the table was looked at.
+create table truncated_row (
+    xid xid8 not null,
+    schema_name text not null,
+    table_name text not null,
+    record_id integer,
+    sfid text,
+    noted_at timestamptz not null default now()
+);
+create index truncated_row_idx_xid on truncated_row (xid);
