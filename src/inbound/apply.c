@@ -20,6 +20,10 @@
 #include "inbound/write_rows.h"
 #include "pg/origin.h"
 
+/* As in deletions.c. */
+#define GUARD_ROWS    "100"
+#define GUARD_PERCENT "5"
+
 enum { BARRIER_TIMEOUT_MS = 10 * 1000 };
 
 /*
@@ -40,8 +44,39 @@ static bool drop_equal_rows(struct pg *pg, const struct mapping *mapping, struct
            statement_run(pg, mapping,
                          "delete from @s s"
                          " where s._pgforce_deleted"
-                         " and not exists (select from @t t where t.sfid = s.sfid)",
+                         " and not exists (select from @t t where t.sfid = s.sfid and not @gone)",
                          &ignored, err);
+}
+
+/*
+ * Where the operator wants to see mass deletions first: those of this reading that would make too
+ * many are put aside.
+ */
+static bool hold_deletions(const struct apply_world *world, const struct apply_page *page,
+                           const struct apply_report *report, struct error *err)
+{
+    int64_t ignored = 0;
+
+    if (!world->confirms_all_deletions || page->is_confirmed)
+        return true;
+    PGresult *result PG_RESULT_AUTO = statement_query(
+        world->pg, page->mapping,
+        "with much as ("
+        "select from @s where _pgforce_deleted"
+        " having count(*) + $1::bigint > greatest(" GUARD_ROWS ","
+        " (select count(*) from @t) * " GUARD_PERCENT " / 100))"
+        " insert into pgforce.held_deletion (mapping_id, sfid)"
+        " select $2, sfid from @s"
+        " where _pgforce_deleted and exists (select from much)"
+        " on conflict (mapping_id, sfid) do nothing",
+        PG_PARAMS(pg_number(report->deleted).text, pg_number(page->mapping->id).text), err);
+    return result != NULL && statement_run(world->pg, page->mapping,
+                                           "delete from @s s"
+                                           " using pgforce.held_deletion h"
+                                           " where s._pgforce_deleted"
+                                           " and h.mapping_id = @id"
+                                           " and h.sfid = s.sfid",
+                                           &ignored, err);
 }
 
 static bool count_staged(struct pg *pg, const struct mapping *mapping, int64_t *count,
@@ -150,7 +185,8 @@ static bool apply_staged(const struct apply_world *world, const struct apply_pag
     int64_t known = 0;
     int64_t staged;
 
-    if (!drop_equal_rows(pg, mapping, err) || !count_staged(pg, mapping, &staged, err))
+    if (!drop_equal_rows(pg, mapping, err) || !hold_deletions(world, page, report, err) ||
+        !count_staged(pg, mapping, &staged, err))
         return false;
     if (staged == 0)
         return true;

@@ -27,6 +27,8 @@ struct apply_world {
     const char *schema_name;
     struct arena *arena; /* reset by the caller after each page */
     struct growth *growth;
+    bool
+        confirms_all_deletions; /* also those that Salesforce reports wait when they are too many */
 };
 
 /* Puts rows, one after the other, into the stage, as they come from somewhere else. */
@@ -41,6 +43,7 @@ struct apply_page {
     const struct apply_source *source; /* where the rows come from */
     bool is_initial;                   /* of the initial load: _hc_lastop stays null */
     bool is_old;                       /* polls go on meanwhile: what they wrote is newer */
+    bool is_confirmed;                 /* its deletions are not to wait */
     bool is_direct;                    /* none of them is in the table, nor has local changes */
     /* Inside the transaction, after the rows: stores the watermark. May be NULL. */
     bool (*store)(void *context, struct pg *pg, struct error *err);

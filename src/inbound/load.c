@@ -16,6 +16,7 @@
 #include "base/wait.h"
 #include "inbound/bulk_rows.h"
 #include "inbound/statement.h"
+#include "inbound/sweep.h"
 #include "mapping/schema.h"
 #include "mapping/store.h"
 #include "pg/origin.h"
@@ -35,6 +36,7 @@ struct load {
     struct arena *arena; /* the state's texts as they were read */
     struct apply_report *report;
     bool was_loaded; /* before: RESYNC */
+    bool is_sweeping;
     int64_t began_ms;
     int64_t began_with; /* rows that were in already */
     int64_t told_ms;
@@ -126,7 +128,8 @@ static bool store_beginning(const struct load *load, int64_t server_time_s, stru
     const struct watermark_limits limits = watermark_default_limits();
     const struct mapping *mapping = load->poll->mapping;
     int64_t up_to_us = server_time_s * 1000000 - limits.lag_us;
-    const struct mark mark = {up_to_us, up_to_us, load->was_loaded, false};
+    const struct mark mark = {
+        .changes_up_to_us = up_to_us, .deletes_up_to_us = up_to_us, .is_loaded = load->was_loaded};
     struct pg *pg = load->poll->world.pg;
     bool is_ok = server_time_s != 0 || error_set(err, ERROR_RETRY, "Salesforce tells no time");
 
@@ -401,7 +404,8 @@ static bool run(struct load *load, struct error *err)
         return false;
     if (!load->state.is_there && !begin(load, &job, err))
         return false;
-    if (!load_pages(load, err) || !finish(load, err))
+    if (!load_pages(load, err) ||
+        (load->is_sweeping && !sweep_run(load->poll, load->report, err)) || !finish(load, err))
         return false;
     if (load->state.job_id != NULL)
         sf_bulk_drop(load->poll->session, load->state.job_id);
@@ -414,8 +418,11 @@ static bool run(struct load *load, struct error *err)
 bool load_run(const struct poll *poll, const struct mark *mark, struct apply_report *report,
               struct error *err)
 {
-    struct load load = {
-        .poll = poll, .arena = arena_new(), .report = report, .was_loaded = mark->is_loaded};
+    struct load load = {.poll = poll,
+                        .arena = arena_new(),
+                        .report = report,
+                        .was_loaded = mark->is_loaded,
+                        .is_sweeping = mark->is_sweeping};
     bool is_ok = run(&load, err);
 
     arena_free(load.arena);

@@ -7,7 +7,8 @@ bool mark_read(struct pg *pg, const struct mapping *mapping, struct mark *mark, 
                  "select (extract(epoch from changes_up_to) * 1000000)::bigint,"
                  " (extract(epoch from deletes_up_to) * 1000000)::bigint,"
                  " is_loaded,"
-                 " exists (select from pgforce.load l where l.mapping_id = w.mapping_id)"
+                 " exists (select from pgforce.load l where l.mapping_id = w.mapping_id),"
+                 " is_sweeping"
                  " from pgforce.watermark w"
                  " where mapping_id = $1",
                  PG_PARAMS(pg_number(mapping->id).text), err);
@@ -21,6 +22,7 @@ bool mark_read(struct pg *pg, const struct mapping *mapping, struct mark *mark, 
     mark->deletes_up_to_us = pg_field_int64(result, 0, 1);
     mark->is_loaded = pg_field_bool(result, 0, 2);
     mark->is_loading = pg_field_bool(result, 0, 3);
+    mark->is_sweeping = pg_field_bool(result, 0, 4);
     return true;
 }
 

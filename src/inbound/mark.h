@@ -20,7 +20,8 @@ struct mark {
     int64_t changes_up_to_us;
     int64_t deletes_up_to_us;
     bool is_loaded;
-    bool is_loading; /* a load is under way; read only */
+    bool is_loading;  /* a load is under way; read only */
+    bool is_sweeping; /* it is to find rows without a record, too; over when is_loaded is stored */
 };
 
 bool mark_read(struct pg *pg, const struct mapping *mapping, struct mark *mark, struct error *err);

@@ -6,7 +6,10 @@
 #include "base/log.h"
 #include "base/wait.h"
 #include "inbound/bulk_rows.h"
+#include "inbound/deletions.h"
 #include "inbound/refusals.h"
+#include "inbound/statement.h"
+#include "inbound/sweep.h"
 #include "pg/origin.h"
 #include "sf/rest.h"
 #include "sf/soql.h"
@@ -17,6 +20,15 @@ enum {
     PAGE_ROWS = 20 * 1000,
     FIRST_PAUSE_MS = 200,
     LONGEST_PAUSE_MS = 20 * 1000,
+    SHORTEST_SPAN_US = 4 * 60 * 1000 * 1000,
+};
+
+/* One poll. */
+struct reading {
+    const struct poll *poll;
+    struct apply_report *report;
+    struct watermark_poll facts;
+    struct mark next; /* to be stored when all has been applied */
 };
 
 bool poll_append_select(const struct poll *poll, struct buf *soql, struct error *err)
@@ -155,26 +167,26 @@ static bool append_changes(const struct poll *poll, int64_t from_us, struct buf 
 
 /* Above the threshold only the first page has been read by REST when the whole is read by Bulk:
  * unordered, so that Salesforce may divide the work. */
-static bool apply_changes(const struct poll *poll, struct watermark_poll *facts,
-                          struct apply_report *report, struct error *err)
+static bool apply_changes(struct reading *reading, struct error *err)
 {
     static const struct sf_query_options with_deleted = {.with_deleted = true};
+    const struct poll *poll = reading->poll;
     struct buf plain BUF_AUTO = {0};
     struct buf ordered BUF_AUTO = {0};
     struct sf_query *query;
 
     buf_init(&plain, SOQL_MAX_BYTES);
     buf_init(&ordered, SOQL_MAX_BYTES);
-    if (!append_changes(poll, facts->window.from_us, &plain, err))
+    if (!append_changes(poll, reading->facts.window.from_us, &plain, err))
         return false;
     buf_printf(&ordered, "%s order by %s, Id", plain.data, poll->mapping->stamp->field_name);
     if (!sf_query_open(poll->session, ordered.data, &with_deleted, &query, err))
         return false;
-    facts->server_time_us = sf_query_server_time_s(query) * 1000000;
+    reading->facts.server_time_us = sf_query_server_time_s(query) * 1000000;
     bool is_many = sf_query_total(query) > poll->bulk_above && !poll->memory->has_no_bulk;
-    bool is_ok = is_many || apply_query(poll, query, report, err);
+    bool is_ok = is_many || apply_query(poll, query, reading->report, err);
     sf_query_close(query);
-    return is_ok && (!is_many || apply_by_bulk(poll, plain.data, report, err));
+    return is_ok && (!is_many || apply_by_bulk(poll, plain.data, reading->report, err));
 }
 
 /* ---- what was refused ---- */
@@ -225,12 +237,114 @@ static bool retry_refused(const struct poll *poll, struct apply_report *report, 
     return is_ok;
 }
 
+/* ---- what has been deleted ---- */
+
+/* While a create of ours is unsettled, an id that no row knows may be the one it made: the mark
+ * must not pass it, or the row would be bound to a dead record. */
+static bool may_pass(const struct poll *poll, bool *may, struct error *err)
+{
+    PGresult *result PG_RESULT_AUTO = statement_query(
+        poll->world.pg, poll->mapping,
+        "select not exists (select from @log"
+        " where table_name = @n and action = 'INSERT' and state in ('NEW', 'PENDING'))",
+        PG_PARAMS(), err);
+
+    *may = result != NULL && pg_field_bool(result, 0, 0);
+    return result != NULL;
+}
+
+static bool apply_reported(const struct poll *poll, const struct sf_deleted *deleted,
+                           struct arena *arena, struct apply_report *report, struct error *err)
+{
+    const char **ids = arena_array(arena, const char *, deleted->count + 1);
+    const struct deletions deletions = {.ids = ids, .count = deleted->count};
+
+    for (size_t i = 0; i < deleted->count; i++)
+        ids[i] = deleted->records[i].id;
+    return deletions_apply(poll, &deletions, report, err);
+}
+
+/* Too many for one answer: half the time. */
+static bool ask_deleted(const struct poll *poll, struct sf_span *span, struct arena *arena,
+                        struct sf_deleted *deleted, struct error *err)
+{
+    while (!sf_deleted(poll->session, span, arena, deleted, err)) {
+        int64_t half_us = (span->end_us - span->start_us) / 2;
+
+        if (err->kind != ERROR_RECORD || half_us < SHORTEST_SPAN_US)
+            return false;
+        span->end_us = span->start_us + half_us;
+    }
+    return true;
+}
+
+static bool apply_span(struct reading *reading, struct sf_span *span, struct error *err)
+{
+    const struct poll *poll = reading->poll;
+    struct arena *arena = arena_new();
+    struct sf_deleted deleted;
+    bool may = true;
+    bool is_ok = ask_deleted(poll, span, arena, &deleted, err) &&
+                 apply_reported(poll, &deleted, arena, reading->report, err) &&
+                 (deleted.count == 0 || may_pass(poll, &may, err));
+
+    arena_free(arena);
+    if (!is_ok)
+        return false;
+    reading->facts.covered_us = deleted.latest_covered_us;
+    if (may)
+        reading->next.deletes_up_to_us = deleted.latest_covered_us;
+    return !watermark_deletions_lost(span->start_us, deleted.earliest_available_us) ||
+           sweep_run(poll, reading->report, err);
+}
+
+static bool apply_deletions(struct reading *reading, const struct mark *mark, struct error *err)
+{
+    const struct poll *poll = reading->poll;
+    struct watermark_deletions window =
+        watermark_deletions(mark->deletes_up_to_us, reading->facts.server_time_us);
+    struct sf_span span = {poll->mapping->object_name, window.from_us, window.to_us};
+
+    if (poll->memory->has_no_deletions || reading->facts.server_time_us == 0)
+        return true;
+    if (window.is_lost && !sweep_run(poll, reading->report, err))
+        return false;
+    if (apply_span(reading, &span, err))
+        return true;
+    if (err->kind != ERROR_CONFIG)
+        return false;
+    poll->memory->has_no_deletions = true;
+    log_warning("reads no deletions", log_text("mapping", poll->mapping->object_name),
+                log_text("reason", err->message));
+    return true;
+}
+
+/* ---- a poll ---- */
+
+/* What the mapping's state says beside its name. */
+static bool describe_held(const struct poll *poll, struct buf *description, struct error *err)
+{
+    int64_t held;
+
+    if (!deletions_count_held(poll->world.pg, poll->mapping, &held, err))
+        return false;
+    buf_init(description, 256);
+    if (held > 0)
+        buf_printf(description,
+                   "%" PRId64 " deletions wait: `pgforce mapping confirm %s` lets them happen",
+                   held, poll->mapping->object_name);
+    return true;
+}
+
 static bool store(const struct poll *poll, const struct mark *mark, struct error *err)
 {
     const struct mapping *mapping = poll->mapping;
     struct pg *pg = poll->world.pg;
-    bool is_ok = origin_begin(pg, err) && mark_store(pg, mapping, mark, err) &&
-                 mapping_set_state(pg, mapping->id, "DATA_SYNCED", NULL, err) &&
+    struct buf description BUF_AUTO = {0};
+    bool is_ok = describe_held(poll, &description, err) && origin_begin(pg, err) &&
+                 mark_store(pg, mapping, mark, err) &&
+                 mapping_set_state(pg, mapping->id, "DATA_SYNCED",
+                                   description.size_bytes > 0 ? description.data : NULL, err) &&
                  pg_script(pg, "commit", err);
 
     if (!is_ok)
@@ -256,16 +370,23 @@ bool poll_changes(const struct poll *poll, const struct mark *mark, struct apply
                   struct error *err)
 {
     const struct watermark_limits limits = watermark_default_limits();
-    struct watermark_poll facts = {.mark_us = mark->changes_up_to_us,
-                                   .window = watermark_window(mark->changes_up_to_us, &limits)};
-    struct mark next = {.is_loaded = true};
+    struct reading reading = {
+        .poll = poll,
+        .report = report,
+        .facts = {.mark_us = mark->changes_up_to_us,
+                  .window = watermark_window(mark->changes_up_to_us, &limits)},
+        .next = {.is_loaded = true},
+    };
     int64_t began_ms = clock_monotonic_ms();
 
-    if (!apply_changes(poll, &facts, report, err) || !retry_refused(poll, report, err))
+    if (!apply_changes(&reading, err) || !apply_deletions(&reading, mark, err) ||
+        !deletions_release(poll, report, err) || !retry_refused(poll, report, err))
         return false;
     if (report->held == 0)
-        next.changes_up_to_us = watermark_after(&facts, &limits);
-    if (!store(poll, &next, err))
+        reading.next.changes_up_to_us = watermark_after(&reading.facts, &limits);
+    else
+        reading.next.deletes_up_to_us = 0;
+    if (!store(poll, &reading.next, err))
         return false;
     report_poll(poll, report, began_ms);
     return true;

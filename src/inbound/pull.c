@@ -148,7 +148,7 @@ static struct poll make_poll(struct pull *pull, size_t index)
 {
     return (struct poll){
         .world = {pull->pg, pull->barrier, pull->options->schema_name, pull->page_arena,
-                  pull->growth},
+                  pull->growth, pull->options->confirms_all_deletions},
         .session = pull->options->session,
         .mapping = &pull->mappings.items[index],
         .memory = &pull->schedules[index].memory,

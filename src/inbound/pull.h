@@ -19,7 +19,8 @@ struct pull_options {
     const char *url;
     const char *schema_name;
     struct sf_session *session;
-    int64_t bulk_above; /* more records than this are read by Bulk */
+    int64_t bulk_above;          /* more records than this are read by Bulk */
+    bool confirms_all_deletions; /* not only inferred ones */
 };
 
 /* Runs until the process is told to stop. */

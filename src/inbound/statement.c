@@ -68,12 +68,24 @@ static void append_is_newer(struct buf *sql, const struct mapping *mapping)
     buf_text(sql, ") is not false");
 }
 
+static void append_id(struct buf *sql, const struct mapping *mapping)
+{
+    buf_text(sql, pg_number(mapping->id).text);
+}
+
+static void append_gone(struct buf *sql, const struct mapping *mapping)
+{
+    buf_text(sql, mapping->keeps_deleted ? "coalesce(t.isdeleted, false)" : "false");
+}
+
 static const struct word words[] = {
     {"@newer", append_is_newer},
     {"@tcols", append_target_columns},
     {"@scols", append_stage_columns},
     {"@cols", append_bare_columns},
     {"@set", append_assignments},
+    {"@gone", append_gone},
+    {"@id", append_id},
     {"@key", append_key_match},
     {"@log", append_log},
     {"@t", stage_append_target},

@@ -6,6 +6,8 @@
  *     @cols columns of both, bare   @scols the same after s.   @tcols after t.
  *     @newer the staged row is not older than t
  *     @set "column" = s."column" for all   @key t.key = s.key, or false without a unique identifier
+ *     @id the mapping's id
+ *     @gone a row of t that is kept although its record is deleted
  */
 #ifndef PGFORCE_INBOUND_STATEMENT_H
 #define PGFORCE_INBOUND_STATEMENT_H

@@ -11,7 +11,13 @@ bool write_rows(struct pg *pg, const struct apply_page *page, struct apply_repor
     const struct mapping *mapping = page->mapping;
 
     return statement_run(pg, mapping,
-                         "delete from @t t using @s s where t.sfid = s.sfid and s._pgforce_deleted",
+                         mapping->keeps_deleted
+                             ? "update @t t set isdeleted = true, _hc_lastop = 'SYNCED'"
+                               " from @s s"
+                               " where t.sfid = s.sfid and s._pgforce_deleted and not @gone"
+                             : "delete from @t t"
+                               " using @s s"
+                               " where t.sfid = s.sfid and s._pgforce_deleted",
                          &report->deleted, err) &&
            statement_run(pg, mapping, "delete from @s s where s._pgforce_deleted", &(int64_t){0},
                          err) &&

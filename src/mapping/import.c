@@ -84,6 +84,7 @@ static bool is_api_name(const char *name)
     return soql_is_name(name) && strchr(name, '.') == NULL && strlen(name) <= NAME_BYTES_MAX;
 }
 
+static const char *const delete_policies[] = {"remove", "keep", NULL};
 static const char *const conflict_policies[] = {"last-writer", "postgres", "salesforce", NULL};
 static const char *const truncate_policies[] = {"ignore", "fail", "delete", NULL};
 
@@ -283,6 +284,7 @@ static void read_config(const struct reader *reader, json_t *config, struct impo
     entry->max_daily_api_calls =
         read_number(reader, config, "sf_max_daily_api_calls", API_CALLS_DEFAULT, INT32_MAX);
     check_word(reader, config, "conflict_policy", conflict_policies);
+    check_word(reader, config, "delete_policy", delete_policies);
     check_word(reader, config, "truncate_policy", truncate_policies);
     read_fields(reader, config, entry);
     read_indexes(reader, config, entry);

@@ -166,6 +166,9 @@ static bool read_config(struct mapping *mapping, struct arena *arena, struct err
         return error_set(err, ERROR_BUG, "mapping %s has a config that is not JSON",
                          mapping->object_name);
     mapping->conflict_policy = copy_option(config, "conflict_policy", "last-writer", arena);
+    mapping->keeps_deleted =
+        mapping->has_isdeleted &&
+        strcmp(copy_option(config, "delete_policy", "remove", arena), "keep") == 0;
     json_t *indexes = json_object_get(config, "indexes");
     mapping->indexes = arena_array(arena, struct mapping_index, json_object_size(indexes));
     json_object_foreach(indexes, name, index)

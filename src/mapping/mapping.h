@@ -54,6 +54,7 @@ struct mapping {
     int max_daily_api_calls;
     bool is_notified; /* accelerated polling was asked for */
     bool has_isdeleted;
+    bool keeps_deleted; /* a deleted record's row stays, isdeleted true; the default removes it */
     const char *upsert_field;             /* NULL when there is none */
     const struct mapping_field *upsert;   /* the field of that name, NULL likewise */
     const struct mapping_field *id_field; /* Id, column sfid: always there */

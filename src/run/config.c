@@ -166,6 +166,9 @@ static const struct option options[] = {
     {"PGFORCE_BULK_READ_ABOVE", FIELD(bulk_read_above), parse_count, "10000",
      "more records than this, of an object at first or changed since the last poll, are read by the"
      " Bulk API; 0 to 1000000000"},
+    {"PGFORCE_CONFIRM_ALL_DELETIONS", FIELD(confirms_all_deletions), parse_switch, "off",
+     "on or off: deletions that Salesforce reports wait for `pgforce mapping confirm` too when they"
+     " are more than 100 rows and 5 % of a table at once, not only those inferred from absence"},
     {"PGFORCE_LOG_LEVEL", FIELD(log_level), parse_log_level, "info",
      "debug, info, warning or error"},
     {"PGFORCE_LOG_FORMAT", FIELD(log_format), parse_log_format, "text", "text or json"},

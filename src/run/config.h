@@ -27,6 +27,7 @@ struct config {
     int doubt_quarantine_s;
     struct serve_options api; /* its database and schema are filled in by the role */
     int bulk_read_above;
+    bool confirms_all_deletions;
     int push_parallel;
     bool allows_capture_off;
     int archive_after_s;

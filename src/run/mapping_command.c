@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mapping/confirm.h"
 #include "mapping/connection.h"
 #include "mapping/operation.h"
 #include "mapping/report.h"
@@ -122,6 +123,17 @@ static bool run_abort(struct call *call, struct error *err)
                         " anew");
 }
 
+static bool run_confirm(struct call *call, struct error *err)
+{
+    int64_t count;
+    char done[64];
+
+    if (!confirm_deletions(call->pg, call->config->schema_name, call->object_name, &count, err))
+        return false;
+    snprintf(done, sizeof(done), "%lld deletions confirmed", (long long)count);
+    return report(call, done);
+}
+
 static bool run_reload(struct call *call, struct error *err)
 {
     bool is_destructive = arguments_has(&call->read, "destructive");
@@ -177,6 +189,7 @@ static const struct verb {
     {"reload", "OBJECT [--in-place | --destructive [--yes]] [--json]",
      "in-place destructive yes json", run_reload, NULL, true, true},
     {"abort", "OBJECT [--json]", "json", run_abort, NULL, true, true},
+    {"confirm", "OBJECT [--json]", "json", run_confirm, NULL, true, true},
     {"states", "", "", run_states, NULL, false, false},
 };
 

@@ -126,7 +126,8 @@ bool roles_pull(const struct config *config, struct error *err)
     struct pull_options options = {.url = config->database_url,
                                    .schema_name = config->schema_name,
                                    .session = session,
-                                   .bulk_above = config->bulk_read_above};
+                                   .bulk_above = config->bulk_read_above,
+                                   .confirms_all_deletions = config->confirms_all_deletions};
     bool is_ok = session != NULL && pull_run(&options, err);
 
     sf_session_close(session);

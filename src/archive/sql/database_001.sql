@@ -130,6 +130,15 @@ create table refused_record (
 
 create index refused_record_idx_retry_at on refused_record (mapping_id, retry_at);
 
+-- Deletions that look like a mistake: so many at once that an operator has to confirm them.
+create table held_deletion (
+    mapping_id bigint not null references mapping on delete cascade,
+    sfid text not null,
+    found_at timestamptz not null default now(),
+    confirmed_at timestamptz,
+    primary key (mapping_id, sfid)
+);
+
 -- Writes on their way: the intent is committed before the first byte leaves.
 create table delivery (
     schema_name text not null references connection on delete cascade,

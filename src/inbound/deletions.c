@@ -1,0 +1,288 @@
+#include "inbound/deletions.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "inbound/statement.h"
+#include "sf/rest.h"
+#include "sf/soql.h"
+
+/* More than both of these need a confirmation. */
+enum { GUARD_ROWS = 100, GUARD_PERCENT = 5 };
+
+enum {
+    SOQL_MAX_BYTES = 100 * 1000,
+    ASKED_AT_ONCE = 400, /* ids that fit the address of one query */
+};
+
+struct ids {
+    const char **items;
+    size_t count;
+};
+
+/* One run over some ids. */
+struct removal {
+    const struct poll *poll;
+    struct arena *arena;
+    struct ids known; /* whose rows are here */
+    struct ids alive; /* of the piece that is asked about: what Salesforce still has */
+    size_t from;      /* the piece: its first id, */
+    size_t to;        /* and the one behind its last */
+};
+
+/* As the text of an array: ids are letters and digits. */
+static void append_array(struct buf *out, const char *const *ids, size_t count)
+{
+    buf_init(out, SIZE_MAX / 2);
+    buf_char(out, '{');
+    for (size_t i = 0; i < count; i++)
+        buf_printf(out, "%s%s", i > 0 ? "," : "", ids[i]);
+    buf_char(out, '}');
+}
+
+static struct ids read_ids(const PGresult *result, struct arena *arena)
+{
+    struct ids ids = {.count = (size_t)PQntuples(result)};
+
+    ids.items = arena_array(arena, const char *, ids.count + 1);
+    for (size_t i = 0; i < ids.count; i++)
+        ids.items[i] = arena_strdup(arena, pg_field(result, (int)i, 0));
+    return ids;
+}
+
+/* Of the ids, those whose rows are here and not marked deleted yet. */
+static bool find_known(struct removal *removal, const struct deletions *deletions,
+                       struct error *err)
+{
+    struct buf array BUF_AUTO = {0};
+
+    append_array(&array, deletions->ids, deletions->count);
+    PGresult *result PG_RESULT_AUTO =
+        statement_query(removal->poll->world.pg, removal->poll->mapping,
+                        "select t.sfid from @t t where t.sfid = any($1::text[]) and not @gone",
+                        PG_PARAMS(array.data), err);
+    if (result == NULL)
+        return false;
+    removal->known = read_ids(result, removal->arena);
+    return true;
+}
+
+/* ---- waiting for a confirmation ---- */
+
+static bool is_suspicious(const struct poll *poll, size_t count, bool *answer, struct error *err)
+{
+    *answer = false;
+    if (count <= GUARD_ROWS)
+        return true;
+    PGresult *result PG_RESULT_AUTO = statement_query(
+        poll->world.pg, poll->mapping, "select count(*) from @t t", PG_PARAMS(), err);
+    if (result == NULL)
+        return false;
+    *answer = (int64_t)count * 100 > pg_field_int64(result, 0, 0) * GUARD_PERCENT;
+    return true;
+}
+
+static bool hold(const struct poll *poll, const struct ids *ids, struct error *err)
+{
+    struct pg *pg = poll->world.pg;
+    struct buf array BUF_AUTO = {0};
+
+    append_array(&array, ids->items, ids->count);
+    log_warning("holds deletions back until they are confirmed",
+                log_text("mapping", poll->mapping->object_name),
+                log_number("rows", (int64_t)ids->count));
+    return pg_run(pg,
+                  "insert into pgforce.held_deletion (mapping_id, sfid)"
+                  " select $1, unnest($2::text[])"
+                  " on conflict (mapping_id, sfid) do nothing",
+                  PG_PARAMS(pg_number(poll->mapping->id).text, array.data), err);
+}
+
+bool deletions_count_held(struct pg *pg, const struct mapping *mapping, int64_t *count,
+                          struct error *err)
+{
+    PGresult *result PG_RESULT_AUTO = pg_query(pg,
+                                               "select count(*) from pgforce.held_deletion"
+                                               " where mapping_id = $1 and confirmed_at is null",
+                                               PG_PARAMS(pg_number(mapping->id).text), err);
+
+    if (result == NULL)
+        return false;
+    *count = pg_field_int64(result, 0, 0);
+    return true;
+}
+
+/* ---- asking once more ---- */
+
+static bool read_alive(struct removal *removal, struct sf_query *query, struct error *err)
+{
+    struct ids *alive = &removal->alive;
+
+    alive->items = arena_array(removal->arena, const char *, ASKED_AT_ONCE);
+    alive->count = 0;
+    for (;;) {
+        json_t *records SF_JSON_AUTO = NULL;
+        json_t *record;
+        size_t i;
+
+        if (!sf_query_next(query, &records, err))
+            return false;
+        if (records == NULL)
+            return true;
+        json_array_foreach(records, i, record)
+        {
+            const char *id = json_string_value(json_object_get(record, "Id"));
+
+            if (id != NULL && alive->count < ASKED_AT_ONCE)
+                alive->items[alive->count++] = arena_strdup(removal->arena, id);
+        }
+    }
+}
+
+static bool ask_alive(struct removal *removal, struct error *err)
+{
+    const struct poll *poll = removal->poll;
+    struct buf soql BUF_AUTO = {0};
+    struct sf_query *query;
+
+    buf_init(&soql, SOQL_MAX_BYTES);
+    buf_printf(&soql, "select Id from %s where ", poll->mapping->object_name);
+    if (!soql_in(&soql, "Id", removal->known.items + removal->from, removal->to - removal->from,
+                 err) ||
+        !sf_query_open(poll->session, soql.data, NULL, &query, err))
+        return false;
+    bool is_ok = read_alive(removal, query, err);
+    sf_query_close(query);
+    return is_ok;
+}
+
+static bool is_alive(const struct removal *removal, const char *id)
+{
+    for (size_t i = 0; i < removal->alive.count; i++)
+        if (strcmp(removal->alive.items[i], id) == 0)
+            return true;
+    return false;
+}
+
+/* ---- removing ---- */
+
+static bool give_deletions(void *context, struct stage *stage, struct error *err)
+{
+    const struct removal *removal = context;
+    const struct mapping *mapping = removal->poll->mapping;
+    struct value *values = arena_array(removal->arena, struct value, mapping->field_count);
+    const struct row row = {.op = ROW_DELETE, .old_values = values};
+
+    for (size_t i = 0; i < mapping->field_count; i++)
+        values[i] = (struct value){.kind = VALUE_ABSENT};
+    for (size_t i = removal->from; i < removal->to; i++) {
+        const char *id = removal->known.items[i];
+
+        values[mapping->id_field - mapping->fields] =
+            (struct value){.kind = VALUE_TEXT, .text = id, .size_bytes = strlen(id)};
+        if (!is_alive(removal, id) && !stage_put(stage, &row, err))
+            return false;
+    }
+    return true;
+}
+
+/* In the transaction that removes the rows. */
+static bool forget_held(void *context, struct pg *pg, struct error *err)
+{
+    const struct removal *removal = context;
+    struct buf array BUF_AUTO = {0};
+
+    append_array(&array, removal->known.items + removal->from, removal->to - removal->from);
+    return pg_run(pg,
+                  "delete from pgforce.held_deletion"
+                  " where mapping_id = $1 and sfid = any($2::text[])",
+                  PG_PARAMS(pg_number(removal->poll->mapping->id).text, array.data), err);
+}
+
+static bool remove_known(struct removal *removal, struct apply_report *report, struct error *err)
+{
+    const struct poll *poll = removal->poll;
+    const struct apply_source source = {give_deletions, removal};
+    const struct apply_page page = {.mapping = poll->mapping,
+                                    .source = &source,
+                                    .is_confirmed = true,
+                                    .store = forget_held,
+                                    .context = removal};
+
+    for (removal->from = 0; removal->from < removal->known.count; removal->from = removal->to) {
+        removal->to = removal->from + ASKED_AT_ONCE;
+        if (removal->to > removal->known.count)
+            removal->to = removal->known.count;
+        arena_reset(poll->world.arena);
+        if (!ask_alive(removal, err) || !apply_records(&poll->world, &page, report, err))
+            return false;
+    }
+    return true;
+}
+
+/* Those that were absent before and are not any more need no confirmation. */
+static bool forget_returned(const struct removal *removal, struct error *err)
+{
+    struct buf array BUF_AUTO = {0};
+
+    append_array(&array, removal->known.items, removal->known.count);
+    return pg_run(removal->poll->world.pg,
+                  "delete from pgforce.held_deletion"
+                  " where mapping_id = $1"
+                  " and confirmed_at is null"
+                  " and not sfid = any($2::text[])",
+                  PG_PARAMS(pg_number(removal->poll->mapping->id).text, array.data), err);
+}
+
+static bool apply_or_hold(struct removal *removal, const struct deletions *deletions,
+                          struct apply_report *report, struct error *err)
+{
+    const struct poll *poll = removal->poll;
+    bool needs_confirmation = false;
+
+    if (!find_known(removal, deletions, err) ||
+        (deletions->is_inferred && !forget_returned(removal, err)))
+        return false;
+    if ((deletions->is_inferred || poll->world.confirms_all_deletions) &&
+        !is_suspicious(poll, removal->known.count, &needs_confirmation, err))
+        return false;
+    return needs_confirmation ? hold(poll, &removal->known, err)
+                              : remove_known(removal, report, err);
+}
+
+bool deletions_apply(const struct poll *poll, const struct deletions *deletions,
+                     struct apply_report *report, struct error *err)
+{
+    struct removal removal = {.poll = poll};
+
+    if (deletions->count == 0 && !deletions->is_inferred)
+        return true;
+    removal.arena = arena_new();
+    bool is_ok = apply_or_hold(&removal, deletions, report, err);
+    arena_free(removal.arena);
+    return is_ok || error_prefix(err, "removing what is gone");
+}
+
+static bool find_confirmed(struct removal *removal, struct error *err)
+{
+    PGresult *result PG_RESULT_AUTO =
+        pg_query(removal->poll->world.pg,
+                 "select sfid from pgforce.held_deletion"
+                 " where mapping_id = $1"
+                 " and confirmed_at is not null",
+                 PG_PARAMS(pg_number(removal->poll->mapping->id).text), err);
+
+    if (result == NULL)
+        return false;
+    removal->known = read_ids(result, removal->arena);
+    return true;
+}
+
+bool deletions_release(const struct poll *poll, struct apply_report *report, struct error *err)
+{
+    struct removal removal = {.poll = poll, .arena = arena_new()};
+    bool is_ok = find_confirmed(&removal, err) && remove_known(&removal, report, err);
+
+    arena_free(removal.arena);
+    return is_ok || error_prefix(err, "removing what was confirmed");
+}
