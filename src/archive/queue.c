@@ -48,64 +48,35 @@ static void fill_entry(const PGresult *result, int row, struct arena *arena,
     entry->later_values = copy_field_text(result, row, 15, arena);
 }
 
-bool queue_take(struct pg *pg, const char *schema_name, struct queue *queue, struct error *err)
-{
-    struct buf sql BUF_AUTO = {0};
+/* What a common table expression `relevant` chose, with all that is known of it. $1 is the schema.
+ */
+#define WHOLE_ENTRIES                                                                              \
+    " select r.id, r.table_name, r.record_id, r.action, r.state,"                                  \
+    " coalesce(r.sfid, d.sfid, case when r.action <> 'INSERT' then"                                \
+    " (select i.sfid from @ i where i.table_name = r.table_name"                                   \
+    " and i.record_id = r.record_id and i.action = 'INSERT' and i.state = 'SUCCESS'"               \
+    " and i.id < r.id"                                                                             \
+    " order by i.id desc limit 1) end),"                                                           \
+    " r.\"values\", coalesce(d.state, ''), coalesce(d.attempt, 0),"                                \
+    " coalesce(d.retry_at > clock_timestamp(), false), d.external_id, d.body,"                     \
+    " (extract(epoch from d.sent_at) * 1000000)::bigint,"                                          \
+    " coalesce(d.was_in_doubt, false), r.processed_at is not null and r.state = 'NEW',"            \
+    " case when r.processed_at is not null and r.state = 'NEW' and r.action = 'UPDATE'"            \
+    " then (select string_agg(n.\"values\", ', ') from @ n where n.id > r.id"                      \
+    " and n.table_name = r.table_name and n.record_id = r.record_id"                               \
+    " and n.action = 'UPDATE' and n.state in ('SUCCESS', 'MERGED')) end"                           \
+    " from relevant r"                                                                             \
+    " left join pgforce.delivery d on d.schema_name = $1 and d.log_id = r.id"                      \
+    " order by r.id"
 
-    format_sql(&sql, schema_name,
-               "with held as ("
-               " select l.id, l.table_name, l.record_id, l.action, l.state, l.sfid, l.\"values\","
-               " l.processed_at"
-               " from pgforce.delivery d"
-               " join @ l on l.id = d.log_id"
-               " where d.schema_name = $1"
-               " and (d.state = 'SENDING' or d.retry_at > clock_timestamp())"
-               " and l.state in ('NEW', 'PENDING')"
-               " order by l.id"
-               " limit $2),"
-               " taken as ("
-               " select l.id, l.table_name, l.record_id, l.action, l.state, l.sfid, l.\"values\","
-               " l.processed_at"
-               " from @ l"
-               " where l.state in ('NEW', 'PENDING')"
-               " and l.table_name <> all (array(select m.table_name"
-               " from pgforce.truncation t join pgforce.mapping m on m.id = t.mapping_id"
-               " where m.schema_name = $1 and t.state = 'STOPPED'))"
-               " and not exists (select from held h where h.table_name = l.table_name"
-               " and h.record_id = l.record_id and h.id <= l.id)"
-               " order by l.id"
-               " limit $2),"
-               " relevant as ("
-               " select * from held"
-               " union all"
-               " select * from taken"
-               " union all"
-               " select f.id, f.table_name, f.record_id, f.action, f.state, f.sfid,"
-               " f.\"values\", f.processed_at"
-               " from @ f"
-               " where f.action = 'INSERT'"
-               " and f.state = 'FAILED'"
-               " and exists (select from taken t where t.table_name = f.table_name"
-               " and t.record_id = f.record_id and t.id > f.id))"
-               " select r.id, r.table_name, r.record_id, r.action, r.state,"
-               " coalesce(r.sfid, d.sfid, case when r.action <> 'INSERT' then"
-               " (select i.sfid from @ i where i.table_name = r.table_name"
-               " and i.record_id = r.record_id and i.action = 'INSERT' and i.state = 'SUCCESS'"
-               " and i.id < r.id"
-               " order by i.id desc limit 1) end),"
-               " r.\"values\", coalesce(d.state, ''), coalesce(d.attempt, 0),"
-               " coalesce(d.retry_at > clock_timestamp(), false), d.external_id, d.body,"
-               " (extract(epoch from d.sent_at) * 1000000)::bigint,"
-               " coalesce(d.was_in_doubt, false), r.processed_at is not null and r.state = 'NEW',"
-               " case when r.processed_at is not null and r.state = 'NEW' and r.action = 'UPDATE'"
-               " then (select string_agg(n.\"values\", ', ') from @ n where n.id > r.id"
-               " and n.table_name = r.table_name and n.record_id = r.record_id"
-               " and n.action = 'UPDATE' and n.state in ('SUCCESS', 'MERGED')) end"
-               " from relevant r"
-               " left join pgforce.delivery d on d.schema_name = $1 and d.log_id = r.id"
-               " order by r.id");
-    PGresult *result PG_RESULT_AUTO =
-        pg_query(pg, sql.data, PG_PARAMS(schema_name, pg_number(queue->limit).text), err);
+#define ENTRY                                                                                      \
+    " l.id, l.table_name, l.record_id, l.action, l.state, l.sfid, l.\"values\", l.processed_at"
+
+static bool take(struct pg *pg, const char *sql, struct pg_params params, struct queue *queue,
+                 struct error *err)
+{
+    PGresult *result PG_RESULT_AUTO = pg_query(pg, sql, params, err);
+
     if (result == NULL)
         return error_prefix(err, "reading the log");
 
@@ -116,6 +87,64 @@ bool queue_take(struct pg *pg, const char *schema_name, struct queue *queue, str
     return true;
 }
 
+bool queue_take(struct pg *pg, const char *schema_name, struct queue *queue, struct error *err)
+{
+    static const char format[] =
+        "with blocked as materialized ("
+        " select l.id, l.table_name, l.record_id"
+        " from pgforce.delivery d"
+        " join @ l on l.id = d.log_id"
+        " where d.schema_name = $1"
+        " and (d.state = 'SENDING' or d.retry_at > clock_timestamp())"
+        " and l.state in ('NEW', 'PENDING')),"
+        " held as ("
+        " select" ENTRY " from blocked b"
+        " join @ l on l.id = b.id"
+        " order by l.id"
+        " limit $2),"
+        " taken as ("
+        " select" ENTRY " from @ l"
+        " where l.state in ('NEW', 'PENDING')"
+        " and l.table_name <> all (array(select m.table_name"
+        " from pgforce.truncation t join pgforce.mapping m on m.id = t.mapping_id"
+        " where m.schema_name = $1 and t.state = 'STOPPED'))"
+        " and not exists (select from blocked b where b.table_name = l.table_name"
+        " and b.record_id = l.record_id and b.id <= l.id)"
+        " order by l.id"
+        " limit $2),"
+        " relevant as ("
+        " select * from held"
+        " union all"
+        " select * from taken"
+        " union all"
+        " select" ENTRY " from @ l"
+        " where l.action = 'INSERT'"
+        " and l.state = 'FAILED'"
+        " and exists (select from taken t where t.table_name = l.table_name"
+        " and t.record_id = l.record_id and t.id > l.id))" WHOLE_ENTRIES;
+
+    struct buf sql BUF_AUTO = {0};
+
+    format_sql(&sql, schema_name, format);
+    return take(pg, sql.data, PG_PARAMS(schema_name, pg_number(queue->limit).text), queue, err);
+}
+
+bool queue_take_job(struct pg *pg, const char *schema_name, int64_t bulk_job, struct queue *queue,
+                    struct error *err)
+{
+    static const char format[] = "with relevant as ("
+                                 " select" ENTRY " from pgforce.delivery d"
+                                 " join @ l on l.id = d.log_id"
+                                 " where d.schema_name = $1"
+                                 " and d.bulk_job = $2"
+                                 " and d.state = 'SENDING')" WHOLE_ENTRIES;
+
+    struct buf sql BUF_AUTO = {0};
+
+    format_sql(&sql, schema_name, format);
+    return take(pg, sql.data, PG_PARAMS(schema_name, pg_number(bulk_job).text), queue, err);
+}
+
 bool queue_doubt_unfinished(struct pg *pg, const char *schema_name, int64_t *count,
                             struct error *err)
 {
@@ -124,7 +153,8 @@ bool queue_doubt_unfinished(struct pg *pg, const char *schema_name, int64_t *cou
                  "update pgforce.delivery"
                  " set state = 'IN_DOUBT', was_in_doubt = true, retry_at = null"
                  " where schema_name = $1"
-                 " and state = 'SENDING'",
+                 " and state = 'SENDING'"
+                 " and bulk_job is null",
                  PG_PARAMS(schema_name), err);
 
     if (result == NULL)
@@ -142,18 +172,25 @@ bool queue_store_intents(struct pg *pg, const char *schema_name, const char *int
                "with i as materialized ("
                " select *"
                " from jsonb_to_recordset($2::jsonb) as i(log_id integer, mapping_id bigint,"
-               " record_id integer, action text, external_id text, sfid text, body jsonb)),"
+               " record_id integer, action text, external_id text, sfid text, body jsonb,"
+               " bulk_job bigint)),"
+               " jobs as ("
+               " insert into pgforce.bulk_job (id, schema_name, mapping_id, action)"
+               " overriding system value"
+               " select distinct bulk_job, $1, mapping_id, action"
+               " from i"
+               " where bulk_job is not null),"
                " stored as ("
                " insert into pgforce.delivery as d"
                " (schema_name, log_id, mapping_id, record_id, action, external_id, sfid, body,"
-               " state)"
+               " state, bulk_job)"
                " select $1, log_id, mapping_id, record_id, action, external_id, sfid, body,"
-               " 'SENDING'"
+               " 'SENDING', bulk_job"
                " from i"
                " on conflict (schema_name, log_id) do update"
                " set state = 'SENDING', attempt = d.attempt + 1, sent_at = clock_timestamp(),"
                " external_id = excluded.external_id, sfid = excluded.sfid, body = excluded.body,"
-               " retry_at = null)"
+               " bulk_job = excluded.bulk_job, retry_at = null)"
                " update @ l"
                " set state = 'PENDING', updated_at = now()"
                " from i"
@@ -187,7 +224,7 @@ bool queue_store_outcomes(struct pg *pg, const char *schema_name, const char *ou
                " and o.phase is null),"
                " waiting as ("
                " update pgforce.delivery d"
-               " set state = o.phase, message = o.message,"
+               " set state = o.phase, message = o.message, bulk_job = null,"
                " was_in_doubt = d.was_in_doubt or coalesce(o.may_be_done, false),"
                " retry_at = clock_timestamp() + make_interval(secs => o.wait_ms / 1000.0)"
                " from o"
@@ -211,13 +248,17 @@ bool queue_next_due_ms(struct pg *pg, const char *schema_name, int64_t *wait_ms,
     struct buf sql BUF_AUTO = {0};
 
     format_sql(&sql, schema_name,
-               "select (extract(epoch from min(coalesce(d.retry_at, now())) - clock_timestamp())"
-               " * 1000)::bigint"
+               "select (extract(epoch from min(due) - clock_timestamp()) * 1000)::bigint"
+               " from (select coalesce(d.retry_at, now()) as due"
                " from pgforce.delivery d"
                " where d.schema_name = $1"
                " and d.state in ('RETRY', 'IN_DOUBT')"
                " and exists (select from @ l"
-               " where l.id = d.log_id and l.state in ('NEW', 'PENDING'))");
+               " where l.id = d.log_id and l.state in ('NEW', 'PENDING'))"
+               " union all"
+               " select coalesce(asked_at" QUEUE_BULK_PAUSE ", now())"
+               " from pgforce.bulk_job"
+               " where schema_name = $1) w");
     PGresult *result PG_RESULT_AUTO = pg_query(pg, sql.data, PG_PARAMS(schema_name), err);
     if (result == NULL)
         return false;

@@ -50,13 +50,23 @@ struct queue {
  * behind a held entry of its record is left out: it could not be sent, and would fill the queue. */
 bool queue_take(struct pg *pg, const char *schema_name, struct queue *queue, struct error *err);
 
-/* A crash while SENDING is doubt. For the start of the one process that sends. */
+/* SQL after asked_at in pgforce.bulk_job: a job is asked less and less often. */
+#define QUEUE_BULK_PAUSE                                                                           \
+    " + least(greatest((asked_at - created_at) / 4, interval '250 ms'), interval '30 s')"
+
+/* The entries that go with a Bulk job (our number for it). */
+bool queue_take_job(struct pg *pg, const char *schema_name, int64_t bulk_job, struct queue *queue,
+                    struct error *err);
+
+/* A crash while SENDING is doubt, but in a Bulk job, which can be asked. For the start of the one
+ * process that sends. */
 bool queue_doubt_unfinished(struct pg *pg, const char *schema_name, int64_t *count,
                             struct error *err);
 
 /*
  * intents: a JSON array of {"log_id", "mapping_id", "record_id", "action", "external_id", "sfid",
- * "body"}. The entries become PENDING, their deliveries SENDING with one attempt more.
+ * "body"} and, for a Bulk job, "bulk_job", which gets its row. The entries become PENDING, their
+ * deliveries SENDING with one attempt more.
  */
 bool queue_store_intents(struct pg *pg, const char *schema_name, const char *intents,
                          struct error *err);
@@ -68,7 +78,8 @@ bool queue_store_intents(struct pg *pg, const char *schema_name, const char *int
 bool queue_store_outcomes(struct pg *pg, const char *schema_name, const char *outcomes,
                           struct error *err);
 
-/* How many milliseconds until the first held entry's time comes; -1 if none is held. */
+/* How many milliseconds until the first held entry's time comes, or a Bulk job is to be asked; -1
+ * if there is neither. */
 bool queue_next_due_ms(struct pg *pg, const char *schema_name, int64_t *wait_ms, struct error *err);
 
 #endif

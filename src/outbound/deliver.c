@@ -160,7 +160,7 @@ static void fill_batch(const struct delivery *delivery, size_t index)
     batch->message = "not sent";
 }
 
-static json_t *make_intent(const struct parcel *parcel)
+json_t *deliver_intent(const struct parcel *parcel, int64_t job)
 {
     json_t *intent = json_object();
 
@@ -174,6 +174,8 @@ static json_t *make_intent(const struct parcel *parcel)
         json_object_set_new(intent, "sfid", json_string(parcel->sfid));
     if (parcel->record.json != NULL)
         json_object_set(intent, "body", parcel->record.json);
+    if (job != 0)
+        json_object_set_new(intent, "bulk_job", json_integer(job));
     return intent;
 }
 
@@ -184,30 +186,26 @@ static const char *join_message(struct arena *arena, const char *code, const cha
     return arena_printf(arena, "%s: %s", code, message != NULL ? message : "");
 }
 
-static struct delivery_attempt make_attempt(const struct delivery *delivery,
-                                            const struct sf_batch *batch,
-                                            const struct parcel *parcel,
-                                            const struct sf_row_result *row)
+static struct delivery_attempt make_attempt(const struct deliver_facts *facts)
 {
-    const struct queue_entry *entry = parcel->entry;
+    const struct sf_row_result *row = facts->row;
 
     return (struct delivery_attempt){
-        .action = delivery->wave.action,
-        .fate = fates[batch->fate],
+        .action = facts->action,
+        .fate = fates[facts->fate],
         .is_success = row != NULL && row->outcome == SF_OUTCOME_SUCCESS,
-        .error = errors_of_outcomes[row != NULL ? row->outcome : batch->outcome],
-        .attempt = (uint32_t)entry->attempt + 1,
-        .has_unique_key = parcel->record.external_id != NULL,
-        .has_answered_id = row != NULL && row->id[0] != '\0',
-        .was_sent_before = entry->was_in_doubt,
+        .error = errors_of_outcomes[row != NULL ? row->outcome : facts->outcome],
+        .attempt = (uint32_t)facts->entry->attempt + 1,
+        .has_unique_key = facts->has_unique_key,
+        .was_sent_before = facts->entry->was_in_doubt,
     };
 }
 
-static int64_t choose_wait_ms(const struct sf_batch *batch, const struct delivery_verdict *verdict,
-                              uint32_t attempt)
+static int64_t choose_wait_ms(const struct deliver_facts *facts,
+                              const struct delivery_verdict *verdict, uint32_t attempt)
 {
     int64_t wait_ms = delivery_backoff_ms(verdict->wait, attempt, drand48());
-    int64_t asked_ms = (int64_t)batch->retry_after_s * 1000;
+    int64_t asked_ms = (int64_t)facts->retry_after_s * 1000;
 
     return wait_ms > asked_ms ? wait_ms : asked_ms;
 }
@@ -234,18 +232,17 @@ static void leave_rest(const struct parcel *parcel, struct settle_outcome *outco
     outcome->wait_ms = 0;
 }
 
-static void judge(struct delivery *delivery, const struct sf_batch *batch,
-                  const struct parcel *parcel, const struct sf_row_result *row)
+struct settle_outcome deliver_outcome(const struct deliver_facts *facts, struct arena *arena)
 {
-    struct arena *arena = delivery->world.arena;
-    struct delivery_attempt attempt = make_attempt(delivery, batch, parcel, row);
+    const struct sf_row_result *row = facts->row;
+    struct delivery_attempt attempt = make_attempt(facts);
     const char *id = answered_id(arena, row);
 
     attempt.has_answered_id = id != NULL;
     struct delivery_verdict verdict = delivery_judge(&attempt);
     const char *words = row != NULL ? join_message(arena, row->code, row->message)
-                                    : join_message(arena, batch->code, batch->message);
-    struct settle_outcome outcome = {
+                                    : join_message(arena, facts->code, facts->message);
+    return (struct settle_outcome){
         .verdict = verdict,
         .sfid = verdict.binds_id ? id : NULL,
         .message = verdict.state == DELIVERY_SUCCESS ? NULL
@@ -253,16 +250,33 @@ static void judge(struct delivery *delivery, const struct sf_batch *batch,
                                                      : verdict.reason,
         .is_from_salesforce = words != NULL,
         .may_be_done = attempt.fate == DELIVERY_UNKNOWN || attempt.is_success,
-        .wait_ms = choose_wait_ms(batch, &verdict, attempt.attempt),
+        .wait_ms = choose_wait_ms(facts, &verdict, attempt.attempt),
     };
+}
 
-    leave_rest(parcel, &outcome);
-    settle_parcel(delivery, parcel, &outcome);
+static void judge(struct delivery *delivery, const struct sf_batch *batch,
+                  const struct parcel *parcel, const struct sf_row_result *row)
+{
+    const struct deliver_facts facts = {
+        .entry = parcel->entry,
+        .action = delivery->wave.action,
+        .has_unique_key = parcel->record.external_id != NULL,
+        .fate = batch->fate,
+        .outcome = batch->outcome,
+        .code = batch->code,
+        .message = batch->message,
+        .retry_after_s = batch->retry_after_s,
+        .row = row,
+    };
+    struct settle_outcome outcome = deliver_outcome(&facts, delivery->world.arena);
+
     delivery->report.sent++;
-    if (verdict.todo == DELIVERY_STOP_WRITES) {
+    if (outcome.verdict.todo == DELIVERY_STOP_WRITES) {
         delivery->report.must_stop = true;
         delivery->report.message = outcome.message;
     }
+    leave_rest(parcel, &outcome);
+    settle_parcel(delivery, parcel, &outcome);
 }
 
 static void judge_all(struct delivery *delivery)
@@ -313,7 +327,7 @@ struct delivery *deliver_prepare(const struct deliver_world *world, const struct
     for (size_t i = 0; i < delivery->count; i++) {
         fill_batch(delivery, i);
         for (size_t j = 0; j < delivery->shipments[i].count; j++)
-            settle_intend(settle, make_intent(&delivery->shipments[i].parcels[j]));
+            settle_intend(settle, deliver_intent(&delivery->shipments[i].parcels[j], 0));
     }
     return delivery;
 }

@@ -9,14 +9,17 @@
 #ifndef PGFORCE_OUTBOUND_DELIVER_H
 #define PGFORCE_OUTBOUND_DELIVER_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "outbound/parcel.h"
 #include "outbound/plan.h"
 #include "outbound/settle.h"
 #include "pg/pg.h"
+#include "sf/collections.h"
 #include "sf/session.h"
 
 struct deliver_world {
@@ -40,6 +43,24 @@ struct deliver_report {
     bool must_stop; /* it takes no writes: the operator must act; message says why */
     const char *message;
 };
+
+/* One record's part in what came of a request or a job. */
+struct deliver_facts {
+    const struct queue_entry *entry;
+    enum delivery_action action; /* as sent */
+    bool has_unique_key;
+    enum sf_fate fate;       /* of the whole; without a row */
+    enum sf_outcome outcome; /* likewise */
+    const char *code;
+    const char *message;
+    int retry_after_s;
+    const struct sf_row_result *row; /* NULL: none was answered */
+};
+
+struct settle_outcome deliver_outcome(const struct deliver_facts *facts, struct arena *arena);
+
+/* What queue_store_intents wants; job 0: no Bulk job. */
+json_t *deliver_intent(const struct parcel *parcel, int64_t job);
 
 struct delivery;
 

@@ -303,6 +303,8 @@ static void make_record(const struct parcel_world *world, struct parcel *parcel)
 
     if (parcel->action != DELIVERY_DELETE)
         gather(world, parcel, &gathering);
+    parcel->pairs = gathering.pairs;
+    parcel->pair_count = gathering.count;
     const struct batch_source source = {parcel->mapping, parcel->action, parcel->sfid,
                                         gathering.pairs, gathering.count};
     if (!batch_make_record(&source, world->arena, &parcel->record, &err))

@@ -24,7 +24,9 @@ struct parcel {
     const struct mapping *mapping;
     enum delivery_action action; /* as sent: an INSERT whose record is there goes as an UPDATE */
     const char *sfid;
-    const char *const *row; /* the row as it is now, by field; NULL: as captured */
+    const char *const *row;          /* the row as it is now, by field; NULL: as captured */
+    const struct hstore_pair *pairs; /* what the record was made of */
+    size_t pair_count;
     struct batch_record record;
     bool has_rest; /* references are left for another request */
     /* False: settled as it stands, with this state and message. */

@@ -22,6 +22,7 @@
 #include "base/wait.h"
 #include "mapping/connection.h"
 #include "mapping/mapping.h"
+#include "outbound/bulk.h"
 #include "outbound/doubt.h"
 #include "outbound/plan.h"
 #include "outbound/settle.h"
@@ -29,6 +30,7 @@
 #include "pg/origin.h"
 #include "pg/pg.h"
 #include "sync/order.h"
+#include "sync/transport.h"
 
 enum {
     TAKE_MIN = 4000,
@@ -49,16 +51,20 @@ struct push {
     struct mapping_list mappings;
     uint32_t *ranks;
     bool are_mappings_old;
-    bool is_merged; /* the connection's algorithm (sync/fold.h) */
+    bool *are_refused; /* by mapping: Bulk does not take it */
+    bool has_no_bulk;  /* the connection's flag disable_bulk_writes */
+    bool is_merged;    /* the connection's algorithm (sync/fold.h) */
     int take_limit;
     struct queue queue;
 };
 
 struct round {
+    const struct plan *plan;
     size_t sent;
     size_t failed;
     size_t resolved; /* without a write: read back, or nothing was left to send */
     size_t put_off;  /* Salesforce could not be asked what it has */
+    size_t finished; /* rows of Bulk jobs */
 };
 
 static bool listen_to(struct push *push, const char *what, struct error *err)
@@ -140,6 +146,107 @@ static void settle_superseded(struct push *push, const struct plan *plan, struct
     }
 }
 
+static struct bulk_world bulk_world(const struct push *push)
+{
+    return (struct bulk_world){push->pg,         push->options->session, push->options->schema_name,
+                               push->arena,      push->settle,           &push->mappings,
+                               push->are_refused};
+}
+
+/* How many batches from here are one run: the same action on the same mapping, up to a job's rows.
+ */
+static size_t run_size(const struct order_plan *plan, size_t from, size_t *rows)
+{
+    const struct order_batch *first = &plan->batches[from];
+    size_t to = from;
+
+    *rows = 0;
+    while (to < plan->batch_count && plan->batches[to].action == first->action &&
+           plan->batches[to].mapping == first->mapping &&
+           *rows + plan->batches[to].count <= TRANSPORT_JOB_ROWS)
+        *rows += plan->batches[to++].count;
+    return to - from;
+}
+
+static bool is_bulk(const struct push *push, const struct order_batch *first, size_t rows)
+{
+    const struct mapping *mapping = &push->mappings.items[first->mapping];
+    const struct transport_run run = {
+        .action = first->action,
+        .count = rows,
+        .threshold = push->options->bulk_threshold,
+        .has_unique_identifier = mapping->upsert != NULL,
+        .does_postgres_win = strcmp(mapping->conflict_policy, "postgres") == 0,
+        .is_merged = push->is_merged,
+        .is_disabled = push->has_no_bulk,
+    };
+
+    return !push->are_refused[first->mapping] && transport_is_bulk(&run);
+}
+
+static bool send_requests(struct push *push, struct round *round, size_t from, size_t to,
+                          struct error *err)
+{
+    const struct waves waves = {
+        .world = {push->pg, push->options->session, push->options->schema_name, push->arena},
+        .ranks = push->ranks,
+        .settle = push->settle,
+        .parallel = push->options->parallel,
+        .batches = &round->plan->round.batches[from],
+        .batch_count = to - from};
+    struct waves_report report = {0};
+    bool is_ok = waves_send(&waves, round->plan, &report, err);
+
+    round->sent += report.sent;
+    round->failed += report.failed;
+    return is_ok;
+}
+
+static bool send_job(struct push *push, struct bulk_run *run, struct round *round,
+                     struct error *err)
+{
+    const struct bulk_world world = bulk_world(push);
+    struct bulk_report report = {0};
+    bool is_ok = bulk_begin(&world, run, &report, err);
+
+    round->sent += report.sent;
+    return is_ok;
+}
+
+/* Runs that go by a job go by one; all between them by requests. */
+static bool send_batches(struct push *push, struct round *round, struct error *err)
+{
+    const struct order_plan *plan = &round->plan->round;
+    size_t from = 0; /* of the batches that go by requests */
+
+    for (size_t at = 0; at < plan->batch_count && !wait_is_stopping();) {
+        size_t rows;
+        struct bulk_run run = {
+            .plan = round->plan, .batches = &plan->batches[at], .count = run_size(plan, at, &rows)};
+
+        if (is_bulk(push, run.batches, rows)) {
+            if (!send_requests(push, round, from, at, err) || !send_job(push, &run, round, err))
+                return false;
+            from = run.is_taken ? at + run.count : at;
+        }
+        at += run.count;
+    }
+    return send_requests(push, round, from, plan->batch_count, err);
+}
+
+/* What an UPDATE would overwrite: see check.h. */
+static bool look(struct push *push, struct plan *plan, struct round *round, struct error *err)
+{
+    const struct deliver_world world = {push->pg, push->options->session,
+                                        push->options->schema_name, push->arena};
+    struct check_report looked = {0};
+    bool is_ok = check_updates(&world, &push->mappings, plan, &looked, err);
+
+    round->put_off += looked.put_off;
+    round->resolved += looked.over;
+    return is_ok;
+}
+
 static bool send_plan(struct push *push, struct round *round, struct error *err)
 {
     struct plan *plan =
@@ -150,20 +257,8 @@ static bool send_plan(struct push *push, struct round *round, struct error *err)
     settle_superseded(push, plan, round);
     for (size_t i = 0; i < plan->round.refusal_count; i++)
         refuse(push, &plan->round.refusals[i], round);
-    const struct waves waves = {
-        .world = {push->pg, push->options->session, push->options->schema_name, push->arena},
-        .ranks = push->ranks,
-        .settle = push->settle,
-        .parallel = push->options->parallel};
-    struct waves_report report = {0};
-    struct check_report looked = {0};
-    bool is_ok = check_updates(&waves.world, &push->mappings, plan, &looked, err) &&
-                 waves_send(&waves, plan, &report, err);
-    round->put_off += looked.put_off;
-    round->resolved += looked.over;
-    round->sent += report.sent;
-    round->failed += report.failed;
-    return is_ok;
+    round->plan = plan;
+    return look(push, plan, round, err) && send_batches(push, round, err);
 }
 
 /* The due doubts of one mapping, judged by reading back. */
@@ -193,11 +288,12 @@ static bool resolve_mapping(struct push *push, const struct mapping *mapping, st
     return settle_store_patiently(push->settle, push->pg, push->options->schema_name, err);
 }
 
-/* As Heroku Connect's flag poll_db_no_merge says; silence is ordered. */
-static bool load_algorithm(struct push *push, struct error *err)
+/* As Heroku Connect's flags say; silence is ordered, and Bulk allowed. */
+static bool load_flags(struct push *push, struct error *err)
 {
     PGresult *result PG_RESULT_AUTO = pg_query(push->pg,
-                                               "select features ->> 'poll_db_no_merge' = 'false'"
+                                               "select features ->> 'poll_db_no_merge' = 'false',"
+                                               " features ->> 'disable_bulk_writes' = 'true'"
                                                " from pgforce.connection"
                                                " where schema_name = $1",
                                                PG_PARAMS(push->options->schema_name), err);
@@ -205,6 +301,7 @@ static bool load_algorithm(struct push *push, struct error *err)
     if (result == NULL)
         return false;
     push->is_merged = PQntuples(result) > 0 && pg_field_bool(result, 0, 0);
+    push->has_no_bulk = PQntuples(result) > 0 && pg_field_bool(result, 0, 1);
     return true;
 }
 
@@ -215,11 +312,23 @@ static bool load_mappings(struct push *push, struct error *err)
     arena_reset(push->mapping_arena);
     if (!mapping_load_all(push->pg, push->options->schema_name, push->mapping_arena,
                           &push->mappings, err) ||
-        !load_algorithm(push, err))
+        !load_flags(push, err))
         return false;
+    push->are_refused = arena_array(push->mapping_arena, bool, push->mappings.count);
     push->ranks = plan_ranks(&push->mappings, push->mapping_arena);
     push->are_mappings_old = false;
     return true;
+}
+
+static bool follow_jobs(struct push *push, struct round *round, struct error *err)
+{
+    const struct bulk_world world = bulk_world(push);
+    struct bulk_report report = {0};
+    bool is_ok = bulk_follow(&world, &report, err);
+
+    round->finished += report.resolved;
+    round->failed += report.failed;
+    return is_ok;
 }
 
 static bool run_round(struct push *push, struct round *round, struct error *err)
@@ -229,7 +338,8 @@ static bool run_round(struct push *push, struct round *round, struct error *err)
     *round = (struct round){0};
     arena_reset(push->arena);
     push->queue = (struct queue){.arena = push->arena, .limit = push->take_limit};
-    if (!load_mappings(push, err) || !queue_take(push->pg, options->schema_name, &push->queue, err))
+    if (!load_mappings(push, err) || !follow_jobs(push, round, err) ||
+        !queue_take(push->pg, options->schema_name, &push->queue, err))
         return false;
     for (size_t i = 0; i < push->mappings.count; i++)
         if (!resolve_mapping(push, &push->mappings.items[i], round, err))
@@ -301,7 +411,8 @@ static bool run_until_stopped(struct push *push, struct error *err)
             return wait_is_stopping();
         if (!run_round(push, &round, err))
             return false;
-        if (round.sent + round.resolved + round.failed == 0 && !wait_for_work(push, &round, err))
+        if (round.sent + round.resolved + round.failed + round.finished == 0 &&
+            !wait_for_work(push, &round, err))
             return false;
     }
     return true;

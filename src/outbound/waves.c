@@ -20,12 +20,12 @@ struct sending {
 /* How many batches from here can be on their way together. */
 static size_t wave_size(const struct sending *sending)
 {
-    const struct order_batch *batches = sending->plan->round.batches;
+    const struct order_batch *batches = sending->waves->batches;
     const uint32_t *ranks = sending->waves->ranks;
     size_t from = sending->next;
     size_t to = from;
 
-    while (to < sending->plan->round.batch_count && to - from < sending->waves->parallel &&
+    while (to < sending->waves->batch_count && to - from < sending->waves->parallel &&
            batches[to].action == batches[from].action &&
            ranks[batches[to].mapping] == ranks[batches[from].mapping])
         to++;
@@ -36,7 +36,7 @@ static bool prepare_next(struct sending *sending)
 {
     const struct waves *waves = sending->waves;
     struct deliver_wave wave = {.plan = sending->plan,
-                                .batches = &sending->plan->round.batches[sending->next],
+                                .batches = &sending->waves->batches[sending->next],
                                 .batch_count = wave_size(sending)};
 
     if (wave.batch_count == 0 || sending->is_over || wait_is_stopping())

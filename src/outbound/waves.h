@@ -21,7 +21,9 @@ struct waves {
     struct deliver_world world;
     const uint32_t *ranks; /* of the mappings */
     struct settle *settle;
-    size_t parallel; /* requests in flight at once */
+    size_t parallel;                   /* requests in flight at once */
+    const struct order_batch *batches; /* of the plan's round */
+    size_t batch_count;
 };
 
 struct waves_report {

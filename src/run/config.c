@@ -96,6 +96,11 @@ static bool parse_parallel(const char *text, void *field)
     return parse_number(text, 1, 50, field);
 }
 
+static bool parse_bulk_threshold(const char *text, void *field)
+{
+    return parse_number(text, 0, 10000, field);
+}
+
 static bool parse_switch(const char *text, void *field)
 {
     bool is_on = strcmp(text, "on") == 0;
@@ -169,6 +174,10 @@ static const struct option options[] = {
     {"PGFORCE_CONFIRM_ALL_DELETIONS", FIELD(confirms_all_deletions), parse_switch, "off",
      "on or off: deletions that Salesforce reports wait for `pgforce mapping confirm` too when they"
      " are more than 100 rows and 5 % of a table at once, not only those inferred from absence"},
+    {"PGFORCE_BULK_THRESHOLD", FIELD(bulk_threshold), parse_bulk_threshold, "2000",
+     "from so many changes of one kind on one object in a row on, they are written by a Bulk API "
+     "job;"
+     " 0 never, at most 10000"},
     {"PGFORCE_LOG_LEVEL", FIELD(log_level), parse_log_level, "info",
      "debug, info, warning or error"},
     {"PGFORCE_LOG_FORMAT", FIELD(log_format), parse_log_format, "text", "text or json"},

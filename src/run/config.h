@@ -30,6 +30,7 @@ struct config {
     bool confirms_all_deletions;
     int push_parallel;
     bool allows_capture_off;
+    int bulk_threshold;
     int archive_after_s;
     int archive_keep_days;
 };

@@ -139,6 +139,17 @@ create table held_deletion (
     primary key (mapping_id, sfid)
 );
 
+-- Bulk API jobs on their way. The name is stored before anything is uploaded.
+create table bulk_job (
+    id bigint generated always as identity primary key,
+    schema_name text not null references connection on delete cascade,
+    mapping_id bigint not null,
+    action text not null,
+    job_id text,
+    created_at timestamptz not null default now(),
+    asked_at timestamptz
+);
+
 -- Writes on their way: the intent is committed before the first byte leaves.
 create table delivery (
     schema_name text not null references connection on delete cascade,
@@ -158,6 +169,8 @@ create table delivery (
     sent_at timestamptz not null default now(),
     retry_at timestamptz,
     message text,
+    -- The Bulk job that it goes with.
+    bulk_job bigint,
     primary key (schema_name, log_id)
 );
 
