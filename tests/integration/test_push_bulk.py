@@ -228,9 +228,7 @@ def test_a_job_that_salesforce_has_forgotten_is_read_back(bulky):
 
 @pytest.mark.parametrize("policy", ["postgres", "last-writer"])
 def test_updates_and_deletes_go_by_jobs_only_where_postgresql_wins(sync, policy):
-    accounts = account()
-    accounts["config"]["conflict_policy"] = policy
-    sync.map(accounts)
+    sync.map(account(conflict_policy=policy))
     sync.start("archive", "push", env=FEW)
     sync.query(INSERT)
     sync.settled(ROWS)
