@@ -6,10 +6,13 @@
  *     change is either in the log, and merged, or comes after us.
  *  3. A row that differs in nothing is not written.
  *  4. What cannot be applied now is counted as held, and the caller does not move the watermark.
- *  5. What the table refuses is recorded in the same transaction: it is read again, by its id.
+ *  5. A record that was read before our own write to it was answered is not applied: it would undo
+ *     what was written.
+ *  6. What the table refuses is recorded in the same transaction: it is read again, by its id.
  */
 #include "inbound/apply.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "archive/progress.h"
@@ -24,7 +27,11 @@
 #define GUARD_ROWS    "100"
 #define GUARD_PERCENT "5"
 
-enum { BARRIER_TIMEOUT_MS = 10 * 1000 };
+enum {
+    SQL_MAX_BYTES = 4096,
+    BARRIER_TIMEOUT_MS = 10 * 1000,
+    SURELY_READ_AGAIN_S = 180, /* half of lag and overlap: the two clocks may differ by the rest */
+};
 
 /*
  * Leaves in the staging table only what is new or different, so that an overlapping poll, which
@@ -142,6 +149,42 @@ static bool hold_own_inserts(struct pg *pg, const struct mapping *mapping, int64
                          held, err);
 }
 
+static bool drop_written(const struct apply_world *world, const struct mapping *mapping,
+                         bool is_recent, int64_t *count, struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&sql, SQL_MAX_BYTES);
+    buf_printf(&sql,
+               "delete from @s s"
+               " using @t t, @log l"
+               " where t.sfid = s.sfid"
+               " and not s._pgforce_deleted"
+               " and l.table_name = @n"
+               " and l.record_id = t.id"
+               " and l.state = 'SUCCESS'"
+               " and l.processed_at >= to_timestamp(%" PRId64 " / 1000000.0)"
+               " and (s.",
+               world->began_us);
+    pg_append_identifier(&sql, mapping->stamp->column_name);
+    buf_printf(&sql, " >= clock_timestamp() at time zone 'UTC' - interval '%d seconds') is %s",
+               SURELY_READ_AGAIN_S, is_recent ? "true" : "not true");
+    return statement_run(world->pg, mapping, sql.data, count, err);
+}
+
+/*
+ * Records of which we have written something since the reading began: what was read may be older.
+ * The next poll has them as they are: without our doing where the stamp lies in what every poll
+ * reads again (sync/watermark.h), else because they are held. An entry becomes SUCCESS under the
+ * row's lock, which we hold, so none comes after this look.
+ */
+static bool drop_stale(const struct apply_world *world, const struct mapping *mapping,
+                       int64_t *held, struct error *err)
+{
+    return drop_written(world, mapping, true, &(int64_t){0}, err) &&
+           drop_written(world, mapping, false, held, err);
+}
+
 /* A row deleted here, whose DELETE has not been sent yet, must not come back. */
 static bool drop_deleted_here(struct pg *pg, const struct mapping *mapping, struct error *err)
 {
@@ -197,7 +240,8 @@ static bool apply_staged(const struct apply_world *world, const struct apply_pag
         !progress_barrier(world->barrier, world->schema_name, BARRIER_TIMEOUT_MS, err))
         return false;
     const struct write_rows_attempt attempt = {settle_staged, (void *)(uintptr_t)world, page};
-    return hold_own_inserts(pg, mapping, &report->held, err) &&
+    return drop_stale(world, mapping, &report->held, err) &&
+           hold_own_inserts(pg, mapping, &report->held, err) &&
            drop_deleted_here(pg, mapping, err) &&
            write_rows_or_refuse(pg, &attempt, refusals, report, err);
 }

@@ -6,23 +6,23 @@ bool mark_read(struct pg *pg, const struct mapping *mapping, struct mark *mark, 
         pg_query(pg,
                  "select (extract(epoch from changes_up_to) * 1000000)::bigint,"
                  " (extract(epoch from deletes_up_to) * 1000000)::bigint,"
-                 " is_loaded,"
-                 " exists (select from pgforce.load l where l.mapping_id = w.mapping_id),"
-                 " is_sweeping"
-                 " from pgforce.watermark w"
-                 " where mapping_id = $1",
+                 " coalesce(is_loaded, false),"
+                 " exists (select from pgforce.load l where l.mapping_id = m.id),"
+                 " (extract(epoch from clock_timestamp()) * 1000000)::bigint,"
+                 " coalesce(is_sweeping, false)"
+                 " from (select $1::bigint as id) m"
+                 " left join pgforce.watermark w on w.mapping_id = m.id",
                  PG_PARAMS(pg_number(mapping->id).text), err);
 
     *mark = (struct mark){0};
     if (result == NULL)
         return false;
-    if (PQntuples(result) == 0)
-        return true;
     mark->changes_up_to_us = pg_field_int64(result, 0, 0);
     mark->deletes_up_to_us = pg_field_int64(result, 0, 1);
     mark->is_loaded = pg_field_bool(result, 0, 2);
     mark->is_loading = pg_field_bool(result, 0, 3);
-    mark->is_sweeping = pg_field_bool(result, 0, 4);
+    mark->is_sweeping = pg_field_bool(result, 0, 5);
+    mark->read_at_us = pg_field_int64(result, 0, 4);
     return true;
 }
 

@@ -22,6 +22,8 @@ struct mark {
     bool is_loaded;
     bool is_loading;  /* a load is under way; read only */
     bool is_sweeping; /* it is to find rows without a record, too; over when is_loaded is stored */
+    /* By PostgreSQL's clock, before anything is asked of Salesforce; read only. */
+    int64_t read_at_us;
 };
 
 bool mark_read(struct pg *pg, const struct mapping *mapping, struct mark *mark, struct error *err);

@@ -204,6 +204,7 @@ static bool load_mapping(struct pull *pull, size_t index, const struct mark *mar
     struct poll poll = make_poll(pull, index);
     struct pg *pg = mark->is_loaded ? NULL : open_writer(pull->options, "load", err);
 
+    poll.world.began_us = mark->read_at_us;
     if (!mark->is_loaded)
         poll.world.pg = pg;
     bool is_ok = poll.world.pg != NULL && run_load(pull, &poll, mark, report, err);
@@ -222,6 +223,7 @@ static bool read_mapping(struct pull *pull, size_t index, struct apply_report *r
     if (!operation_take(pull->pg, poll.mapping, &is_asked, err) ||
         !mark_read(pull->pg, poll.mapping, &mark, err))
         return false;
+    poll.world.began_us = mark.read_at_us;
     /* New columns are filled by reading all records again, into the rows that are there. */
     bool is_whole =
         !mark.is_loaded || mark.is_loading || strcmp(poll.mapping->state, "RESYNC") == 0;

@@ -138,3 +138,27 @@ def test_an_unknown_policy_is_refused_by_import(sync):
         "import", "-", stdin=export(account(conflict_policy="newest")), expect=65
     )
     assert 'conflict_policy must be one of "last-writer", "postgres", "salesforce"' in done.stderr
+
+
+def test_a_record_read_before_our_write_to_it_does_not_undo_it(sync):
+    """The poll's answer is on its way while a newer value is written and answered."""
+    sync.load(account())
+    sync.query("insert into salesforce.account (name, phone) values ('Acme', '1')")
+    sync.settled(1)
+    sync.wait_for_polls(1)
+    sync.database.psql(
+        """create table public.seen (phone text);
+        create function public.see() returns trigger language plpgsql as
+            $$ begin insert into public.seen values (new.phone); return null; end $$;
+        grant all on public.seen to app, pgforce;
+        create trigger see after update on salesforce.account for each row execute function public.see();""",
+        role="postgres",
+    )
+    sync.org.fault({"match": {"path": "/queryAll"}, "delay_ms": 3000})
+    # Taken: what the organisation has is in the answer, which waits.
+    eventually(lambda: sync.org.get("/_sandbox/faults").json["faults"] == [])
+    sync.query("update salesforce.account set phone = '2'")
+    assert sync.settled(2)[1] == ("UPDATE", "SUCCESS")
+    sync.wait_for_polls(2)
+    assert {phone for (phone,) in sync.query("select phone from public.seen")} == {"2"}
+    assert sync.query("select phone from salesforce.account") == [("2",)]

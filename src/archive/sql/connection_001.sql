@@ -24,6 +24,9 @@ create table _trigger_log (
 );
 
 create index _trigger_log_idx_created_at on _trigger_log (created_at);
+-- Finds what was answered since a moment: what was read from Salesforce before may lack it.
+create index _trigger_log_idx_processed_at on _trigger_log (processed_at)
+    where processed_at is not null;
 create index _trigger_log_idx_state_id on _trigger_log (state, id);
 create index _trigger_log_idx_state_table_name on _trigger_log (state, table_name)
     where state in ('NEW', 'PENDING');
