@@ -119,6 +119,7 @@ struct log_entry {
     enum delivery_action action;
     uint32_t row;
     bool carries[FIELDS];
+    token_t captured[FIELDS]; /* as the log had them; what is sent is the row's */
     enum delivery_state state;
     enum delivery_phase phase;
     uint32_t attempt;
@@ -150,6 +151,15 @@ enum mutant {
     MUTANT_NO_STALE_CHECK,
     MUTANT_NO_CONFLICT_CHECK,
     MUTANT_NO_KEY_MATCH,
+    MUTANT_FIXED_OVERLAP,
+    MUTANT_FIXED_LAG,
+    MUTANT_NO_EXTERNAL_ID,
+    MUTANT_RETRY_DROPPED,
+    MUTANT_NO_DOUBT_HOLD,
+    MUTANT_HISTORY_NOT_STATE,
+    MUTANT_WHOLE_ROW,
+    MUTANT_WHOLE_ROW_NO_CHECK,
+    MUTANT_NO_REPAIR,
     MUTANT_COUNT,
 };
 

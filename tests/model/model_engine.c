@@ -36,6 +36,7 @@ static void log_change(struct sim *sim, const struct wal_entry *wal, const bool 
     entry->lsn = wal->lsn;
     entry->state = delivery_capture_state(&capture);
     memcpy(entry->carries, carries, sizeof(entry->carries));
+    memcpy(entry->captured, wal->fields, sizeof(entry->captured));
     sim_trace(sim, "archive logs lsn=%d action=%s row=%u state=%s", (int)wal->lsn,
               delivery_action_name(entry->action), wal->row, delivery_state_name(entry->state));
 }
@@ -195,7 +196,7 @@ static void queue_repair(struct sim *sim, const struct pg_row *row, const bool *
             check_not_queued_twice(sim, row, i);
         is_any = is_any || sends[i];
     }
-    if (!is_any)
+    if (!is_any || is_mutant(sim, MUTANT_NO_REPAIR))
         return;
     struct log_entry *entry = pg_log_append(sim, DELIVERY_UPDATE, (uint32_t)(row - sim->rows));
     memcpy(entry->carries, sends, sizeof(entry->carries));
@@ -368,6 +369,13 @@ static void store_mark(struct sim *sim, const struct reading *reading)
     if (is_mutant(sim, MUTANT_CURSOR_MAX_STRICT))
         mark_us = reading->poll.latest_seen_us > sim->mark_us ? reading->poll.latest_seen_us
                                                               : sim->mark_us;
+    /* The clock of the machine, or the rows seen, in place of what Salesforce has covered. */
+    if (is_mutant(sim, MUTANT_FIXED_OVERLAP) && reading->poll.latest_seen_us > 2000000)
+        mark_us = reading->poll.latest_seen_us - 2000000;
+    if (is_mutant(sim, MUTANT_FIXED_LAG))
+        mark_us = sim->now_us - 5000000;
+    if (mark_us < sim->mark_us && is_mutant(sim, MUTANT_FIXED_OVERLAP))
+        mark_us = sim->mark_us;
     if (mark_us < sim->mark_us)
         sim_violate(sim, "the watermark went backwards");
     sim->mark_us = mark_us;

@@ -30,6 +30,15 @@ static const char *const mutant_names[MUTANT_COUNT] = {
     [MUTANT_NO_STALE_CHECK] = "no-stale-check",
     [MUTANT_NO_CONFLICT_CHECK] = "no-conflict-check",
     [MUTANT_NO_KEY_MATCH] = "no-key-match",
+    [MUTANT_FIXED_OVERLAP] = "fixed-overlap",
+    [MUTANT_FIXED_LAG] = "fixed-lag",
+    [MUTANT_NO_EXTERNAL_ID] = "no-external-id",
+    [MUTANT_RETRY_DROPPED] = "retry-dropped",
+    [MUTANT_NO_DOUBT_HOLD] = "no-doubt-hold",
+    [MUTANT_HISTORY_NOT_STATE] = "history-not-state",
+    [MUTANT_WHOLE_ROW] = "whole-row",
+    [MUTANT_WHOLE_ROW_NO_CHECK] = "whole-row-no-check",
+    [MUTANT_NO_REPAIR] = "no-repair",
 };
 
 /* splitmix64 */

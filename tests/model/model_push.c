@@ -50,8 +50,9 @@ static bool shape_insert(struct sim *sim, struct log_entry *entry, struct sf_req
 
     if (row->is_deleted)
         return false;
-    *request = (struct sf_request){
-        .op = SF_CREATE, .key = row->key, .is_upsert = sim->mutant == MUTANT_CREATE_BY_UPSERT};
+    *request = (struct sf_request){.op = SF_CREATE,
+                                   .key = sim->mutant == MUTANT_NO_EXTERNAL_ID ? 0 : row->key,
+                                   .is_upsert = sim->mutant == MUTANT_CREATE_BY_UPSERT};
     memcpy(request->fields, entry->was_sent ? entry->intent.fields : row->fields,
            sizeof(request->fields));
     return true;
@@ -62,6 +63,19 @@ static void carry_all(struct log_entry *entry)
 {
     for (size_t i = 0; i < FIELDS; i++)
         entry->carries[i] = true;
+}
+
+/* Also what the entry does not carry: other people's edits go under. */
+static void add_whole_row(const struct sim *sim, const struct pg_row *row,
+                          struct sf_request *request)
+{
+    if (sim->mutant == MUTANT_WHOLE_ROW || sim->mutant == MUTANT_WHOLE_ROW_NO_CHECK)
+        memcpy(request->fields, row->fields, sizeof(request->fields));
+}
+
+static bool has_conflict_check(const struct sim *sim)
+{
+    return sim->mutant != MUTANT_NO_CONFLICT_CHECK && sim->mutant != MUTANT_WHOLE_ROW_NO_CHECK;
 }
 
 /* What an UPDATE sends: of the fields it carries, the present value of those where ours is newer
@@ -80,7 +94,7 @@ static bool shape_update(struct sim *sim, struct log_entry *entry, const struct 
         if (!entry->carries[i])
             continue;
         struct merge_result result = engine_merge(sim, row, i, theirs);
-        if (sim->mutant == MUTANT_NO_CONFLICT_CHECK)
+        if (!has_conflict_check(sim))
             result = (struct merge_result){.what = row->fields[i] != row->base[i] ? MERGE_OUR_CHANGE
                                                                                   : MERGE_QUIET};
         engine_ledger(sim, &result);
@@ -90,15 +104,19 @@ static bool shape_update(struct sim *sim, struct log_entry *entry, const struct 
             takes_any = true;
         } else if (differs && result.what != MERGE_QUIET) {
             request->fields[i] = row->fields[i];
+            if (sim->mutant == MUTANT_HISTORY_NOT_STATE && entry->captured[i] != 0)
+                request->fields[i] = entry->captured[i];
             sends_any = true;
         }
         if (result.moves_base)
             pg_set_base(sim, row, i, theirs->fields[i]);
     }
-    if (sim->mutant == MUTANT_NO_CONFLICT_CHECK || sim->mutant == MUTANT_NO_PRECONDITION)
+    if (!has_conflict_check(sim) || sim->mutant == MUTANT_NO_PRECONDITION)
         request->unmodified_since_us = 0;
     if (takes_any)
         pg_engine_updates(sim, row, taken);
+    if (sends_any)
+        add_whole_row(sim, row, request);
     return sends_any;
 }
 
@@ -149,7 +167,7 @@ static bool prepare_update(struct sim *sim, struct log_entry *entry, struct sf_r
         return false;
     }
     /* The precondition counts whole seconds: a change in this same second would pass it. */
-    if (theirs.stamp_us >= read_at_us / 1000000 * 1000000) {
+    if (theirs.stamp_us >= read_at_us / 1000000 * 1000000 && sim->mutant != MUTANT_NO_DOUBT_HOLD) {
         hold(sim, entry, 1000);
         return false;
     }
@@ -257,6 +275,8 @@ static void break_verdict(const struct sim *sim, const struct sf_answer *answer,
     if (sim->mutant == MUTANT_DUPLICATE_AS_FAILURE && answer->fate == DELIVERY_ANSWERED &&
         answer->error == DELIVERY_ERROR_ALREADY_DONE)
         *verdict = (struct delivery_verdict){.todo = DELIVERY_SETTLE, .state = DELIVERY_FAILED};
+    if (sim->mutant == MUTANT_RETRY_DROPPED && verdict->todo == DELIVERY_RETRY)
+        *verdict = (struct delivery_verdict){.todo = DELIVERY_SETTLE, .state = DELIVERY_FAILED};
     if (sim->mutant == MUTANT_DOUBT_AS_SUCCESS && is_doubt)
         *verdict = (struct delivery_verdict){.todo = DELIVERY_SETTLE, .state = DELIVERY_SUCCESS};
 }
@@ -315,6 +335,8 @@ static void resolve(struct sim *sim, struct log_entry *entry)
     };
     uint32_t id = found != NULL ? found->id : 0;
 
+    if (sim->mutant == MUTANT_NO_DOUBT_HOLD)
+        doubt.is_quarantine_over = true;
     if (found != NULL) {
         doubt.equals_ours = holds(found, intent->fields, intent->fields);
         doubt.equals_base = holds(found, entry->base_at_intent, intent->fields);

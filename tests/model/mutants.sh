@@ -22,5 +22,13 @@ no-tombstones uniform 1000
 no-stale-check uniform 500
 no-conflict-check hot 200
 no-key-match uniform 200
+fixed-overlap uniform 200
+fixed-lag uniform 200
+no-external-id uniform 200
+retry-dropped uniform 200
+whole-row uniform 500
+whole-row-no-check uniform 200
+no-repair uniform 5000
+no-doubt-hold hot 5000
 END
 exit $missed
