@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/wait.h"
+#include "run/adopt_command.h"
 #include "run/api_command.h"
 #include "run/commands.h"
 #include "run/config.h"
@@ -97,6 +98,12 @@ static bool run_fields(const struct config *config, const struct arguments *argu
                        struct error *err)
 {
     return configure_command_fields(config, arguments->count, arguments->texts, err);
+}
+
+static bool run_adopt(const struct config *config, const struct arguments *arguments,
+                      struct error *err)
+{
+    return adopt_command_run(config, arguments->count, arguments->texts, err);
 }
 
 /* What a command that succeeded ends with. */
@@ -264,6 +271,8 @@ static const struct command commands[] = {
      run_plan, 1, 4, true, false},
     {"apply", "FILE [--prune [--yes]] [--json]", "make the mappings what the file says", run_apply,
      1, 5, true, false},
+    {"adopt", "FILE [--yes] [--json]", "take over a schema that Heroku Connect has synced",
+     run_adopt, 1, 3, true, false},
     {"objects", "[SEARCH] [--json]", "what the organisation has to be mapped", run_objects, 0, 2,
      true, false},
     {"fields", "OBJECT [--json]", "an object's fields, and the columns they would be", run_fields,

@@ -97,6 +97,23 @@ static bool install_database(struct pg *pg, struct error *err)
     return true;
 }
 
+static bool refuse_foreign(struct pg *pg, const char *schema_name, struct error *err)
+{
+    PGresult *found PG_RESULT_AUTO =
+        pg_query(pg,
+                 "select from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+                 " where n.nspname = $1 and c.relname = '_trigger_log'",
+                 PG_PARAMS(schema_name), err);
+
+    if (found == NULL || PQntuples(found) == 0)
+        return found != NULL;
+    return error_set(err, ERROR_CONFIG,
+                     "the schema %s has a _trigger_log that pgforce did not make: if it is Heroku"
+                     " Connect's, `pgforce adopt FILE` takes it over; otherwise choose another"
+                     " schema",
+                     schema_name);
+}
+
 static bool install_connection(struct pg *pg, const char *schema_name, struct error *err)
 {
     int version;
@@ -104,6 +121,8 @@ static bool install_connection(struct pg *pg, const char *schema_name, struct er
     if (!read_version(pg, "select version from pgforce.connection where schema_name = $1",
                       PG_PARAMS(schema_name), &version, err) ||
         !refuse_newer(version, CONNECTION_VERSION, err) || !create_schema(pg, schema_name, err))
+        return false;
+    if (version == 0 && !refuse_foreign(pg, schema_name, err))
         return false;
     for (; version < CONNECTION_VERSION; version++) {
         if (!run_in_schema(pg, schema_name, NULL, connection_steps[version], err))
@@ -115,6 +134,35 @@ static bool install_connection(struct pg *pg, const char *schema_name, struct er
                   " values ($1, $2)"
                   " on conflict (schema_name) do update set version = excluded.version",
                   PG_PARAMS(schema_name, pg_number(version).text), err);
+}
+
+bool install_reserve(struct pg *pg, const char *schema_name, struct error *err)
+{
+    return install_database(pg, err) &&
+           pg_run(pg,
+                  "insert into pgforce.connection (schema_name, version) values ($1, 0)"
+                  " on conflict (schema_name) do nothing",
+                  PG_PARAMS(schema_name), err);
+}
+
+bool install_check_version(struct pg *pg, const char *schema_name, struct error *err)
+{
+    int database = 0;
+    int connection = 0;
+
+    if (!read_version(pg, "select max(version) from pgforce.migration", PG_PARAMS(), &database,
+                      err) ||
+        (database > 0 &&
+         !read_version(pg, "select version from pgforce.connection where schema_name = $1",
+                       PG_PARAMS(schema_name), &connection, err)) ||
+        !refuse_newer(database, DATABASE_VERSION, err) ||
+        !refuse_newer(connection, CONNECTION_VERSION, err))
+        return false;
+    if (database == DATABASE_VERSION && connection == CONNECTION_VERSION)
+        return true;
+    return error_set(err, ERROR_CONFIG,
+                     "the schema %s is not set up, or for an older pgforce: run `pgforce setup`",
+                     schema_name);
 }
 
 bool install_tables(struct pg *pg, const char *schema_name, struct error *err)

@@ -14,6 +14,13 @@
 /* Inside the caller's transaction. */
 bool install_tables(struct pg *pg, const char *schema_name, struct error *err);
 
+/* The database's tables, and the connection without any: its schema holds something that is to be
+ * taken over first. Inside the caller's transaction. */
+bool install_reserve(struct pg *pg, const char *schema_name, struct error *err);
+
+/* Whether what the database holds is of this version: others are ERROR_CONFIG with the remedy. */
+bool install_check_version(struct pg *pg, const char *schema_name, struct error *err);
+
 /*
  * Heroku Connect's hc_capture_insert_from_row and hc_capture_update_from_row. They take an hstore:
  * the extension is made where the server has it, and without it there are no such functions. Inside

@@ -94,6 +94,18 @@ bool retention_make_days(struct pg *pg, const char *schema_name, struct error *e
                         PG_PARAMS(pg_number(DAYS_AHEAD).text), err);
 }
 
+bool retention_make_days_of(struct pg *pg, const char *schema_name, const char *table,
+                            struct error *err)
+{
+    struct buf days BUF_AUTO = {0};
+
+    buf_init(&days, SQL_MAX_BYTES);
+    buf_printf(&days,
+               "select distinct to_char(created_at at time zone 'UTC', '" DAY_FORMAT "') from %s",
+               table);
+    return make_missing(pg, schema_name, days.data, PG_PARAMS(), err);
+}
+
 /* Where an entry goes. An impossible time (a row made by hand may have any) is the time of moving.
  */
 #define ARCHIVED_AT                                                                                \

@@ -26,6 +26,10 @@ struct retention {
 /* The days from yesterday to a week ahead, so that a row copied by hand finds its partition. */
 bool retention_make_days(struct pg *pg, const char *schema_name, struct error *err);
 
+/* The days of a table's created_at; table is quoted as SQL wants it. */
+bool retention_make_days_of(struct pg *pg, const char *schema_name, const char *table,
+                            struct error *err);
+
 /* Moves all that is due, piece by piece, each in a transaction of its own; stops when told to. */
 bool retention_move(struct pg *pg, const struct retention *retention, int64_t *moved,
                     struct error *err);

@@ -2,50 +2,12 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "mapping/organisation.h"
 #include "run/ask.h"
 #include "run/org_call.h"
-
-enum { IMPORT_MAX_BYTES = 16 * 1024 * 1024, READ_BYTES = 64 * 1024 };
-
-static bool read_file(const char *path, struct buf *text, struct error *err)
-{
-    bool is_stdin = strcmp(path, "-") == 0;
-    FILE *file = is_stdin ? stdin : fopen(path, "re");
-    char block[READ_BYTES];
-    size_t size;
-
-    if (file == NULL)
-        return error_set(err, ERROR_CONFIG, "cannot read %s: %s", path, strerror(errno));
-    while ((size = fread(block, 1, sizeof(block), file)) > 0)
-        buf_append(text, block, size);
-    bool is_ok = !ferror(file);
-    if (!is_stdin)
-        fclose(file);
-    if (!is_ok)
-        return error_set(err, ERROR_CONFIG, "cannot read %s: %s", path, strerror(errno));
-    if (buf_is_full(text))
-        return error_set(err, ERROR_RECORD, "%s is larger than %d bytes: no mapping file", path,
-                         IMPORT_MAX_BYTES);
-    return true;
-}
-
-static bool load_file(const char *path, json_t **root, struct error *err)
-{
-    struct buf text BUF_AUTO = {0};
-
-    buf_init(&text, IMPORT_MAX_BYTES);
-    if (!read_file(path, &text, err))
-        return false;
-    if (import_load(text.data, text.size_bytes, root, err))
-        return true;
-    err->kind = ERROR_RECORD;
-    return error_prefix(err, "%s", path);
-}
 
 /* What is wrong before anything is opened is told before anything is opened. */
 static bool check_file(json_t *root, struct error *err)
@@ -80,7 +42,7 @@ static bool apply_file(struct org_call *call, struct error *err)
 static bool run_file(struct file_call *file, struct error *err)
 {
     const char *path = file->call.read.rest[0];
-    bool is_ok = load_file(path, &file->root, err) &&
+    bool is_ok = org_call_load_file(path, &file->root, err) &&
                  (check_file(file->root, err) || error_prefix(err, "%s", path)) &&
                  org_call_run(&file->call, apply_file, err);
 
@@ -220,7 +182,7 @@ bool configure_command_apply(const struct config *config, int count, char **text
     if (!file.options.prunes)
         return run_file(&file, err);
     const char *path = file.call.read.rest[0];
-    bool is_ok = load_file(path, &file.root, err) &&
+    bool is_ok = org_call_load_file(path, &file.root, err) &&
                  (check_file(file.root, err) || error_prefix(err, "%s", path)) &&
                  org_call_run(&file.call, plan_and_apply, err);
     json_decref(file.root);

@@ -1,8 +1,47 @@
 #include "run/org_call.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "run/salesforce.h"
+
+enum { IMPORT_MAX_BYTES = 16 * 1024 * 1024, READ_BYTES = 64 * 1024 };
+
+static bool read_file(const char *path, struct buf *text, struct error *err)
+{
+    bool is_stdin = strcmp(path, "-") == 0;
+    FILE *file = is_stdin ? stdin : fopen(path, "re");
+    char block[READ_BYTES];
+    size_t size;
+
+    if (file == NULL)
+        return error_set(err, ERROR_CONFIG, "cannot read %s: %s", path, strerror(errno));
+    while ((size = fread(block, 1, sizeof(block), file)) > 0)
+        buf_append(text, block, size);
+    bool is_ok = !ferror(file);
+    if (!is_stdin)
+        fclose(file);
+    if (!is_ok)
+        return error_set(err, ERROR_CONFIG, "cannot read %s: %s", path, strerror(errno));
+    if (buf_is_full(text))
+        return error_set(err, ERROR_RECORD, "%s is larger than %d bytes: no mapping file", path,
+                         IMPORT_MAX_BYTES);
+    return true;
+}
+
+bool org_call_load_file(const char *path, json_t **root, struct error *err)
+{
+    struct buf text BUF_AUTO = {0};
+
+    buf_init(&text, IMPORT_MAX_BYTES);
+    if (!read_file(path, &text, err))
+        return false;
+    if (import_load(text.data, text.size_bytes, root, err))
+        return true;
+    err->kind = ERROR_RECORD;
+    return error_prefix(err, "%s", path);
+}
 
 bool org_call_run(struct org_call *call, bool (*work)(struct org_call *call, struct error *err),
                   struct error *err)

@@ -157,19 +157,28 @@ static bool check_rights(struct pg *pg, struct error *err)
                      missing.data);
 }
 
-static bool install(struct pg *pg, const struct config *config, struct error *err)
+bool setup_install(struct pg *pg, const struct config *config, struct error *err)
 {
     bool has_functions = true;
-    bool is_ok = pg_script(pg, "begin", err) && install_tables(pg, config->schema_name, err) &&
+    bool is_ok = install_tables(pg, config->schema_name, err) &&
                  install_capture_functions(pg, config->schema_name, &has_functions, err) &&
                  retention_make_days(pg, config->schema_name, err);
 
     if (!has_functions)
         log_warning("the server lacks the extension hstore: there are no functions"
                     " hc_capture_insert_from_row and hc_capture_update_from_row");
-    if (is_ok && config->app_role != NULL)
-        is_ok = install_grants(pg, config->schema_name, config->app_role, err);
-    is_ok = is_ok && pg_script(pg, "commit", err);
+    return is_ok && (config->app_role == NULL ||
+                     install_grants(pg, config->schema_name, config->app_role, err));
+}
+
+static bool in_transaction(struct pg *pg, const struct config *config,
+                           bool (*work)(struct pg *pg, const struct config *config,
+                                        struct error *err),
+                           struct error *err)
+{
+    bool is_ok =
+        pg_script(pg, "begin", err) && work(pg, config, err) && pg_script(pg, "commit", err);
+
     if (!is_ok)
         pg_rollback(pg);
     return is_ok;
@@ -253,13 +262,34 @@ static bool settle_slot(struct pg *pg, const struct config *config,
     return make_slot(pg, config, &slot, err);
 }
 
-static bool prepare(struct pg *pg, const struct config *config, const struct setup_options *options,
-                    struct error *err)
+static bool check_server(struct pg *pg, const struct config *config, struct error *err)
 {
     return check_wal_level(pg, err) &&
            slot_refuse_synchronous(pg, setup_slot_name(config->schema_name).text, err) &&
-           check_rights(pg, err) && install(pg, config, err) &&
-           make_origins(pg, config->schema_name, err) && settle_slot(pg, config, options, err);
+           check_rights(pg, err);
+}
+
+static bool reserve(struct pg *pg, const struct config *config, struct error *err)
+{
+    return install_reserve(pg, config->schema_name, err);
+}
+
+bool setup_reserve(struct pg *pg, const struct config *config, struct error *err)
+{
+    return check_server(pg, config, err) && in_transaction(pg, config, reserve, err);
+}
+
+bool setup_stream(struct pg *pg, const struct config *config, const struct setup_options *options,
+                  struct error *err)
+{
+    return make_origins(pg, config->schema_name, err) && settle_slot(pg, config, options, err);
+}
+
+static bool prepare(struct pg *pg, const struct config *config, const struct setup_options *options,
+                    struct error *err)
+{
+    return check_server(pg, config, err) && in_transaction(pg, config, setup_install, err) &&
+           setup_stream(pg, config, options, err);
 }
 
 bool setup_run(const struct config *config, const struct setup_options *options, struct error *err)

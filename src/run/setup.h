@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "pg/pg.h"
 #include "run/config.h"
 
 struct setup_options {
@@ -15,6 +16,13 @@ struct setup_options {
 };
 
 bool setup_run(const struct config *config, const struct setup_options *options, struct error *err);
+
+/* Its parts, for taking a schema over: what comes before its tables, the tables (inside the
+ * caller's transaction), and the origins and the slot. */
+bool setup_reserve(struct pg *pg, const struct config *config, struct error *err);
+bool setup_install(struct pg *pg, const struct config *config, struct error *err);
+bool setup_stream(struct pg *pg, const struct config *config, const struct setup_options *options,
+                  struct error *err);
 
 /* The statements that need a superuser, for the role and database of PGFORCE_DATABASE_URL. Needs no
  * connection. */
