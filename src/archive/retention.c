@@ -51,7 +51,7 @@ static bool make_day(struct pg *pg, const char *schema_name, const char *day, st
     pg_append_qualified(&archive, schema_name, "_trigger_log_archive");
     buf_init(&sql, SQL_MAX_BYTES);
     buf_printf(&sql,
-               "create table %s (like %s including defaults);"
+               "create table %s (like %s including defaults including constraints);"
                "alter table %s attach partition %s for values from ('%s 00:00+00')",
                table.data, archive.data, archive.data, table.data, day);
     buf_printf(&sql, " to ('%s 00:00+00'::timestamptz + interval '1 day')", day);

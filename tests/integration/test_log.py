@@ -1,5 +1,6 @@
 """What _trigger_log gets: Heroku Connect's entries, told from the write-ahead log, without triggers."""
 
+import psycopg2
 import pytest
 
 from eventually import eventually
@@ -60,6 +61,16 @@ def test_the_system_tables_have_heroku_connects_columns_in_order(sync, table, co
     )
     expected = ["id", "created_at"] if table == "_trigger_log_archive" else ["id"]
     assert [row[0] for row in not_null] == expected
+
+
+@pytest.mark.parametrize("table", ["_trigger_log", "_trigger_log_archive"])
+def test_an_entry_has_one_of_the_ten_states(sync, table):
+    states = ["NEW", "IGNORE", "READONLY", "PENDING", "SUCCESS", "MERGED", "IGNORED", "FAILED",
+              "REQUEUE", "REQUEUED"]
+    for number, state in enumerate(states, start=1):
+        sync.query(f"insert into salesforce.{table} (id, state) values (%s, %s)", [number, state])
+    with pytest.raises(psycopg2.errors.CheckViolation):
+        sync.query(f"insert into salesforce.{table} (id, state) values (11, 'DONE')")
 
 
 def test_the_indexes_have_heroku_connects_names(sync):
