@@ -325,27 +325,41 @@ static bool load_by_rest(struct load *load, struct error *err)
 
 /* ---- ending ---- */
 
+static bool has_local_rows(struct pg *pg, const struct mapping *mapping, bool *has,
+                           struct error *err)
+{
+    PGresult *result PG_RESULT_AUTO =
+        statement_query(pg, mapping, "select exists (select from @t where _hc_lastop is not null)",
+                        PG_PARAMS(), err);
+
+    *has = result != NULL && pg_field_bool(result, 0, 0);
+    return result != NULL;
+}
+
 /* Rows that the application inserted meanwhile, and that were sent, came back by the load too: the
  * application's own stay. */
 static bool drop_second_rows(struct pg *pg, const struct mapping *mapping, struct error *err)
 {
     int64_t ignored = 0;
+    bool has;
 
-    return statement_run(pg, mapping,
-                         "delete from @t s"
-                         " using @t t"
-                         " where s._hc_lastop is null"
-                         " and t._hc_lastop is not null"
-                         " and t.sfid = s.sfid",
-                         &ignored, err) &&
-           statement_run(pg, mapping,
-                         "delete from @t s"
-                         " using @t t"
-                         " where s._hc_lastop is null"
-                         " and t._hc_lastop is not null"
-                         " and t.sfid is null"
-                         " and @key",
-                         &ignored, err);
+    if (!has_local_rows(pg, mapping, &has, err))
+        return false;
+    return !has || (statement_run(pg, mapping,
+                                  "delete from @t s"
+                                  " using @t t"
+                                  " where s._hc_lastop is null"
+                                  " and t._hc_lastop is not null"
+                                  " and t.sfid = s.sfid",
+                                  &ignored, err) &&
+                    statement_run(pg, mapping,
+                                  "delete from @t s"
+                                  " using @t t"
+                                  " where s._hc_lastop is null"
+                                  " and t._hc_lastop is not null"
+                                  " and t.sfid is null"
+                                  " and @key",
+                                  &ignored, err));
 }
 
 static bool finish(const struct load *load, struct error *err)

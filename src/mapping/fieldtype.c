@@ -149,12 +149,56 @@ static const char *integer_text_for_double(int64_t number, struct arena *arena)
     return arena_printf(arena, "%" PRId64, number);
 }
 
+/* The parts of a plain decimal: -12.340 has 2 digits before the point, and 2 behind it that count.
+ */
+struct decimal {
+    size_t size;   /* without zeros at the end of the fraction */
+    size_t digits; /* that count: no zeros in front */
+    size_t zeros;  /* behind the point, before the first other digit, when 0 stands before it */
+    bool is_plain; /* no exponent, no zeros in front */
+};
+
+static struct decimal read_decimal(const char *wire)
+{
+    const char *start = wire + (*wire == '-');
+    size_t whole = strspn(start, "0123456789");
+    bool has_point = start[whole] == '.';
+    const char *fraction = start + whole + has_point;
+    size_t size = has_point ? strspn(fraction, "0123456789") : 0;
+    struct decimal decimal = {.is_plain = whole > 0 && (!has_point || size > 0) &&
+                                          fraction[size] == '\0' && (whole == 1 || *start != '0')};
+
+    while (size > 0 && fraction[size - 1] == '0')
+        size--;
+    bool is_below_one = *start == '0';
+    decimal.size = (size_t)((size > 0 ? fraction + size : start + whole) - wire);
+    decimal.zeros = is_below_one ? strspn(fraction, "0") : 0;
+    decimal.digits =
+        is_below_one ? size - (decimal.zeros < size ? decimal.zeros : size) : whole + size;
+    return decimal;
+}
+
+static const char *cut(const char *wire, size_t size, struct arena *arena)
+{
+    return wire[size] == '\0' ? wire : arena_strndup(arena, wire, size);
+}
+
+/* Any decimal of 15 digits is the shortest text of its double, so it needs no search; most are. */
+static bool is_shortest(const struct decimal *decimal)
+{
+    return decimal->is_plain && decimal->digits > 0 && decimal->digits <= DBL_DIG &&
+           decimal->zeros <= 3;
+}
+
 static bool number_from_wire(const char *wire, struct arena *arena, const char **text)
 {
+    struct decimal decimal = read_decimal(wire);
     int64_t integer = 0;
     double number = 0;
 
-    if (parse_integer(wire, &integer))
+    if (is_shortest(&decimal))
+        *text = cut(wire, decimal.size, arena);
+    else if (parse_integer(wire, &integer))
         *text = integer_text_for_double(integer, arena);
     else if (parse_double(wire, &number))
         *text = double_text(number, arena);
@@ -246,11 +290,35 @@ static const char *trim_fraction(char *text)
     return text;
 }
 
+static int two_digits(const char *text)
+{
+    return (text[0] - '0') * 10 + (text[1] - '0');
+}
+
+/* The form that Bulk results have, of a time that surely exists: days up to the 28th. */
+static bool is_usual_utc(const char *wire)
+{
+    if (!begins_like(wire, "0000-00-00T00:00:00.000Z") || wire[24] != '\0')
+        return false;
+    int month = two_digits(wire + 5);
+    int day = two_digits(wire + 8);
+    return strncmp(wire, "0000", 4) != 0 && month >= 1 && month <= 12 && day >= 1 && day <= 28 &&
+           two_digits(wire + 11) <= 23 && two_digits(wire + 14) <= 59 &&
+           two_digits(wire + 17) <= 59;
+}
+
 /* "2026-01-31T10:20:30.120Z" is "2026-01-31 10:20:30.12". */
 static bool datetime_from_wire(const char *wire, struct arena *arena, const char **text)
 {
     int64_t time_us = 0;
 
+    if (is_usual_utc(wire)) {
+        char *utc = arena_strndup(arena, wire, strlen("2026-01-31T10:20:30.000"));
+
+        utc[strlen("2026-01-31")] = ' ';
+        *text = trim_fraction(utc);
+        return true;
+    }
     if (!sf_datetime_parse(wire, &time_us))
         return false;
     char *utc = arena_strdup(arena, sf_datetime_format_utc(time_us).text);

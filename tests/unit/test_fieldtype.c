@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -315,6 +316,41 @@ static void a_cell_of_a_bulk_request_is_written_as_salesforce_reads_it(void **st
     }
 }
 
+/* The common forms take a short way; an exponent of zero or another offset takes the long one. */
+static void the_short_way_of_numbers_and_times_is_the_long_one(void **state)
+{
+    const struct fieldtype *number = fieldtype_find("double");
+    const struct fieldtype *datetime = fieldtype_find("datetime");
+    uint32_t seed = 7;
+
+    for (int i = 0; i < 20000; i++) {
+        struct error err = {0};
+        const char *quick = NULL;
+        const char *slow = NULL;
+        char wire[64];
+        char other[80];
+
+        seed = seed * 1664525u + 1013904223u;
+        uint32_t digits = seed >> (seed % 31);
+        snprintf(wire, sizeof(wire), "%s%u.%0*u", seed % 3 == 0 ? "-" : "",
+                 seed % 7 == 0 ? 0 : digits, (int)(seed % 11) + 1,
+                 (seed >> 5) % (seed % 5 == 0 ? 10 : 1000000));
+        snprintf(other, sizeof(other), "%se0", wire);
+        assert_true(fieldtype_from_text(number, wire, *state, &quick, &err));
+        assert_true(fieldtype_from_text(number, other, *state, &slow, &err));
+        assert_string_equal(quick, slow);
+
+        snprintf(wire, sizeof(wire), "%04u-%02u-%02uT%02u:%02u:%02u.%03u", seed % 2500 + 1,
+                 (seed >> 3) % 12 + 1, (seed >> 7) % 28 + 1, (seed >> 9) % 24, (seed >> 11) % 60,
+                 (seed >> 13) % 60, (seed >> 15) % 1000);
+        snprintf(other, sizeof(other), "%s+0000", wire);
+        strcat(wire, "Z");
+        assert_true(fieldtype_from_text(datetime, wire, *state, &quick, &err));
+        assert_true(fieldtype_from_text(datetime, other, *state, &slow, &err));
+        assert_string_equal(quick, slow);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +360,7 @@ int main(void)
         cmocka_unit_test(a_cell_of_a_bulk_result_becomes_the_same_text),
         cmocka_unit_test(what_postgresql_prints_becomes_json_of_the_fields_kind),
         cmocka_unit_test(what_salesforce_cannot_hold_is_refused_before_it_is_sent),
+        cmocka_unit_test(the_short_way_of_numbers_and_times_is_the_long_one),
         cmocka_unit_test(a_number_survives_the_way_there_and_back),
         cmocka_unit_test(a_cell_of_a_bulk_request_is_written_as_salesforce_reads_it),
     };
