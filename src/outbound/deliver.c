@@ -25,6 +25,8 @@ struct delivery {
     size_t count;
 };
 
+#define NOT_SENT "not sent"
+
 static const enum delivery_error errors_of_outcomes[] = {
     [SF_OUTCOME_SUCCESS] = DELIVERY_ERROR_NONE,
     [SF_OUTCOME_ALREADY_DONE] = DELIVERY_ERROR_ALREADY_DONE,
@@ -157,7 +159,7 @@ static void fill_batch(const struct delivery *delivery, size_t index)
     batch->id_count = shipment->count;
     batch->fate = SF_NOT_DONE;
     batch->outcome = SF_OUTCOME_TRANSIENT;
-    batch->message = "not sent";
+    batch->message = NOT_SENT;
 }
 
 json_t *deliver_intent(const struct parcel *parcel, int64_t job)
@@ -204,7 +206,10 @@ static struct delivery_attempt make_attempt(const struct deliver_facts *facts)
 static int64_t choose_wait_ms(const struct deliver_facts *facts,
                               const struct delivery_verdict *verdict, uint32_t attempt)
 {
-    int64_t wait_ms = delivery_backoff_ms(verdict->wait, attempt, drand48());
+    /* An object or field that is unknown comes back by a change over there, not at once. */
+    enum delivery_wait wait =
+        verdict->todo == DELIVERY_PARK_MAPPING ? DELIVERY_WAIT_LONG : verdict->wait;
+    int64_t wait_ms = delivery_backoff_ms(wait, attempt, drand48());
     int64_t asked_ms = (int64_t)facts->retry_after_s * 1000;
 
     return wait_ms > asked_ms ? wait_ms : asked_ms;
@@ -332,15 +337,102 @@ struct delivery *deliver_prepare(const struct deliver_world *world, const struct
     return delivery;
 }
 
+/*
+ * Whether one record's data may be the reason why a whole request was refused. What concerns the
+ * mapping, the user or the organisation would be refused again, piece by piece.
+ */
+static bool is_refused_for_a_record(const struct delivery *delivery, size_t index)
+{
+    const struct sf_batch *batch = &delivery->batches[index];
+
+    if (batch->fate != SF_NOT_DONE || delivery->shipments[index].count < 2)
+        return false;
+    switch (batch->outcome) {
+    case SF_OUTCOME_DATA:
+    case SF_OUTCOME_REFERENCE_MISSING:
+    case SF_OUTCOME_AMBIGUOUS:
+    case SF_OUTCOME_GONE:
+    case SF_OUTCOME_TOO_LARGE: return true;
+    default: return false;
+    }
+}
+
+/* The upper half becomes a shipment of its own. */
+static void split(struct delivery *delivery, size_t index)
+{
+    struct shipment *lower = &delivery->shipments[index];
+    struct shipment *upper = &delivery->shipments[delivery->count];
+    size_t half = lower->count / 2;
+
+    *upper = (struct shipment){.parcels = lower->parcels + half,
+                               .count = lower->count - half,
+                               .records = json_array(),
+                               .ids = lower->ids + half};
+    for (size_t i = half; i < json_array_size(lower->records); i++)
+        json_array_append(upper->records, json_array_get(lower->records, i));
+    while (json_array_size(lower->records) > half)
+        json_array_remove(lower->records, half);
+    lower->count = half;
+    delivery->count++;
+    fill_batch(delivery, index);
+    fill_batch(delivery, delivery->count - 1);
+}
+
+static void make_room(struct delivery *delivery, size_t count)
+{
+    struct arena *arena = delivery->world.arena;
+    struct shipment *shipments = arena_array(arena, struct shipment, count);
+    struct sf_batch *batches = arena_array(arena, struct sf_batch, count);
+
+    memcpy(shipments, delivery->shipments, delivery->count * sizeof(*shipments));
+    memcpy(batches, delivery->batches, delivery->count * sizeof(*batches));
+    delivery->shipments = shipments;
+    delivery->batches = batches;
+}
+
+/* Halves what was refused, and puts the halves in a row behind all else. False: nothing was. */
+static bool split_refused(struct delivery *delivery, size_t *first)
+{
+    size_t count = delivery->count;
+    size_t settled = 0;
+
+    make_room(delivery, count * 2);
+    for (size_t i = 0; i < count; i++)
+        if (is_refused_for_a_record(delivery, i))
+            split(delivery, i);
+    if (delivery->count == count)
+        return false;
+    /* Those that were split stand behind those that were not. */
+    for (size_t i = 0; i < count; i++) {
+        struct shipment shipment = delivery->shipments[i];
+        struct sf_batch batch = delivery->batches[i];
+
+        if (batch.results == NULL && strcmp(batch.message, NOT_SENT) == 0)
+            continue;
+        delivery->shipments[i] = delivery->shipments[settled];
+        delivery->batches[i] = delivery->batches[settled];
+        delivery->shipments[settled] = shipment;
+        delivery->batches[settled++] = batch;
+    }
+    *first = settled;
+    return true;
+}
+
 void deliver_send(struct delivery *delivery)
 {
     struct error call_error = {0};
+    size_t first = 0;
 
-    /* Each batch has its fate even when the call as a whole failed. */
-    if (delivery->count > 0 &&
-        !sf_collection_write(delivery->world.session, delivery->batches, delivery->count,
-                             delivery->world.arena, &call_error))
-        note_call_error(delivery, &call_error);
+    if (delivery->count == 0)
+        return;
+    do {
+        /* Each batch has its fate even when the call as a whole failed. */
+        if (!sf_collection_write(delivery->world.session, delivery->batches + first,
+                                 delivery->count - first, delivery->world.arena, &call_error)) {
+            note_call_error(delivery, &call_error);
+            return;
+        }
+    } while (split_refused(delivery, &first));
 }
 
 struct deliver_report deliver_judge(struct delivery *delivery)

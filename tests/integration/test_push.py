@@ -358,6 +358,41 @@ def test_a_record_deleted_over_there_can_be_deleted_here_but_not_updated(pushing
     assert entries[0][2].startswith("ENTITY_IS_DELETED")
 
 
+def test_a_request_refused_for_one_record_is_halved_until_that_one_stands_alone(pushing):
+    sync = pushing
+    refusal = [{"errorCode": "JSON_PARSER_ERROR", "message": "Cannot deserialize instance of double"}]
+    # The whole, the half, the quarter ... down to the record itself.
+    sync.org.fault(
+        {"match": {"method": "POST", "path": COLLECTIONS}, "times": 1, "status": 400, "body": refusal}
+    )
+    sync.org.fault(
+        {"match": {"method": "POST", "path": COLLECTIONS}, "times": 1, "status": 400, "body": refusal}
+    )
+    sync.org.fault(
+        {"match": {"method": "POST", "path": COLLECTIONS}, "skip": 1, "times": 1, "status": 400, "body": refusal}
+    )
+    sync.query("insert into salesforce.account (name) select 'Account ' || n from generate_series(1, 4) n")
+    entries = sync.settled(4, "state, sf_message")
+    assert sorted(state for state, _ in entries) == ["FAILED", "SUCCESS", "SUCCESS", "SUCCESS"]
+    [message] = [message for state, message in entries if state == "FAILED"]
+    assert "JSON_PARSER_ERROR" in message
+    assert len(names(sync)) == 3
+
+
+def test_a_field_that_the_organisation_lacks_makes_the_entries_wait(pushing):
+    sync = pushing
+    refusal = [{"errorCode": "INVALID_FIELD", "message": "No such column 'Gone__c' on sobject of type Account"}]
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "status": 400, "body": refusal})
+    sync.query("insert into salesforce.account (name) select 'Account ' || n from generate_series(1, 4) n")
+    eventually(
+        lambda: set(sync.entries("state, sf_message like '%INVALID_FIELD%'")) == {("NEW", True)}
+    )
+    assert sync.value(
+        "select min(retry_at) > now() + interval '20 s' from pgforce.delivery", role="pgforce"
+    )
+    assert len(sync.requests("POST", COLLECTIONS)) == 1
+
+
 # Order and size.
 
 
