@@ -22,6 +22,8 @@
 #include "base/wait.h"
 #include "mapping/connection.h"
 #include "mapping/mapping.h"
+#include "mapping/usage.h"
+#include "outbound/allowance.h"
 #include "outbound/bulk.h"
 #include "outbound/doubt.h"
 #include "outbound/plan.h"
@@ -45,6 +47,7 @@ enum {
 struct push {
     const struct push_options *options;
     struct pg *pg;
+    struct allowance allowance;
     struct settle *settle;
     struct arena *arena;         /* reset for each round */
     struct arena *mapping_arena; /* reset when mappings change */
@@ -60,6 +63,7 @@ struct push {
 
 struct round {
     const struct plan *plan;
+    int64_t *calls; /* API requests, by mapping */
     size_t sent;
     size_t failed;
     size_t resolved; /* without a write: read back, or nothing was left to send */
@@ -91,6 +95,9 @@ static bool open_push(struct push *push, struct error *err)
         return false;
     if (doubts > 0)
         log_warning("found writes without an answer", log_number("entries", doubts));
+    push->allowance = (struct allowance){.pg = push->pg,
+                                         .session = push->options->session,
+                                         .schema_name = push->options->schema_name};
     push->settle = settle_new();
     push->arena = arena_new();
     push->mapping_arena = arena_new();
@@ -199,6 +206,8 @@ static bool send_requests(struct push *push, struct round *round, size_t from, s
 
     round->sent += report.sent;
     round->failed += report.failed;
+    for (size_t i = from; i < to && is_ok; i++)
+        round->calls[round->plan->round.batches[i].mapping]++;
     return is_ok;
 }
 
@@ -207,8 +216,10 @@ static bool send_job(struct push *push, struct bulk_run *run, struct round *roun
 {
     const struct bulk_world world = bulk_world(push);
     struct bulk_report report = {0};
+    int64_t before = sf_session_requests(push->options->session);
     bool is_ok = bulk_begin(&world, run, &report, err);
 
+    round->calls[run->batches->mapping] += sf_session_requests(push->options->session) - before;
     round->sent += report.sent;
     return is_ok;
 }
@@ -247,18 +258,30 @@ static bool look(struct push *push, struct plan *plan, struct round *round, stru
     return is_ok;
 }
 
+static bool count_calls(struct push *push, const struct round *round, struct error *err)
+{
+    for (size_t i = 0; i < push->mappings.count; i++)
+        if (!usage_count(push->pg, push->mappings.items[i].id, round->calls[i], err))
+            return false;
+    return true;
+}
+
 static bool send_plan(struct push *push, struct round *round, struct error *err)
 {
     struct plan *plan =
         plan_make(&push->mappings, push->ranks, &push->queue, push->is_merged, push->arena);
 
+    if (!allowance_hold(&push->allowance, &push->mappings, plan, push->arena, err))
+        return false;
     plan->round = order_next_round(plan->orders, push->queue.count, ORDER_BATCH_MAX, push->arena);
     adapt_window(push);
     settle_superseded(push, plan, round);
     for (size_t i = 0; i < plan->round.refusal_count; i++)
         refuse(push, &plan->round.refusals[i], round);
     round->plan = plan;
-    return look(push, plan, round, err) && send_batches(push, round, err);
+    round->calls = arena_array(push->arena, int64_t, push->mappings.count);
+    return look(push, plan, round, err) && send_batches(push, round, err) &&
+           count_calls(push, round, err);
 }
 
 /* The due doubts of one mapping, judged by reading back. */
@@ -404,12 +427,15 @@ static bool wait_while_paused(struct push *push, struct error *err)
 
 static bool run_until_stopped(struct push *push, struct error *err)
 {
+    if (!allowance_wait(&push->allowance, err))
+        return false;
     while (!wait_is_stopping()) {
         struct round round;
 
         if (!wait_while_paused(push, err) || wait_is_stopping())
             return wait_is_stopping();
-        if (!run_round(push, &round, err))
+        if (!run_round(push, &round, err) || !allowance_note(&push->allowance, err) ||
+            !allowance_wait(&push->allowance, err))
             return false;
         if (round.sent + round.resolved + round.failed + round.finished == 0 &&
             !wait_for_work(push, &round, err))

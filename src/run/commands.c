@@ -1,11 +1,14 @@
 #include "run/commands.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "archive/progress.h"
+#include "mapping/usage.h"
 #include "run/truncation_command.h"
 #include "stream/slot.h"
+#include "sync/budget.h"
 
 static bool print_progress(struct pg *pg, const struct config *config, struct error *err)
 {
@@ -48,6 +51,22 @@ static bool print_queue(struct pg *pg, const struct config *config, struct error
     return true;
 }
 
+static bool print_usage(struct pg *pg, const struct config *config, struct error *err)
+{
+    static const char *const what_follows[] = {[BUDGET_FREE] = "",
+                                               [BUDGET_CAREFUL] = "; writes are slowed down",
+                                               [BUDGET_RESERVE] =
+                                                   "; writes wait until there are more"};
+    struct sf_limits limits;
+
+    if (!usage_read(pg, config->schema_name, &limits, err))
+        return false;
+    if (limits.max > 0)
+        printf("\nAPI requests of the last 24 hours: %" PRId64 " of %" PRId64 "%s\n", limits.used,
+               limits.max, what_follows[budget_band(limits.used, limits.max)]);
+    return true;
+}
+
 static bool print_mappings(struct pg *pg, const struct config *config, struct error *err)
 {
     PGresult *result PG_RESULT_AUTO =
@@ -76,7 +95,8 @@ bool commands_status(const struct config *config, struct error *err)
 {
     struct pg *pg = pg_open(config->database_url, "pgforce status", err);
     bool is_ok = pg != NULL && print_progress(pg, config, err) && print_queue(pg, config, err) &&
-                 print_mappings(pg, config, err) && truncation_command_print(pg, config, err);
+                 print_usage(pg, config, err) && print_mappings(pg, config, err) &&
+                 truncation_command_print(pg, config, err);
 
     pg_close(pg);
     return is_ok;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mapping/usage.h"
 #include "run/salesforce.h"
 
 enum { IMPORT_MAX_BYTES = 16 * 1024 * 1024, READ_BYTES = 64 * 1024 };
@@ -51,7 +52,11 @@ bool org_call_run(struct org_call *call, bool (*work)(struct org_call *call, str
     call->arena = arena_new();
     call->pg = pg_open(call->config->database_url, "pgforce configure", err);
     call->session = call->pg != NULL ? salesforce_open(call->config, call->pg, err) : NULL;
+    struct error ignored;
     bool is_ok = call->session != NULL && work(call, err);
+    /* What was heard of the organisation's allowance on the way is news for the roles. */
+    if (call->session != NULL)
+        usage_note(call->pg, call->config->schema_name, call->session, &ignored);
     sf_session_close(call->session);
     pg_close(call->pg);
     arena_free(call->arena);

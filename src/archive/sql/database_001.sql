@@ -20,6 +20,10 @@ create table connection (
     instance_url text,
     api_version text,
     features jsonb not null default '{}',
+    -- The organisation's API requests of the last 24 hours, as it said last.
+    api_used bigint,
+    api_max bigint,
+    api_seen_at timestamptz,
     -- What an imported file said beside its mappings, to be exported again.
     imported jsonb,
     created_at timestamptz not null default now()
@@ -138,6 +142,14 @@ create table held_deletion (
     confirmed_at timestamptz,
     primary key (mapping_id, sfid)
 );
+
+-- API requests made for a mapping, by the hour.
+create table api_usage (
+    mapping_id bigint not null references mapping on delete cascade,
+    hour timestamptz not null,
+    calls bigint not null,
+    primary key (mapping_id, hour)
+) with (fillfactor = 50);
 
 -- Bulk API jobs on their way. The name is stored before anything is uploaded.
 create table bulk_job (
