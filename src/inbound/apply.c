@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "archive/progress.h"
+#include "inbound/announce.h"
 #include "inbound/changes.h"
 #include "inbound/merge_rows.h"
 #include "inbound/refusals.h"
@@ -201,7 +202,7 @@ static bool drop_deleted_here(struct pg *pg, const struct mapping *mapping, stru
 static bool merge_pending(const struct apply_world *world, const struct mapping *mapping,
                           struct apply_report *report, struct error *err)
 {
-    struct merge_rows_report merging = {0};
+    struct merge_rows_report merging = {.is_announced = world->is_announced};
 
     if (!merge_rows_pending(world->pg, mapping, world->arena, &merging, err))
         return false;
@@ -217,7 +218,9 @@ static bool settle_staged(void *context, const struct apply_page *page, struct a
     const struct apply_world *world = context;
     const struct mapping *mapping = page->mapping;
 
-    return merge_pending(world, mapping, report, err) && write_rows(world->pg, page, report, err);
+    return merge_pending(world, mapping, report, err) &&
+           (!world->is_announced || announce_staged(world->pg, mapping, NULL, err)) &&
+           write_rows(world->pg, page, report, err);
 }
 
 static bool apply_staged(const struct apply_world *world, const struct apply_page *page,

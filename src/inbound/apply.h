@@ -29,7 +29,8 @@ struct apply_world {
     struct growth *growth;
     bool
         confirms_all_deletions; /* also those that Salesforce reports wait when they are too many */
-    int64_t began_us; /* the reading, by PostgreSQL's clock: what was written later it may lack */
+    bool is_announced; /* the table has triggers: pg carries the echo origin (announce.h) */
+    int64_t began_us;  /* the reading, by PostgreSQL's clock: what was written later it may lack */
 };
 
 /* Puts rows, one after the other, into the stage, as they come from somewhere else. */

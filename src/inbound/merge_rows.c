@@ -6,6 +6,7 @@
 #include "archive/conflicts.h"
 #include "archive/hstore.h"
 #include "base/log.h"
+#include "inbound/announce.h"
 #include "inbound/stage.h"
 #include "sync/merge.h"
 
@@ -33,6 +34,7 @@ struct contender {
     size_t change_count;
     struct merge_rules rules;
     bool must_wait; /* a conflict with what is under way */
+    bool is_announced;
 };
 
 /* One column of a contender, as src/sync sees it and as the ledger will. */
@@ -244,6 +246,8 @@ static bool write_merged(const struct contender *contender, const struct buf *ke
         if (!pg_run(contender->pg, sql.data, PG_PARAMS(contender->sfid), err))
             return false;
     }
+    if (contender->is_announced && !announce_staged(contender->pg, mapping, contender->sfid, err))
+        return false;
     buf_clear(&sql);
     buf_printf(&sql, "update %s t set (", target.data);
     stage_append_columns(&sql, mapping, "");
@@ -344,7 +348,8 @@ static void append_contenders_sql(struct buf *sql, const struct mapping *mapping
 bool merge_rows_pending(struct pg *pg, const struct mapping *mapping, struct arena *arena,
                         struct merge_rows_report *report, struct error *err)
 {
-    struct contender contender = {.pg = pg, .mapping = mapping, .arena = arena};
+    struct contender contender = {
+        .pg = pg, .mapping = mapping, .arena = arena, .is_announced = report->is_announced};
     struct buf sql BUF_AUTO = {0};
 
     buf_init(&sql, SQL_MAX_BYTES);

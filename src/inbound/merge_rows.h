@@ -22,6 +22,7 @@ bool merge_rows_count_known(struct pg *pg, const struct mapping *mapping, int64_
                             struct error *err);
 
 struct merge_rows_report {
+    bool is_announced; /* given: each row is announced before it is written (announce.h) */
     int64_t merged;
     int64_t held; /* in conflict with a write that is under way: to be read again after it */
 };

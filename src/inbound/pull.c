@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/wait.h"
 #include "inbound/abort_watch.h"
+#include "inbound/announce.h"
 #include "inbound/load.h"
 #include "inbound/poll.h"
 #include "mapping/configure.h"
@@ -34,6 +35,7 @@ struct schedule {
 struct pull {
     const struct pull_options *options;
     struct pg *pg;
+    struct pg *echo; /* opened when the first table with triggers is met; see announce.h */
     struct pg *barrier;
     struct abort_watch *watch;
     struct arena *mappings_arena;
@@ -112,6 +114,7 @@ static bool load_mappings(struct pull *pull, struct error *err)
 
     /* The staging tables have the columns of before. */
     if (!pg_script(pull->pg, "discard temp", err) ||
+        (pull->echo != NULL && !pg_script(pull->echo, "discard temp", err)) ||
         !connection_is_paused(pull->pg, pull->options->schema_name, &pull->is_paused, err) ||
         !mapping_load_all(pull->pg, pull->options->schema_name, arena, &list, err)) {
         arena_free(arena);
@@ -212,6 +215,25 @@ static bool load_mapping(struct pull *pull, size_t index, const struct mark *mar
     return is_ok;
 }
 
+/* What users' triggers make of it is to be captured: a connection with the origin for that. */
+static bool choose_writer(struct pull *pull, struct poll *poll, struct error *err)
+{
+    if (!announce_is_needed(pull->pg, poll->mapping, &poll->world.is_announced, err))
+        return false;
+    if (!poll->world.is_announced)
+        return true;
+    if (pull->echo == NULL)
+        pull->echo = open_writer(pull->options, "echo", err);
+    poll->world.pg = pull->echo;
+    return pull->echo != NULL;
+}
+
+static bool poll_mapping(struct pull *pull, struct poll *poll, const struct mark *mark,
+                         struct apply_report *report, struct error *err)
+{
+    return choose_writer(pull, poll, err) && poll_changes(poll, mark, report, err);
+}
+
 static bool read_mapping(struct pull *pull, size_t index, struct apply_report *report,
                          struct error *err)
 {
@@ -229,7 +251,7 @@ static bool read_mapping(struct pull *pull, size_t index, struct apply_report *r
         !mark.is_loaded || mark.is_loading || strcmp(poll.mapping->state, "RESYNC") == 0;
     if (is_whole && pull->long_reading == NULL)
         return load_mapping(pull, index, &mark, report, err);
-    return !mark.is_loaded || poll_changes(&poll, &mark, report, err);
+    return !mark.is_loaded || poll_mapping(pull, &poll, &mark, report, err);
 }
 
 /* One mapping's trouble is its own, unless the database or the sign-in is what failed. */
@@ -238,7 +260,8 @@ static bool note_failure(struct pull *pull, const struct mapping *mapping, struc
     struct error ignored;
 
     if (PQstatus(pg_conn(pull->pg)) != CONNECTION_OK ||
-        PQstatus(pg_conn(pull->barrier)) != CONNECTION_OK)
+        PQstatus(pg_conn(pull->barrier)) != CONNECTION_OK ||
+        (pull->echo != NULL && PQstatus(pg_conn(pull->echo)) != CONNECTION_OK))
         return false;
     log_warning("could not read", log_text("mapping", mapping->object_name),
                 log_text("kind", error_kind_name(err->kind)), log_text("reason", err->message));
@@ -363,6 +386,7 @@ bool pull_run(const struct pull_options *options, struct error *err)
     abort_watch_close(pull.watch);
     growth_free(pull.growth);
     pg_close(pull.barrier);
+    pg_close(pull.echo);
     pg_close(pull.pg);
     return is_ok || wait_is_stopping();
 }

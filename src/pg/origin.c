@@ -9,7 +9,7 @@ enum { RETRY_MS = 200, WAIT_MS = 30 * 1000 };
 
 const char *origin_role(size_t index)
 {
-    static const char *const roles[] = {"archive", "push", "pull", "load", "housekeeper"};
+    static const char *const roles[] = {"archive", "push", "pull", "load", "housekeeper", "echo"};
 
     return index < sizeof(roles) / sizeof(roles[0]) ? roles[index] : NULL;
 }

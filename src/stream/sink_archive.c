@@ -27,6 +27,7 @@
 #include "base/wait.h"
 #include "pg/origin.h"
 #include "pg/pg.h"
+#include "stream/echo.h"
 
 /* An idle position is stored when it is this much further on: enough to let the server recycle WAL,
  * rare enough not to make WAL itself. */
@@ -43,6 +44,7 @@ struct sink_archive {
     struct pg *pg;
     struct pending *pending;
     struct trigger_log *log;
+    struct echo *echo;
     lsn_t stored; /* the progress row, as this process committed it */
     int64_t stored_at_ms;
     bool has_open_batch;    /* our transaction and its COPY are open */
@@ -142,8 +144,13 @@ static void take_capture_off(struct sink_archive *archive, const struct message 
                     " PGFORCE_ALLOW_CAPTURE_OFF to on where that is wanted");
 }
 
-static void take_message(struct sink_archive *archive, const struct message *message)
+static void take_message(struct sink_archive *archive, const struct event *event)
 {
+    const struct message *message = &event->message;
+
+    if (strcmp(message->prefix, ECHO_PREFIX) == 0 && message->is_transactional &&
+        echo_is_from(archive->echo, event->transaction))
+        echo_note(archive->echo, message);
     if (strcmp(message->prefix, PROGRESS_BARRIER_PREFIX) == 0)
         archive->is_awaited = true;
     else if (strcmp(message->prefix, CAPTURE_OFF_PREFIX) == 0)
@@ -161,12 +168,21 @@ static void end_capture_off(struct sink_archive *archive, const struct transacti
 
 static bool write_row(struct sink_archive *archive, const struct event *event, struct error *err)
 {
+    struct event change;
+
     archive->must_reload = archive->must_reload || is_mapping_table(event->row.relation);
     if (!trigger_log_wants(archive->log, event))
         return true;
     if (archive->is_off) {
         archive->off_count++;
         return true;
+    }
+    if (echo_is_from(archive->echo, event->transaction)) {
+        enum echo_verdict verdict = echo_judge(archive->echo, event, &change);
+
+        if (verdict == ECHO_ECHO)
+            return true;
+        event = verdict == ECHO_CHANGED ? &change : event;
     }
     if (!begin_batch(archive, err))
         return false;
@@ -257,6 +273,7 @@ static bool end_source_transaction(struct sink_archive *archive,
     archive->is_in_transaction = false;
     archive->is_skipping = false;
     end_capture_off(archive, transaction);
+    echo_end(archive->echo);
     if (!archive->must_reload)
         return true;
     archive->must_reload = false;
@@ -326,7 +343,7 @@ static bool write_event(struct sink *sink, const struct event *event, struct err
     case EVENT_COMMIT: return end_source_transaction(archive, event->transaction, err);
     case EVENT_GAP:
         return error_set(err, ERROR_CONFIG, "the stream has a gap: %s", event->gap.reason);
-    case EVENT_MESSAGE: take_message(archive, &event->message); return true;
+    case EVENT_MESSAGE: take_message(archive, event); return true;
     case EVENT_STREAM_START:
     case EVENT_STREAM_STOP:
     case EVENT_STREAM_ABORT: return true;
@@ -395,12 +412,15 @@ struct sink *sink_archive_new(const struct sink_archive_options *options)
     archive->url = options->url;
     archive->schema_name = options->schema_name;
     archive->allows_capture_off = options->allows_capture_off;
+    archive->echo = echo_new(options->schema_name);
     return &archive->sink;
 }
 
 void sink_archive_free(struct sink *sink)
 {
-    if (sink != NULL)
-        free(self(sink)->xids);
+    if (sink == NULL)
+        return;
+    echo_free(self(sink)->echo);
+    free(self(sink)->xids);
     free(sink);
 }

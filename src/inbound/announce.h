@@ -1,0 +1,22 @@
+/*
+ * Says in the stream what an inbound transaction is about to write, so that what users' own
+ * triggers make of it can be told from it (stream/echo.h). Only where the table has such triggers.
+ */
+#ifndef PGFORCE_INBOUND_ANNOUNCE_H
+#define PGFORCE_INBOUND_ANNOUNCE_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "mapping/mapping.h"
+#include "pg/pg.h"
+
+/* Whether the mapped table has triggers that fire on what we write. */
+bool announce_is_needed(struct pg *pg, const struct mapping *mapping, bool *is_needed,
+                        struct error *err);
+
+/* The staged records, or (sfid not NULL) the one; a message each, in our transaction. */
+bool announce_staged(struct pg *pg, const struct mapping *mapping, const char *sfid,
+                     struct error *err);
+
+#endif
