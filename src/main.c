@@ -243,6 +243,13 @@ static bool run_help_routes(const struct config *config, const struct arguments 
     return true;
 }
 
+static bool run_listen(const struct config *config, const struct arguments *arguments,
+                       struct error *err)
+{
+    (void)arguments;
+    return roles_listen(config, err);
+}
+
 static bool run_housekeeper(const struct config *config, const struct arguments *arguments,
                             struct error *err)
 {
@@ -287,6 +294,7 @@ static const struct command commands[] = {
     {"archive", "", "the role that writes _trigger_log", run_archive, 0, 0, true, true},
     {"push", "", "the role that sends _trigger_log to Salesforce", run_push, 0, 0, true, true},
     {"pull", "", "the role that reads Salesforce", run_pull, 0, 0, true, true},
+    {"listen", "", "the role that hears of changes in Salesforce", run_listen, 0, 0, true, true},
     {"housekeeper", "", "the role that moves settled entries to the archive", run_housekeeper, 0, 0,
      true, true},
     {"serve", "[--behind-proxy]", "the role that serves the HTTP API and the dashboard", run_serve,

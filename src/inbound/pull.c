@@ -9,6 +9,7 @@
 #include "base/wait.h"
 #include "inbound/abort_watch.h"
 #include "inbound/announce.h"
+#include "inbound/heard.h"
 #include "inbound/load.h"
 #include "inbound/poll.h"
 #include "mapping/configure.h"
@@ -21,14 +22,18 @@
 enum {
     FAILED_RETRY_MS = 5 * 1000, /* a mapping whose poll failed for now */
     HELD_RETRY_MS = 500,        /* rows that could not be applied yet */
+    HEARD_RETRY_MS = 1000,      /* what the day's calls do not allow yet */
     IDLE_WAIT_MS = 60 * 1000,
     SQL_MAX_BYTES = 4096,
+    DAY_MS = 24 * 60 * 60 * 1000,
+    HEARD_AT_A_TIME = 60, /* readings at once; then as many as the day's calls allow */
 };
 
 /* When a mapping is due, kept from round to round by its id. */
 struct schedule {
     int64_t mapping_id;
     int64_t due_ms;
+    int64_t heard_until_ms; /* up to when readings for events have used up the day's calls */
     struct poll_memory memory;
 };
 
@@ -46,6 +51,7 @@ struct pull {
     bool must_load;             /* the mappings have changed since they were read */
     bool is_paused;
     int64_t orphans_due_ms;
+    bool has_heard;                     /* change events wait in pgforce.heard */
     const struct mapping *long_reading; /* others are polled between its pages */
 };
 
@@ -80,7 +86,8 @@ static bool listen_for_mappings(struct pull *pull, struct error *err)
 
     buf_init(&sql, SQL_MAX_BYTES);
     buf_printf(&sql, "listen \"%s.pgforce_mapping\"", pull->options->schema_name);
-    return pg_script(pull->pg, sql.data, err);
+    return pg_script(pull->pg, sql.data, err) &&
+           heard_listen(pull->pg, pull->options->schema_name, err);
 }
 
 static bool open_pull(struct pull *pull, struct error *err)
@@ -124,6 +131,7 @@ static bool load_mappings(struct pull *pull, struct error *err)
     for (size_t i = 0; i < list.count; i++)
         schedules[i] = find_schedule(pull, list.items[i].id);
     growth_reset(pull->growth);
+    pull->has_heard = true;
     arena_free(pull->mappings_arena);
     pull->mappings_arena = arena;
     pull->mappings = list;
@@ -160,6 +168,8 @@ static struct poll make_poll(struct pull *pull, size_t index)
 }
 
 static bool read_and_note(struct pull *pull, size_t index, struct error *err);
+static bool drain_notifications(struct pull *pull);
+static bool hear_all(struct pull *pull, struct error *err);
 
 /* New columns are filled while the mapping itself is polled too. */
 static bool is_polled_meanwhile(const struct pull *pull, const struct mapping *mapping)
@@ -175,6 +185,9 @@ static void tend_others(void *context)
     struct pull *pull = context;
     struct error err = {0};
 
+    drain_notifications(pull);
+    if (!hear_all(pull, &err))
+        return;
     for (size_t i = 0; i < pull->mappings.count && !wait_is_stopping(); i++) {
         const struct mapping *mapping = &pull->mappings.items[i];
 
@@ -228,10 +241,16 @@ static bool choose_writer(struct pull *pull, struct poll *poll, struct error *er
     return pull->echo != NULL;
 }
 
+/* What had been heard of before is read with the rest. */
 static bool poll_mapping(struct pull *pull, struct poll *poll, const struct mark *mark,
                          struct apply_report *report, struct error *err)
 {
-    return choose_writer(pull, poll, err) && poll_changes(poll, mark, report, err);
+    int64_t reach;
+
+    return choose_writer(pull, poll, err) &&
+           heard_reach(poll->world.pg, poll->mapping, &reach, err) &&
+           poll_changes(poll, mark, report, err) &&
+           (report->held > 0 || heard_forget(poll->world.pg, poll->mapping, reach, err));
 }
 
 static bool read_mapping(struct pull *pull, size_t index, struct apply_report *report,
@@ -312,10 +331,98 @@ static bool drain_notifications(struct pull *pull)
 
     PQconsumeInput(pg_conn(pull->pg));
     while ((notify = PQnotifies(pg_conn(pull->pg))) != NULL) {
-        is_notified = true;
+        if (heard_is_wake(notify->relname))
+            pull->has_heard = true;
+        else
+            is_notified = true;
         PQfreemem(notify);
     }
     return is_notified;
+}
+
+/* ---- what was heard ---- */
+
+/* Whether the day's calls allow another reading now; if so it is counted. */
+static bool take_call(struct schedule *schedule, const struct mapping *mapping)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    int64_t calls = mapping->max_daily_api_calls > 0 ? mapping->max_daily_api_calls : 1;
+    int64_t cost_ms = DAY_MS / calls > 0 ? DAY_MS / calls : 1;
+
+    if (schedule->heard_until_ms < now_ms)
+        schedule->heard_until_ms = now_ms;
+    if (schedule->heard_until_ms - now_ms > HEARD_AT_A_TIME * cost_ms)
+        return false;
+    schedule->heard_until_ms += cost_ms;
+    return true;
+}
+
+/* One that is still being loaded, or whose poll is due anyway, needs no reading of its own. */
+static bool may_hear(const struct pull *pull, size_t index)
+{
+    const struct mapping *mapping = &pull->mappings.items[index];
+
+    return mapping != pull->long_reading && mapping->operation == NULL &&
+           strcmp(mapping->state, "ABORTED") != 0 && strcmp(mapping->state, "INITIAL") != 0 &&
+           pull->schedules[index].due_ms > clock_monotonic_ms();
+}
+
+static bool hear_mapping(struct pull *pull, size_t index, struct error *err)
+{
+    struct poll poll = make_poll(pull, index);
+    struct schedule *schedule = &pull->schedules[index];
+    struct apply_report report = {0};
+    struct mark mark;
+    bool must_poll = false;
+
+    if (!mark_read(pull->pg, poll.mapping, &mark, err))
+        return false;
+    if (!mark.is_loaded || mark.is_loading)
+        return true;
+    poll.world.began_us = mark.read_at_us;
+    if (!take_call(schedule, poll.mapping)) {
+        pull->has_heard = true;
+        return true;
+    }
+    bool is_ok = choose_writer(pull, &poll, err) && heard_apply(&poll, &must_poll, &report, err);
+    if (is_ok && report.held == 0 && !must_poll)
+        return true;
+    pull->must_load = pull->must_load || report.has_grown;
+    schedule->due_ms = report.held > 0 ? clock_monotonic_ms() + HELD_RETRY_MS : 0;
+    if (is_ok || report.has_grown)
+        return true;
+    schedule->due_ms = clock_monotonic_ms() + FAILED_RETRY_MS;
+    return note_failure(pull, poll.mapping, err);
+}
+
+/* Between the pages of something long the watch is on that. */
+static bool hear_one(struct pull *pull, size_t index, struct error *err)
+{
+    if (pull->long_reading != NULL)
+        return hear_mapping(pull, index, err);
+    if (!abort_watch_begin(pull->watch, pull->mappings.items[index].id))
+        return true;
+    bool is_ok = hear_mapping(pull, index, err);
+    bool is_aborted = abort_watch_end(pull->watch);
+    pull->must_load = pull->must_load || is_aborted;
+    return is_ok || is_aborted || wait_is_stopping();
+}
+
+static bool hear_all(struct pull *pull, struct error *err)
+{
+    struct heard_mappings waiting;
+
+    if (!pull->has_heard || pull->is_paused)
+        return true;
+    pull->has_heard = false;
+    struct arena *arena = arena_new();
+    bool is_ok = heard_waiting(pull->pg, pull->options->schema_name, arena, &waiting, err);
+    for (size_t i = 0; is_ok && i < pull->mappings.count; i++)
+        for (size_t j = 0; is_ok && j < waiting.count; j++)
+            if (waiting.ids[j] == pull->mappings.items[i].id && may_hear(pull, i))
+                is_ok = hear_one(pull, i, err);
+    arena_free(arena);
+    return is_ok;
 }
 
 static bool is_due(const struct pull *pull, size_t index)
@@ -332,6 +439,8 @@ static bool run_all_due(struct pull *pull, struct error *err)
     for (size_t i = 0; i < pull->mappings.count && !wait_is_stopping(); i++) {
         if (is_due(pull, i) && !run_due(pull, i, err))
             return false;
+        if (!hear_all(pull, err))
+            return false;
         if (drain_notifications(pull)) {
             pull->must_load = true;
             return true;
@@ -342,7 +451,8 @@ static bool run_all_due(struct pull *pull, struct error *err)
 
 static int wait_ms(const struct pull *pull)
 {
-    int64_t soonest_ms = clock_monotonic_ms() + IDLE_WAIT_MS;
+    int64_t idle_ms = pull->has_heard && !pull->is_paused ? HEARD_RETRY_MS : IDLE_WAIT_MS;
+    int64_t soonest_ms = clock_monotonic_ms() + idle_ms;
 
     for (size_t i = 0; i < pull->mappings.count && !pull->is_paused; i++)
         if (strcmp(pull->mappings.items[i].state, "ABORTED") != 0 &&
@@ -362,7 +472,7 @@ static bool run_until_stopped(struct pull *pull, struct error *err)
         pull->must_load = false;
         if (must_retry && !pull->is_paused)
             retry_orphans(pull);
-        if (!run_all_due(pull, err))
+        if (!run_all_due(pull, err) || !hear_all(pull, err))
             return false;
         pull->must_load = drain_notifications(pull) || pull->must_load;
         if (!pull->must_load &&

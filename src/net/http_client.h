@@ -48,6 +48,9 @@ struct http_exchange {
     size_t body_bytes;
     size_t gzip_over_bytes; /* a larger body is sent gzipped; 0 never */
     int total_timeout_ms;   /* 0: the client's */
+    /* The other side keeps its answer until it has something to say: it may be silent all that
+     * time, and is cut at once when the process is told to stop. Sent alone. */
+    bool is_held;
 
     /* Answered; owned by the exchange, freed by http_exchange_done. */
     enum http_fate fate;

@@ -171,13 +171,14 @@ static void set_manners(const struct http_client *client, struct http_transfer *
     /* How long a stream takes is its reader's matter; standing still is not. */
     if (transfer->take != NULL)
         total_ms = 0;
+    long silence_s = transfer->exchange->is_held ? total_ms / 1000 : options->low_speed_timeout_s;
     CURL *easy = transfer->easy;
 
     set_or_die(
         curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout_ms));
     set_or_die(curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, total_ms));
     set_or_die(curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L));
-    set_or_die(curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)options->low_speed_timeout_s));
+    set_or_die(curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, silence_s));
     set_or_die(curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L));
     /* One connection carries one request: what has left of it can be told exactly. */
     set_or_die(curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1));

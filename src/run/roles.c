@@ -5,6 +5,7 @@
 #include "archive/housekeeper.h"
 #include "archive/progress.h"
 #include "base/log.h"
+#include "inbound/listen.h"
 #include "inbound/pull.h"
 #include "mapping/connection.h"
 #include "outbound/push.h"
@@ -139,6 +140,17 @@ bool roles_pull(const struct config *config, struct error *err)
     return is_ok;
 }
 
+bool roles_listen(const struct config *config, struct error *err)
+{
+    struct sf_session *session = sign_in(config, err);
+    struct listen_options options = {
+        .url = config->database_url, .schema_name = config->schema_name, .session = session};
+    bool is_ok = session != NULL && listen_run(&options, err);
+
+    sf_session_close(session);
+    return is_ok;
+}
+
 bool roles_housekeeper(const struct config *config, struct error *err)
 {
     struct retention retention = {.schema_name = config->schema_name,
@@ -161,7 +173,8 @@ bool roles_serve(const struct config *config, struct error *err)
 
 bool roles_run(const struct config *config, struct error *err)
 {
-    static const char *const roles[] = {"archive", "push", "pull", "housekeeper", "serve"};
+    static const char *const roles[] = {"archive", "push",        "pull",
+                                        "listen",  "housekeeper", "serve"};
     size_t count = sizeof(roles) / sizeof(roles[0]);
 
     /* The API is served where an address was given for it: two daemons may share a machine. */

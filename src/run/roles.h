@@ -18,6 +18,9 @@ bool roles_pull(const struct config *config, struct error *err);
 /* The HTTP API and the dashboard. */
 bool roles_serve(const struct config *config, struct error *err);
 
+/* Hears of changes in Salesforce, for the mappings that want it. */
+bool roles_listen(const struct config *config, struct error *err);
+
 /* Settled entries to _trigger_log_archive. */
 bool roles_housekeeper(const struct config *config, struct error *err);
 

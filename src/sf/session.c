@@ -9,7 +9,8 @@
 #include "sf/answer.h"
 #include "sf/grant.h"
 
-#define BEARER "Authorization: Bearer "
+#define BEARER       "Authorization: Bearer "
+#define CALL_OPTIONS "Sforce-Call-Options: client="
 
 enum {
     GZIP_OVER_BYTES = 2048,
@@ -293,7 +294,7 @@ static bool set_up(struct sf_session *session, const struct sf_session_options *
         http_url_is_loopback(session->grant == SF_GRANT_TOKEN ? session->credentials.instance_url
                                                               : session->credentials.login_url);
     session->api_version = memory_strdup(version);
-    buf_printf(&header, "Sforce-Call-Options: client=%s", name);
+    buf_printf(&header, CALL_OPTIONS "%s", name);
     session->call_options = memory_strdup(header.data);
     http.is_plain_http_allowed = session->is_local;
     session->http = http_client_new(&http, err);
@@ -359,6 +360,11 @@ const char *sf_session_api_version(const struct sf_session *session)
     return session->api_version;
 }
 
+const char *sf_session_client_name(const struct sf_session *session)
+{
+    return session->call_options + sizeof(CALL_OPTIONS) - 1;
+}
+
 const char *sf_session_refresh_token(const struct sf_session *session)
 {
     return session->credentials.refresh_token;
@@ -381,7 +387,7 @@ int64_t sf_session_requests(const struct sf_session *session)
 
 static const char *make_url(const struct sf_session *session, const char *path, struct arena *arena)
 {
-    if (strncmp(path, "/services/", 10) == 0)
+    if (strncmp(path, "/services/", 10) == 0 || strncmp(path, "/cometd/", 8) == 0)
         return arena_printf(arena, "%s%s", session->instance_url, path);
     return arena_printf(arena, "%s/services/data/v%s%s", session->instance_url,
                         session->api_version, path);
@@ -433,6 +439,7 @@ static bool send_calls(struct sf_session *session, struct sf_call **calls, size_
             .body_bytes = calls[i]->body_bytes,
             .gzip_over_bytes = GZIP_OVER_BYTES,
             .total_timeout_ms = calls[i]->timeout_ms,
+            .is_held = calls[i]->is_held,
         };
     }
     session->requests += (int64_t)count;

@@ -62,6 +62,9 @@ const char *sf_session_user_id(const struct sf_session *session);
 const char *sf_session_instance_url(const struct sf_session *session);
 const char *sf_session_api_version(const struct sf_session *session);
 
+/* The name under which our writes are told in change events. */
+const char *sf_session_client_name(const struct sf_session *session);
+
 /* The refresh token to use next time: Salesforce may have given a new one in place of the one it
  * was opened with, which then is dead: store it before anything else. NULL when there is none. A
  * secret. */
@@ -88,12 +91,14 @@ int64_t sf_session_requests(const struct sf_session *session);
 struct sf_call {
     /* Asked; owned by the caller. */
     const char *method;
-    const char *path; /* after /services/data/vNN.0 ("/limits"), or from "/services/" on */
+    const char *path; /* after /services/data/vNN.0 ("/limits"), or from "/services/" or "/cometd/"
+                       * on */
     const char *const *headers; /* more of them, "Name: value", ended by NULL; or NULL */
     const void *body;
     size_t body_bytes;
     const char *content_type; /* of the body; "application/json" when NULL */
     int timeout_ms;           /* 0: the session's */
+    bool is_held;             /* see http_client.h */
 
     /* Answered; owned by the call, freed by sf_call_done. */
     enum sf_fate fate;

@@ -162,6 +162,25 @@ create table bulk_job (
     asked_at timestamptz
 );
 
+-- How far a mapping's change events have been heard. Updated in the transaction that stores them.
+create table listening (
+    mapping_id bigint primary key references mapping on delete cascade,
+    -- The last one; null before the first.
+    replay_id bigint,
+    subscribed_at timestamptz,
+    -- Why it is not listened to; null when it is.
+    problem text
+) with (fillfactor = 50);
+
+-- Change events that wait for the role pull, which removes them with the rows they lead to.
+create table heard (
+    id bigint generated always as identity,
+    mapping_id bigint not null references mapping on delete cascade,
+    -- The records it tells of; null when only a poll can say what has changed.
+    sfids text[],
+    primary key (mapping_id, id)
+);
+
 -- Writes on their way: the intent is committed before the first byte leaves.
 create table delivery (
     schema_name text not null references connection on delete cascade,
