@@ -19,8 +19,8 @@ static bool read_records(const struct poll *poll, const char *soql, json_t **rec
     return is_ok;
 }
 
-bool fetch_apply(const struct poll *poll, const struct fetch_ids *ids, struct apply_page *page,
-                 size_t *answered, struct apply_report *report, struct error *err)
+bool fetch_apply(const struct poll *poll, struct fetch *fetch, struct apply_report *report,
+                 struct error *err)
 {
     json_t *records SF_JSON_AUTO = NULL;
     struct buf soql BUF_AUTO = {0};
@@ -29,12 +29,14 @@ bool fetch_apply(const struct poll *poll, const struct fetch_ids *ids, struct ap
     if (!poll_append_select(poll, &soql, err))
         return false;
     buf_text(&soql, " where ");
-    if (!soql_in(&soql, "Id", ids->texts, ids->count, err) ||
+    if (!soql_in(&soql, "Id", fetch->ids, fetch->count, err) ||
         !read_records(poll, soql.data, &records, err))
         return false;
-    *answered = json_array_size(records);
-    page->mapping = poll->mapping;
-    page->records = records;
+    fetch->answered = json_array_size(records);
+    fetch->page.mapping = poll->mapping;
+    fetch->page.records = records;
     arena_reset(poll->world.arena);
-    return apply_records(&poll->world, page, report, err);
+    bool is_ok = apply_records(&poll->world, &fetch->page, report, err);
+    fetch->page.records = NULL;
+    return is_ok;
 }

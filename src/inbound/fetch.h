@@ -14,14 +14,15 @@
 /* So many ids fit a query that is a part of an address. */
 enum { FETCH_AT_ONCE = 200 };
 
-struct fetch_ids {
-    const char *const *texts;
-    size_t count; /* at most FETCH_AT_ONCE */
+struct fetch {
+    const char *const *ids;
+    size_t count;           /* at most FETCH_AT_ONCE */
+    struct apply_page page; /* what is to be stored with the records; the rest is filled in */
+    size_t answered;        /* how many there are, those in the recycle bin too */
 };
 
-/* Deleted records are answered too, as long as they are in the recycle bin. page says what is to be
- * stored with them. Each use resets poll's arena. */
-bool fetch_apply(const struct poll *poll, const struct fetch_ids *ids, struct apply_page *page,
-                 size_t *answered, struct apply_report *report, struct error *err);
+/* Each use resets poll's arena. */
+bool fetch_apply(const struct poll *poll, struct fetch *fetch, struct apply_report *report,
+                 struct error *err);
 
 #endif

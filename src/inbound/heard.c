@@ -155,7 +155,8 @@ bool heard_forget(struct pg *pg, const struct mapping *mapping, int64_t reach, s
 struct batch {
     const struct mapping *mapping;
     int64_t reach; /* the last event that it covers */
-    struct fetch_ids ids;
+    const char *const *ids;
+    size_t count;
     bool must_poll;
 };
 
@@ -182,7 +183,8 @@ static bool read_batch(const struct poll *poll, struct arena *arena, struct batc
         ids[i - 1] = arena_strdup(arena, pg_field(result, i, 2));
     *batch = (struct batch){.mapping = poll->mapping,
                             .reach = pg_field_int64(result, 0, 0),
-                            .ids = {ids, (size_t)(rows - 1)},
+                            .ids = ids,
+                            .count = (size_t)(rows - 1),
                             .must_poll = pg_field_bool(result, 0, 1) || rows > RECORDS_AT_MOST};
     return true;
 }
@@ -198,17 +200,17 @@ static bool forget_batch(void *context, struct pg *pg, struct error *err)
 static bool apply_batch(const struct poll *poll, struct batch *batch, struct apply_report *report,
                         struct error *err)
 {
-    for (size_t done = 0; done < batch->ids.count; done += FETCH_AT_ONCE) {
-        size_t left = batch->ids.count - done;
+    for (size_t done = 0; done < batch->count; done += FETCH_AT_ONCE) {
+        size_t left = batch->count - done;
         bool is_last = left <= FETCH_AT_ONCE;
-        const struct fetch_ids some = {batch->ids.texts + done, is_last ? left : FETCH_AT_ONCE};
-        struct apply_page page = {.store = is_last ? forget_batch : NULL, .context = batch};
-        size_t answered;
+        struct fetch some = {.ids = batch->ids + done,
+                             .count = is_last ? left : FETCH_AT_ONCE,
+                             .page = {.store = is_last ? forget_batch : NULL, .context = batch}};
 
-        if (!fetch_apply(poll, &some, &page, &answered, report, err))
+        if (!fetch_apply(poll, &some, report, err))
             return false;
         /* Purged, or out of our sight. */
-        batch->must_poll = batch->must_poll || answered < some.count;
+        batch->must_poll = batch->must_poll || some.answered < some.count;
     }
     return true;
 }
@@ -225,7 +227,7 @@ bool heard_apply(const struct poll *poll, bool *must_poll, struct apply_report *
     if (is_ok && !batch.must_poll) {
         is_ok = apply_batch(poll, &batch, report, err);
         log_debug("read what was heard of", log_text("mapping", poll->mapping->object_name),
-                  log_number("records", (int64_t)batch.ids.count),
+                  log_number("records", (int64_t)batch.count),
                   log_number("ms", clock_monotonic_ms() - began_ms));
     }
     if (is_ok)

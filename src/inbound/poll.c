@@ -7,6 +7,7 @@
 #include "base/wait.h"
 #include "inbound/bulk_rows.h"
 #include "inbound/deletions.h"
+#include "inbound/fetch.h"
 #include "inbound/refusals.h"
 #include "inbound/statement.h"
 #include "inbound/sweep.h"
@@ -203,35 +204,17 @@ static bool forget_asked(void *context, struct pg *pg, struct error *err)
     return refusals_forget(pg, retry->mapping, &retry->asked, err);
 }
 
-/* So few ids are one page, empty if all of them are gone. */
-static bool apply_asked(const struct poll *poll, struct retry *retry, struct apply_report *report,
-                        struct error *err)
-{
-    static const struct sf_query_options with_deleted = {.with_deleted = true};
-    json_t *records SF_JSON_AUTO = NULL;
-    struct buf soql BUF_AUTO = {0};
-    struct sf_query *query;
-
-    buf_init(&soql, SOQL_MAX_BYTES);
-    if (!poll_append_select(poll, &soql, err))
-        return false;
-    buf_text(&soql, " where ");
-    if (!soql_in(&soql, "Id", retry->asked.ids, retry->asked.count, err) ||
-        !sf_query_open(poll->session, soql.data, &with_deleted, &query, err))
-        return false;
-    bool is_ok = sf_query_next(query, &records, err);
-    sf_query_close(query);
-    struct apply_page page = {.records = records, .store = forget_asked, .context = retry};
-    return is_ok && apply_page(poll, &page, report, err);
-}
-
 /* Records that the table refused, once their time has come. */
 static bool retry_refused(const struct poll *poll, struct apply_report *report, struct error *err)
 {
     struct retry retry = {.mapping = poll->mapping};
     struct arena *arena = arena_new();
-    bool is_ok = refusals_due(poll->world.pg, poll->mapping, arena, &retry.asked, err) &&
-                 (retry.asked.count == 0 || apply_asked(poll, &retry, report, err));
+    bool is_ok = refusals_due(poll->world.pg, poll->mapping, arena, &retry.asked, err);
+    struct fetch fetch = {.ids = retry.asked.ids,
+                          .count = retry.asked.count,
+                          .page = {.store = forget_asked, .context = &retry}};
+
+    is_ok = is_ok && (fetch.count == 0 || fetch_apply(poll, &fetch, report, err));
 
     arena_free(arena);
     return is_ok;
