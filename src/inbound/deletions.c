@@ -146,7 +146,8 @@ static bool ask_alive(struct removal *removal, struct error *err)
     struct sf_query *query;
 
     buf_init(&soql, SOQL_MAX_BYTES);
-    buf_printf(&soql, "select Id from %s where ", poll->mapping->object_name);
+    buf_printf(&soql, "select Id from %s", poll->mapping->object_name);
+    poll_append_where(poll, true, &soql);
     if (!soql_in(&soql, "Id", removal->known.items + removal->from, removal->to - removal->from,
                  err) ||
         !sf_query_open(poll->session, soql.data, NULL, &query, err))

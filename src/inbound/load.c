@@ -90,6 +90,7 @@ static bool count_records(struct load *load, int64_t *server_time_s, struct erro
 
     buf_init(&soql, SOQL_MAX_BYTES);
     buf_printf(&soql, "select count() from %s", object);
+    poll_append_where(load->poll, false, &soql);
     if (!sf_query_open(load->poll->session, soql.data, NULL, &query, err)) {
         if (err->kind == ERROR_CONFIG || wait_is_stopping())
             return false;
@@ -112,6 +113,7 @@ static bool make_job(struct load *load, struct sf_bulk_job *job, struct error *e
     buf_init(&soql, SOQL_MAX_BYTES);
     if (!poll_append_select(load->poll, &soql, err))
         return false;
+    poll_append_where(load->poll, false, &soql);
     if (sf_bulk_create(load->poll->session, soql.data, false, job, err)) {
         load->state.job_id = job->id;
         return true;
@@ -291,8 +293,9 @@ static bool open_query(const struct load *load, struct sf_query **query, struct 
     buf_init(&soql, SOQL_MAX_BYTES);
     if (!poll_append_select(load->poll, &soql, err))
         return false;
+    poll_append_where(load->poll, load->state.after_id != NULL, &soql);
     if (load->state.after_id != NULL)
-        buf_printf(&soql, " where Id > '%s'", load->state.after_id);
+        buf_printf(&soql, "Id > '%s'", load->state.after_id);
     buf_text(&soql, " order by Id");
     return sf_query_open(load->poll->session, soql.data, &live_only, query, err);
 }

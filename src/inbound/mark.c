@@ -21,6 +21,7 @@ bool mark_read(struct pg *pg, const struct mapping *mapping, struct mark *mark, 
     mark->deletes_up_to_us = pg_field_int64(result, 0, 1);
     mark->is_loaded = pg_field_bool(result, 0, 2);
     mark->is_loading = pg_field_bool(result, 0, 3);
+    mark->is_sweeping = pg_field_bool(result, 0, 4);
     mark->is_sweeping = pg_field_bool(result, 0, 5);
     mark->read_at_us = pg_field_int64(result, 0, 4);
     return true;

@@ -42,6 +42,16 @@ bool poll_append_select(const struct poll *poll, struct buf *soql, struct error 
     return soql_select(soql, paths, mapping->field_count, mapping->object_name, err);
 }
 
+void poll_append_where(const struct poll *poll, bool has_more, struct buf *soql)
+{
+    const char *filter = poll->mapping->filter;
+
+    if (filter != NULL)
+        buf_printf(soql, " where (%s)%s", filter, has_more ? " and " : "");
+    else if (has_more)
+        buf_text(soql, " where ");
+}
+
 static bool apply_page(const struct poll *poll, struct apply_page *page,
                        struct apply_report *report, struct error *err)
 {
@@ -161,7 +171,8 @@ static bool append_changes(const struct poll *poll, int64_t from_us, struct buf 
 {
     if (!poll_append_select(poll, soql, err))
         return false;
-    buf_printf(soql, " where %s >= ", poll->mapping->stamp->field_name);
+    poll_append_where(poll, true, soql);
+    buf_printf(soql, "%s >= ", poll->mapping->stamp->field_name);
     soql_datetime(soql, from_us);
     return true;
 }
@@ -362,8 +373,10 @@ bool poll_changes(const struct poll *poll, const struct mark *mark, struct apply
     };
     int64_t began_ms = clock_monotonic_ms();
 
-    if (!apply_changes(&reading, err) || !apply_deletions(&reading, mark, err) ||
-        !deletions_release(poll, report, err) || !retry_refused(poll, report, err))
+    if (!apply_changes(&reading, err) ||
+        !sweep_leavers(poll, reading.facts.window.from_us, report, err) ||
+        !apply_deletions(&reading, mark, err) || !deletions_release(poll, report, err) ||
+        !retry_refused(poll, report, err))
         return false;
     if (report->held == 0)
         reading.next.changes_up_to_us = watermark_after(&reading.facts, &limits);

@@ -44,6 +44,10 @@ bool poll_changes(const struct poll *poll, const struct mark *mark, struct apply
 bool poll_wait_for_job(const struct poll *poll, const char *job_id,
                        struct sf_bulk_progress *progress, struct error *err);
 
+/* What stands behind the select: " where (filter)", or nothing; with more to come " where (filter)
+ * and " or " where ". */
+void poll_append_where(const struct poll *poll, bool has_more, struct buf *soql);
+
 /* "select ... from ..." of all the mapping's fields. */
 bool poll_append_select(const struct poll *poll, struct buf *soql, struct error *err);
 

@@ -12,6 +12,7 @@
 #include "inbound/heard.h"
 #include "inbound/load.h"
 #include "inbound/poll.h"
+#include "inbound/sweep.h"
 #include "mapping/configure.h"
 #include "mapping/connection.h"
 #include "mapping/mapping.h"
@@ -270,7 +271,8 @@ static bool read_mapping(struct pull *pull, size_t index, struct apply_report *r
         !mark.is_loaded || mark.is_loading || strcmp(poll.mapping->state, "RESYNC") == 0;
     if (is_whole && pull->long_reading == NULL)
         return load_mapping(pull, index, &mark, report, err);
-    return !mark.is_loaded || poll_mapping(pull, &poll, &mark, report, err);
+    return !mark.is_loaded || ((!mark.is_sweeping || sweep_run(&poll, report, err)) &&
+                               poll_mapping(pull, &poll, &mark, report, err));
 }
 
 /* One mapping's trouble is its own, unless the database or the sign-in is what failed. */

@@ -1,176 +1,189 @@
 #include "inbound/sweep.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/wait.h"
 #include "inbound/deletions.h"
 #include "inbound/statement.h"
-#include "pg/copy.h"
-#include "sf/bulk_query.h"
 #include "sf/rest.h"
+#include "sf/soql.h"
 
-enum { SOQL_MAX_BYTES = 4096, PAGE_ROWS = 100 * 1000 };
+enum { SOQL_MAX_BYTES = 100 * 1000, ARRAY_MAX_BYTES = 1 << 20 };
 
-/* The ids go to a temporary table as they come. */
 struct sweep {
     const struct poll *poll;
-    struct copy copy;
-    int64_t count;
+    struct arena *arena;
+    const char **gone;
+    size_t count;
+    size_t room;
+    char last[32]; /* the id that the page before ended with */
 };
 
-static bool put_id(struct sweep *sweep, const char *id, struct error *err)
+static void add_gone(struct sweep *sweep, const PGresult *ids)
 {
-    if (id == NULL)
-        return error_set(err, ERROR_RETRY, "the answer has a record without an id");
-    sweep->count++;
-    copy_field(&sweep->copy, id, strlen(id));
-    return copy_end_row(&sweep->copy, err);
+    for (int i = 0; i < PQntuples(ids); i++) {
+        if (sweep->count == sweep->room) {
+            size_t room = sweep->room * 2 + 256;
+            const char **larger = arena_array(sweep->arena, const char *, room);
+            if (sweep->count > 0)
+                memcpy(larger, sweep->gone, sweep->count * sizeof(*larger));
+            sweep->gone = larger;
+            sweep->room = room;
+        }
+        sweep->gone[sweep->count++] = arena_strdup(sweep->arena, pg_field(ids, i, 0));
+    }
 }
 
-static bool put_records(struct sweep *sweep, struct sf_query *query, struct error *err)
+/* Ids hold letters and digits alone. */
+static bool append_ids(struct buf *array, const json_t *records, const char **last)
+{
+    size_t i;
+    json_t *record;
+
+    buf_init(array, ARRAY_MAX_BYTES);
+    buf_char(array, '{');
+    json_array_foreach(records, i, record)
+    {
+        const char *id = json_string_value(json_object_get(record, "Id"));
+        if (id == NULL || strpbrk(id, "\"\\,{} ") != NULL)
+            return false;
+        buf_printf(array, "%s%s", i > 0 ? "," : "", id);
+        *last = id;
+    }
+    buf_char(array, '}');
+    return !buf_is_full(array);
+}
+
+/* The rows between the last page's end and this one's that this page does not have; after the last
+ * page, records is NULL. */
+static bool compare_page(struct sweep *sweep, const json_t *records, struct error *err)
+{
+    static const char between[] =
+        "select t.sfid from @t t"
+        " where t.sfid > $1 and t.sfid <= $2 and t.sfid <> all($3::text[])";
+    static const char behind[] = "select t.sfid from @t t where t.sfid > $1";
+    const struct poll *poll = sweep->poll;
+    struct buf array BUF_AUTO = {0};
+    const char *last = "";
+
+    if (!append_ids(&array, records, &last))
+        return error_set(err, ERROR_RETRY, "Salesforce answered a record without Id");
+    PGresult *result PG_RESULT_AUTO =
+        records != NULL
+            ? statement_query(poll->world.pg, poll->mapping, between,
+                              PG_PARAMS(sweep->last, last, array.data), err)
+            : statement_query(poll->world.pg, poll->mapping, behind, PG_PARAMS(sweep->last), err);
+    if (result == NULL)
+        return false;
+    add_gone(sweep, result);
+    snprintf(sweep->last, sizeof(sweep->last), "%s", last);
+    return true;
+}
+
+static bool read_pages(struct sweep *sweep, struct sf_query *query, struct error *err)
 {
     for (;;) {
         json_t *records SF_JSON_AUTO = NULL;
-        json_t *record;
-        size_t i;
 
         if (!sf_query_next(query, &records, err))
             return false;
-        if (records == NULL)
-            return true;
         if (wait_is_stopping())
             return error_set(err, ERROR_RETRY, "told to stop");
-        json_array_foreach(records, i, record)
-        {
-            if (!put_id(sweep, json_string_value(json_object_get(record, "Id")), err))
-                return false;
-        }
-    }
-}
-
-static bool put_rows(struct sweep *sweep, struct sf_bulk_result *result, struct error *err)
-{
-    struct sf_csv_row row;
-    bool is_there;
-
-    for (;;) {
-        if (!sf_bulk_result_page(result, &is_there, &row, err))
+        if (records == NULL)
+            return compare_page(sweep, NULL, err);
+        if (json_array_size(records) > 0 && !compare_page(sweep, records, err))
             return false;
-        if (!is_there)
-            return true;
-        for (;;) {
-            if (!sf_bulk_result_row(result, &is_there, &row, err))
-                return false;
-            if (!is_there)
-                break;
-            if (!put_id(sweep, row.cells[0], err))
-                return false;
-        }
     }
 }
 
-static bool put_result(struct sweep *sweep, const char *job_id, struct error *err)
+static bool find_gone(struct sweep *sweep, struct error *err)
 {
-    const struct sf_bulk_place place = {job_id, NULL, PAGE_ROWS};
-    struct sf_bulk_progress progress;
-
-    if (!poll_wait_for_job(sweep->poll, job_id, &progress, err))
-        return false;
-    if (progress.state == SF_BULK_LOST)
-        return error_set(err, ERROR_RETRY, "the Bulk query for all ids ended: %s",
-                         progress.message);
-    struct sf_bulk_result *result = sf_bulk_result_open(sweep->poll->session, &place);
-    bool is_ok = put_rows(sweep, result, err);
-    sf_bulk_result_close(result);
-    if (is_ok && sweep->count != progress.records)
-        return error_set(err, ERROR_RETRY, "the result had %lld of %lld ids: read again",
-                         (long long)sweep->count, (long long)progress.records);
-    return is_ok;
-}
-
-static bool put_by_bulk(struct sweep *sweep, const char *soql, struct error *err)
-{
-    struct sf_bulk_job job;
-
-    if (!sf_bulk_create(sweep->poll->session, soql, false, &job, err))
-        return false;
-    bool is_ok = put_result(sweep, job.id, err);
-    sf_bulk_drop(sweep->poll->session, job.id);
-    return is_ok;
-}
-
-static bool put_all(struct sweep *sweep, struct error *err)
-{
-    const struct poll *poll = sweep->poll;
     struct buf soql BUF_AUTO = {0};
     struct sf_query *query;
 
     buf_init(&soql, SOQL_MAX_BYTES);
-    buf_printf(&soql, "select Id from %s", poll->mapping->object_name);
-    if (!sf_query_open(poll->session, soql.data, NULL, &query, err))
+    buf_printf(&soql, "select Id from %s", sweep->poll->mapping->object_name);
+    poll_append_where(sweep->poll, false, &soql);
+    buf_text(&soql, " order by Id");
+    if (!sf_query_open(sweep->poll->session, soql.data, NULL, &query, err))
         return false;
-    int64_t total = sf_query_total(query);
-    bool is_many = total > poll->bulk_above && !poll->memory->has_no_bulk;
-    bool is_ok = is_many || put_records(sweep, query, err);
+    bool is_ok = read_pages(sweep, query, err);
     sf_query_close(query);
-    if (is_many)
-        return put_by_bulk(sweep, soql.data, err);
-    /* A page that lacks records would look like deletions. */
-    if (is_ok && sweep->count != total)
-        return error_set(err, ERROR_RETRY, "the answer had %lld of %lld ids: read again",
-                         (long long)sweep->count, (long long)total);
-    return is_ok;
-}
-
-static bool gather(struct sweep *sweep, struct error *err)
-{
-    struct pg *pg = sweep->poll->world.pg;
-
-    if (!pg_script(pg,
-                   "drop table if exists pg_temp.pgforce_sweep;"
-                   " create temporary table pgforce_sweep (sfid varchar(18) collate ucs_basic)",
-                   err) ||
-        !copy_begin(&sweep->copy, pg, "copy pg_temp.pgforce_sweep (sfid) from stdin", err))
-        return false;
-    if (put_all(sweep, err))
-        return copy_end(&sweep->copy, err);
-    copy_abort(&sweep->copy);
-    return false;
-}
-
-/* A row that was changed only just may be of a record that is younger than the list of ids. */
-static bool apply_absent(const struct poll *poll, struct apply_report *report, struct error *err)
-{
-    PGresult *result PG_RESULT_AUTO = statement_query(
-        poll->world.pg, poll->mapping,
-        "select t.sfid from @t t"
-        " where t.sfid is not null"
-        " and not @gone"
-        " and not exists (select from pg_temp.pgforce_sweep s where s.sfid = t.sfid)",
-        PG_PARAMS(), err);
-
-    if (result == NULL)
-        return false;
-    const char **ids = memory_alloc(((size_t)PQntuples(result) + 1) * sizeof(*ids));
-    struct deletions deletions = {ids, (size_t)PQntuples(result), true};
-    for (size_t i = 0; i < deletions.count; i++)
-        ids[i] = pg_field(result, (int)i, 0);
-    bool is_ok = deletions_apply(poll, &deletions, report, err);
-    free(ids);
-    log_info("compared all ids", log_text("mapping", poll->mapping->object_name),
-             log_number("absent", (int64_t)deletions.count));
     return is_ok;
 }
 
 bool sweep_run(const struct poll *poll, struct apply_report *report, struct error *err)
 {
-    struct sweep sweep = {.poll = poll};
-    struct error ignored;
-    bool is_ok = gather(&sweep, err) && apply_absent(poll, report, err);
+    struct sweep sweep = {.poll = poll, .arena = arena_new()};
+    bool is_ok = find_gone(&sweep, err);
+    const struct deletions deletions = {
+        .ids = sweep.gone, .count = sweep.count, .is_inferred = true};
 
+    is_ok = is_ok && (sweep.count == 0 || deletions_apply(poll, &deletions, report, err)) &&
+            pg_run(poll->world.pg,
+                   "update pgforce.watermark set is_sweeping = false where mapping_id = $1",
+                   PG_PARAMS(pg_number(poll->mapping->id).text), err);
     if (is_ok)
-        pg_script(poll->world.pg, "drop table if exists pg_temp.pgforce_sweep", &ignored);
-    return is_ok || error_prefix(err, "comparing all ids");
+        log_info("swept", log_text("mapping", poll->mapping->object_name),
+                 log_number("gone", (int64_t)sweep.count));
+    arena_free(sweep.arena);
+    return is_ok;
+}
+
+/* Every record that changed, whether the filter takes it or not; those it takes are told apart when
+ * Salesforce is asked once more. */
+static bool read_changed(struct sweep *sweep, struct sf_query *query, struct error *err)
+{
+    static const char known[] = "select t.sfid from @t t where t.sfid = any($1::text[])";
+
+    for (;;) {
+        json_t *records SF_JSON_AUTO = NULL;
+        struct buf array BUF_AUTO = {0};
+        const char *last = "";
+
+        if (!sf_query_next(query, &records, err))
+            return false;
+        if (records == NULL)
+            return true;
+        if (!append_ids(&array, records, &last))
+            return error_set(err, ERROR_RETRY, "Salesforce answered a record without Id");
+        PGresult *result PG_RESULT_AUTO = statement_query(
+            sweep->poll->world.pg, sweep->poll->mapping, known, PG_PARAMS(array.data), err);
+        if (result == NULL)
+            return false;
+        add_gone(sweep, result);
+    }
+}
+
+static bool find_changed(struct sweep *sweep, int64_t from_us, struct error *err)
+{
+    const struct mapping *mapping = sweep->poll->mapping;
+    struct buf soql BUF_AUTO = {0};
+    struct sf_query *query;
+
+    buf_init(&soql, SOQL_MAX_BYTES);
+    buf_printf(&soql, "select Id from %s where %s >= ", mapping->object_name,
+               mapping->stamp->field_name);
+    soql_datetime(&soql, from_us);
+    if (!sf_query_open(sweep->poll->session, soql.data, NULL, &query, err))
+        return false;
+    bool is_ok = read_changed(sweep, query, err);
+    sf_query_close(query);
+    return is_ok;
+}
+
+bool sweep_leavers(const struct poll *poll, int64_t from_us, struct apply_report *report,
+                   struct error *err)
+{
+    struct sweep sweep = {.poll = poll};
+
+    if (poll->mapping->filter == NULL)
+        return true;
+    sweep.arena = arena_new();
+    bool is_ok = find_changed(&sweep, from_us, err);
+    const struct deletions deletions = {.ids = sweep.gone, .count = sweep.count};
+    is_ok = is_ok && deletions_apply(poll, &deletions, report, err);
+    arena_free(sweep.arena);
+    return is_ok;
 }

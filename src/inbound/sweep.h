@@ -1,17 +1,24 @@
 /*
- * Which rows have no record any more: all ids of the object are read and compared with the table's.
+ * Rows that should not be here though nobody reports them deleted: the organisation does not have
+ * them any more, or their record has left the mapping's filter.
  *
- * For when deletions can no longer be asked for: after a reload, or a pause longer than Salesforce
- * remembers them. What is absent is inferred to be deleted (deletions.h).
+ * Finds them by asking for ids alone; whether they may go is decided by deletions.h, which asks
+ * once more. Nothing is ever deleted in Salesforce.
  */
 #ifndef PGFORCE_INBOUND_SWEEP_H
 #define PGFORCE_INBOUND_SWEEP_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 #include "inbound/poll.h"
 
+/* All rows, at the end of a reload in place. Afterwards it is noted as done. */
 bool sweep_run(const struct poll *poll, struct apply_report *report, struct error *err);
+
+/* Those of records that have changed since from_us; nothing without a filter. */
+bool sweep_leavers(const struct poll *poll, int64_t from_us, struct apply_report *report,
+                   struct error *err);
 
 #endif

@@ -12,7 +12,7 @@ static const struct feature {
 } features_known[] = {
     {"cdc_for_accelerated_polling", ALWAYS_ON, "accelerated polling goes by change events"},
     {"db_updates_forward_in_time_only", ALWAYS_ON, "the log is read in commit order"},
-    {"disable_bulk_writes", ALWAYS_ON, "writes go by REST collections"},
+    {"disable_bulk_writes", HONOURED, NULL}, /* outbound/push.c */
     {"drift_detector_enabled", ALWAYS_OFF, "drift is looked for as pgforce is configured"},
     {"drift_max_batches_in_parallel_override", ALWAYS_OFF, "drift is looked for in the background"},
     {"early_sf_api_access", ALWAYS_OFF, "the API version is PGFORCE_SF_API_VERSION"},

@@ -45,7 +45,7 @@ void replica_close(struct replica *replica)
     free(replica);
 }
 
-bool replica_identify(struct replica *replica, struct replica_system *system, struct error *err)
+static bool identify(struct replica *replica, struct replica_system *system, struct error *err)
 {
     PGresult *result PG_RESULT_AUTO = pg_simple(replica->pg, "IDENTIFY_SYSTEM", err);
 
@@ -55,6 +55,16 @@ bool replica_identify(struct replica *replica, struct replica_system *system, st
     system->timeline = (int)pg_field_int64(result, 0, 1);
     system->flushed_lsn = pg_field_lsn(result, 0, 2);
     return true;
+}
+
+bool replica_identify(const char *url, const char *application_name, struct replica_system *system,
+                      struct error *err)
+{
+    struct replica *replica = replica_open(url, application_name, err);
+    bool is_ok = replica != NULL && identify(replica, system, err);
+
+    replica_close(replica);
+    return is_ok;
 }
 
 bool replica_server_patience(struct replica *replica, int *timeout_ms, struct error *err)

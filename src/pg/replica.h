@@ -38,7 +38,9 @@ struct replica_system {
     lsn_t flushed_lsn;
 };
 
-bool replica_identify(struct replica *replica, struct replica_system *system, struct error *err);
+/* Over a connection of its own. */
+bool replica_identify(const char *url, const char *application_name, struct replica_system *system,
+                      struct error *err);
 
 /*
  * Creates a temporary slot that goes with the connection; consistent_lsn is where it begins. The

@@ -131,7 +131,7 @@ static bool prepare(const struct config *config, struct error *err)
 
 bool adopt_command_run(const struct config *config, int count, char **texts, struct error *err)
 {
-    struct adopting adopting = {.call.config = config};
+    struct adopting adopting = {.call.config = config, .call.is_adopting = true};
 
     if (!arguments_read(count, texts, "yes json", &adopting.call.read, err))
         return false;

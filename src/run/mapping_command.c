@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/install.h"
 #include "mapping/confirm.h"
 #include "mapping/connection.h"
 #include "mapping/operation.h"
@@ -234,7 +235,8 @@ bool mapping_command_run(const struct config *config, int count, char **texts, s
     if (!config_require_database(config, err))
         return false;
     call.pg = pg_open(config->database_url, "pgforce mapping", err);
-    bool is_ok = call.pg != NULL && verb->run(&call, err);
+    bool is_ok = call.pg != NULL && install_check_version(call.pg, config->schema_name, err) &&
+                 verb->run(&call, err);
     pg_close(call.pg);
     return is_ok;
 }

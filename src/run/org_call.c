@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "archive/install.h"
 #include "mapping/usage.h"
 #include "run/salesforce.h"
 
@@ -51,7 +52,10 @@ bool org_call_run(struct org_call *call, bool (*work)(struct org_call *call, str
         return false;
     call->arena = arena_new();
     call->pg = pg_open(call->config->database_url, "pgforce configure", err);
-    call->session = call->pg != NULL ? salesforce_open(call->config, call->pg, err) : NULL;
+    bool is_set_up =
+        call->pg != NULL &&
+        (call->is_adopting || install_check_version(call->pg, call->config->schema_name, err));
+    call->session = is_set_up ? salesforce_open(call->config, call->pg, err) : NULL;
     struct error ignored;
     bool is_ok = call->session != NULL && work(call, err);
     /* What was heard of the organisation's allowance on the way is news for the roles. */

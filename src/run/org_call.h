@@ -18,6 +18,7 @@ struct org_call {
     struct pg *pg;
     struct sf_session *session;
     struct arena *arena;
+    bool is_adopting; /* the schema is not set up yet */
 };
 
 /* A file as JSON, which the caller owns; "-" is standard input. */

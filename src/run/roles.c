@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "archive/housekeeper.h"
+#include "archive/install.h"
 #include "archive/progress.h"
 #include "base/log.h"
 #include "inbound/listen.h"
@@ -17,15 +18,6 @@
 #include "stream/sink_archive.h"
 #include "stream/slot.h"
 #include "stream/stream.h"
-
-static bool identify(const struct config *config, struct replica_system *system, struct error *err)
-{
-    struct replica *replica = replica_open(config->database_url, "pgforce archive", err);
-    bool is_ok = replica != NULL && replica_identify(replica, system, err);
-
-    replica_close(replica);
-    return is_ok;
-}
 
 /* After a failover the same slot goes on in a new history: worth a line, and nothing else. */
 static bool follow_timeline(struct pg *pg, const struct config *config,
@@ -46,9 +38,11 @@ static bool verify(struct pg *pg, const struct config *config, struct error *err
     struct progress progress;
     struct slot slot;
 
-    return progress_load(pg, config->schema_name, &progress, err) &&
+    return install_check_version(pg, config->schema_name, err) &&
+           progress_load(pg, config->schema_name, &progress, err) &&
            slot_refuse_synchronous(pg, progress.slot_name, err) &&
-           slot_read(pg, progress.slot_name, &slot, err) && identify(config, &system, err) &&
+           slot_read(pg, progress.slot_name, &slot, err) &&
+           replica_identify(config->database_url, "pgforce archive", &system, err) &&
            slot_verify(&slot, system.identifier, &progress, err) &&
            follow_timeline(pg, config, &system, &progress, err);
 }
@@ -102,10 +96,11 @@ bool roles_archive(const struct config *config, struct error *err)
 static struct sf_session *sign_in(const struct config *config, struct error *err)
 {
     struct pg *pg = pg_open(config->database_url, "pgforce", err);
-    struct sf_session *session = pg != NULL ? salesforce_open(config, pg, err) : NULL;
+    bool is_set_up = pg != NULL && install_check_version(pg, config->schema_name, err);
+    struct sf_session *session = is_set_up ? salesforce_open(config, pg, err) : NULL;
     struct error ignored;
 
-    if (pg != NULL && (session != NULL || err->kind == ERROR_CONFIG))
+    if (is_set_up && (session != NULL || err->kind == ERROR_CONFIG))
         connection_note_sign_in(pg, config->schema_name, session != NULL, &ignored);
     pg_close(pg);
     return session;

@@ -195,15 +195,6 @@ static bool make_origins(struct pg *pg, const char *schema_name, struct error *e
     return true;
 }
 
-static bool identify_system(const char *url, struct replica_system *system, struct error *err)
-{
-    struct replica *replica = replica_open(url, "pgforce setup", err);
-    bool is_ok = replica != NULL && replica_identify(replica, system, err);
-
-    replica_close(replica);
-    return is_ok;
-}
-
 /* A slot without progress was made by a setup that was cut short: nothing has read it yet. */
 static bool make_slot(struct pg *pg, const struct config *config, struct slot *slot,
                       struct error *err)
@@ -211,7 +202,7 @@ static bool make_slot(struct pg *pg, const struct config *config, struct slot *s
     struct replica_system system;
     struct progress progress = {.commit_end_lsn = slot->confirmed_lsn};
 
-    if (!identify_system(config->database_url, &system, err))
+    if (!replica_identify(config->database_url, "pgforce setup", &system, err))
         return false;
     if (!slot->exists &&
         !slot_create(pg, config->database_url, slot->name, &progress.commit_end_lsn, err))
@@ -248,7 +239,7 @@ static bool settle_slot(struct pg *pg, const struct config *config,
     if (!has)
         return make_slot(pg, config, &slot, err);
     if (!progress_load(pg, config->schema_name, &progress, err) ||
-        !identify_system(config->database_url, &system, err))
+        !replica_identify(config->database_url, "pgforce setup", &system, err))
         return false;
     bool is_verified = slot_verify(&slot, system.identifier, &progress, err);
     if (!options->accepts_gap)

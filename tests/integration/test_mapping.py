@@ -438,3 +438,51 @@ def test_applying_the_same_file_twice_does_nothing_the_second_time_at_once_or_la
     done = sync.pgforce.run("apply", str(file))
     assert done.stdout.splitlines()[-1] == "0 created, 0 changed, 0 deleted, 2 unchanged"
     assert sync.pgforce.run("plan", str(file), "--prune").stdout == "nothing to do\n"
+
+
+def test_a_reload_in_place_removes_rows_that_the_organisation_does_not_have(sync):
+    for name in ("Acme", "Bolt"):
+        sync.org.create("Account", Name=name)
+    sync.load(nameless_account())
+    # As an earlier load left them.
+    sync.query("select pg_replication_origin_session_setup('pgforce_load_salesforce');"
+               "insert into salesforce.account (name, sfid) values ('ghost', '001000000000000AAA'),"
+               " ('ghost', '001zzzzzzzzzzzzAAA')", role="pgforce")
+    sync.wait_for_polls()
+    assert sync.value("select count(*) from salesforce.account") == 4
+    sync.pgforce.run("mapping", "reload", "Account")
+    eventually(lambda: sync.query("select name from salesforce.account order by 1") == [("Acme",), ("Bolt",)])
+
+
+def test_a_filter_maps_a_part_of_the_records_and_never_deletes_in_the_organisation(sync):
+    energy = sync.org.create("Account", Name="Acme", Industry="Energy")
+    media = sync.org.create("Account", Name="Bolt", Industry="Media")
+
+    def names():
+        return [name for (name,) in sync.query("select name from salesforce.account order by 1")]
+
+    sync.start("archive", "push", "pull")
+    sync.pgforce.run("mapping", "create", "Account", "--field=Industry", "--access=read_write", "--polling=1",
+                     "--filter", "Industry = 'Energy' OR Name LIKE 'Z%'")
+    sync.wait_until_loaded()
+    assert names() == ["Acme"]
+    # One comes in, one leaves.
+    sync.org.update("Account", media, Industry="Energy")
+    eventually(lambda: names() == ["Acme", "Bolt"])
+    sync.org.update("Account", energy, Industry="Media")
+    eventually(lambda: names() == ["Bolt"])
+    # A local row outside the filter is sent, and goes with a poll after that.
+    sync.query("insert into salesforce.account (name, industry) values ('Core', 'Media')")
+    eventually(lambda: names() == ["Bolt"])
+    assert sync.settled(1) == [("INSERT", "SUCCESS")]
+    found = sync.org.query("select Name from Account order by Name")
+    assert [one["Name"] for one in found] == ["Acme", "Bolt", "Core"]
+    # A deletion there is one here.
+    sync.org.remove("Account", media)
+    eventually(lambda: names() == [])
+    # Without the filter all come; with another one those outside it go.
+    sync.pgforce.run("mapping", "edit", "Account", "--no-filter")
+    eventually(lambda: names() == ["Acme", "Core"])
+    sync.pgforce.run("mapping", "edit", "Account", "--filter", "Name = 'Core'")
+    eventually(lambda: names() == ["Core"])
+    assert sync.logged(1) == [("INSERT", "SUCCESS")]

@@ -95,8 +95,6 @@ create table watermark (
     is_loaded boolean not null default false,
     -- A reload in place: rows that the organisation does not have are removed on the way.
     is_sweeping boolean not null default false,
-    -- New columns are filled up to this id.
-    fill_after_id text,
     polled_at timestamptz
 ) with (fillfactor = 50);
 
