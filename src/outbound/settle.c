@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/hstore.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/log.h"
@@ -16,6 +17,7 @@ struct settle {
     json_t *entries; /* for queue_store_outcomes */
     json_t *tables;  /* table name -> rows to update */
     json_t *intents; /* for queue_store_intents */
+    json_t *empties; /* table name -> column name -> ids of rows */
 };
 
 struct settle *settle_new(void)
@@ -25,6 +27,7 @@ struct settle *settle_new(void)
     settle->entries = json_array();
     settle->tables = json_object();
     settle->intents = json_array();
+    settle->empties = json_object();
     return settle;
 }
 
@@ -35,6 +38,7 @@ void settle_free(struct settle *settle)
     json_decref(settle->entries);
     json_decref(settle->tables);
     json_decref(settle->intents);
+    json_decref(settle->empties);
     free(settle);
 }
 
@@ -43,6 +47,7 @@ void settle_clear(struct settle *settle)
     json_array_clear(settle->entries);
     json_object_clear(settle->tables);
     json_array_clear(settle->intents);
+    json_object_clear(settle->empties);
 }
 
 bool settle_is_empty(const struct settle *settle)
@@ -118,6 +123,43 @@ static void add_row(struct settle *settle, const struct mapping *mapping,
     json_array_append_new(rows, row);
 }
 
+static json_t *get_or_add(json_t *object, const char *key, json_t *fresh)
+{
+    json_t *found = json_object_get(object, key);
+
+    if (found == NULL) {
+        json_object_set_new(object, key, fresh);
+        return fresh;
+    }
+    json_decref(fresh);
+    return found;
+}
+
+/* An empty text was sent as null, for Salesforce knows no other: the row becomes what it has. */
+static void add_empties(struct settle *settle, const struct mapping *mapping,
+                        const struct queue_entry *entry)
+{
+    struct hstore_pair *pairs;
+    struct error ignored;
+    size_t count;
+
+    if (entry->values == NULL || strstr(entry->values, "=>\"\"") == NULL)
+        return;
+    struct arena *arena = arena_new();
+    if (!hstore_parse(entry->values, arena, &pairs, &count, &ignored))
+        count = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct mapping_field *field = mapping_field_by_column(mapping, pairs[i].key);
+
+        if (field == NULL || field->is_system || pairs[i].value == NULL || pairs[i].value_bytes > 0)
+            continue;
+        json_t *columns = get_or_add(settle->empties, mapping->table_name, json_object());
+        json_array_append_new(get_or_add(columns, field->column_name, json_array()),
+                              json_integer(entry->record_id));
+    }
+    arena_free(arena);
+}
+
 void settle_add(struct settle *settle, const struct mapping *mapping,
                 const struct queue_entry *entry, const struct settle_outcome *outcome)
 {
@@ -129,6 +171,8 @@ void settle_add(struct settle *settle, const struct mapping *mapping,
     if (mapping != NULL && has_row &&
         (state == DELIVERY_SUCCESS || state == DELIVERY_FAILED || is_bound_only))
         add_row(settle, mapping, entry, outcome);
+    if (mapping != NULL && has_row && state == DELIVERY_SUCCESS)
+        add_empties(settle, mapping, entry);
 }
 
 /*
@@ -194,6 +238,48 @@ static bool update_rows(struct pg *pg, const char *schema_name, const char *tabl
            pg_run(pg, sql.data, PG_PARAMS(rows, table), err);
 }
 
+/* Unless it has been changed since. */
+static bool clear_column(struct pg *pg, const char *sql_table, const char *column, json_t *ids,
+                         struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+    char *text = json_dumps(ids, JSON_COMPACT);
+
+    buf_init(&sql, SQL_MAX_BYTES);
+    buf_printf(&sql, "update %s set ", sql_table);
+    pg_append_identifier(&sql, column);
+    buf_text(&sql, " = null where ");
+    pg_append_identifier(&sql, column);
+    buf_text(&sql, "::text = ''"
+                   " and id in (select i::integer from jsonb_array_elements_text($1::jsonb) i)");
+    bool is_ok = pg_run(pg, sql.data, PG_PARAMS(text), err);
+    free(text);
+    return is_ok;
+}
+
+static bool store_empties(const struct settle *settle, struct pg *pg, const char *schema_name,
+                          struct error *err)
+{
+    const char *table;
+    const char *column;
+    json_t *columns;
+    json_t *ids;
+
+    json_object_foreach(settle->empties, table, columns)
+    {
+        struct buf name BUF_AUTO = {0};
+
+        buf_init(&name, SQL_MAX_BYTES);
+        pg_append_qualified(&name, schema_name, table);
+        json_object_foreach(columns, column, ids)
+        {
+            if (!clear_column(pg, name.data, column, ids, err))
+                return error_prefix(err, "clearing empty texts of %s", table);
+        }
+    }
+    return true;
+}
+
 static bool store_tables(const struct settle *settle, struct pg *pg, const char *schema_name,
                          struct error *err)
 {
@@ -224,7 +310,8 @@ static bool store_entries(const struct settle *settle, struct pg *pg, const char
         return true;
     char *entries = json_dumps(settle->entries, JSON_COMPACT);
     bool is_ok = queue_store_outcomes(pg, schema_name, entries, err) &&
-                 store_tables(settle, pg, schema_name, err);
+                 store_tables(settle, pg, schema_name, err) &&
+                 store_empties(settle, pg, schema_name, err);
     free(entries);
     return is_ok;
 }

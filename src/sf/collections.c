@@ -1,5 +1,6 @@
 #include "sf/collections.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +57,34 @@ static const char *make_path(const struct sf_batch *batch, struct arena *arena)
     return arena_strdup(arena, path.data);
 }
 
+/* Whether fifteen digits are enough to read the same number back: 19.99, not 19.989999999999998. */
+static bool is_short(double number)
+{
+    char text[40];
+
+    snprintf(text, sizeof(text), "%.15g", number);
+    return strtod(text, NULL) == number;
+}
+
+/* All numbers of a text are written with as many digits as the longest of them needs. */
+static size_t digits_needed(const json_t *records)
+{
+    const char *name;
+    json_t *record;
+    json_t *value;
+    size_t i;
+
+    json_array_foreach(records, i, record)
+    {
+        json_object_foreach(record, name, value)
+        {
+            if (json_is_real(value) && !is_short(json_real_value(value)))
+                return 17;
+        }
+    }
+    return 15;
+}
+
 /* The caller frees the text. */
 static char *make_body(const struct sf_batch *batch)
 {
@@ -64,7 +93,7 @@ static char *make_body(const struct sf_batch *batch)
     json_t *body SF_JSON_AUTO = json_object();
     json_object_set_new(body, "allOrNone", json_false());
     json_object_set(body, "records", (json_t *)(uintptr_t)batch->records);
-    return json_dumps(body, JSON_COMPACT);
+    return json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(digits_needed(batch->records)));
 }
 
 static const char *const *read_fields(const json_t *error, struct arena *arena)

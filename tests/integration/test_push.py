@@ -105,6 +105,19 @@ def test_every_type_arrives_as_salesforce_writes_it(sync):
     assert {name: found[name] for name in expected} == expected
 
 
+def test_an_empty_text_is_null_over_there_and_then_here(pushing):
+    sync = pushing
+    sync.query("insert into salesforce.account (name, phone, industry) values ('Acme', '', 'Energy')")
+    sync.settled(1)
+    assert sync.query("select phone, industry from salesforce.account") == [(None, "Energy")]
+    sync.query("update salesforce.account set industry = ''")
+    sync.settled(2)
+    assert records(sync, fields="Phone, Industry")[0]["Industry"] is None
+    assert sync.query("select phone, industry from salesforce.account") == [(None, None)]
+    # What the answer cleared is no change of the application's.
+    assert sync.log_is_quiet_after("insert into salesforce.contact (lastname) values ('Coyote')") == 2
+
+
 @pytest.mark.parametrize("first", ["account", "contact"])
 def test_a_parent_and_its_child_may_come_in_one_transaction_in_any_order(pushing, first):
     sync = pushing

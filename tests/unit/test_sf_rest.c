@@ -330,6 +330,30 @@ static void a_batch_refused_before_execution_is_not_done(void **state)
     scene_close(&scene);
 }
 
+static void numbers_are_sent_with_the_digits_that_they_have(void **state)
+{
+    static const struct org_answer script[] = {
+        {200, "[{\"id\":\"" ID_1 "\",\"success\":true,\"errors\":[]}]", NULL, false},
+        {200, "[{\"id\":\"" ID_1 "\",\"success\":true,\"errors\":[]}]", NULL, false}};
+    static const double numbers[] = {19.99, 0.1 + 0.2};
+    struct scene scene = SCENE(script);
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        json_t *records SF_JSON_AUTO = json_array();
+        json_t *record = sf_record_new("Account");
+        struct sf_batch batch = {.write = SF_CREATE, .records = records};
+
+        json_object_set_new(record, "AnnualRevenue", json_real(numbers[i]));
+        json_array_append_new(records, record);
+        assert_true(sf_collection_write(scene.session, &batch, 1, scene.arena, &scene.err));
+    }
+    server_stop(scene.server);
+    assert_non_null(strstr(scene.server->received, "\"AnnualRevenue\":19.99}"));
+    assert_non_null(strstr(scene.server->received, "\"AnnualRevenue\":0.30000000000000004}"));
+    scene_close(&scene);
+}
+
 static void a_batch_that_cannot_be_right_is_not_sent(void **state)
 {
     static const struct org_answer script[] = {{200, "[]", NULL, false}};
@@ -363,6 +387,7 @@ int main(void)
         cmocka_unit_test(each_record_has_its_result),
         cmocka_unit_test(a_batch_without_a_readable_verdict_is_in_doubt),
         cmocka_unit_test(a_batch_refused_before_execution_is_not_done),
+        cmocka_unit_test(numbers_are_sent_with_the_digits_that_they_have),
         cmocka_unit_test(a_batch_that_cannot_be_right_is_not_sent),
     };
 
