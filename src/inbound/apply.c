@@ -35,10 +35,32 @@ enum {
 };
 
 /*
+ * A deleted record that no row knows may be the one that an INSERT without an answer has made: its
+ * row would be bound to a dead record. A young INSERT is no reason to wait, for the deletion is
+ * read again with the last minutes.
+ */
+static bool hold_unknown_deletions(struct pg *pg, const struct mapping *mapping, int64_t *held,
+                                   struct error *err)
+{
+    return statement_run(pg, mapping,
+                         "delete from @s s"
+                         " where s._pgforce_deleted"
+                         " and not exists (select from @t t where t.sfid = s.sfid)"
+                         " and exists (select from pgforce.delivery d"
+                         " join @log l on l.id = d.log_id"
+                         " where d.action = 'INSERT'"
+                         " and d.sent_at < clock_timestamp() - interval '180 seconds'"
+                         " and l.table_name = @n"
+                         " and l.state = 'PENDING')",
+                         held, err);
+}
+
+/*
  * Leaves in the staging table only what is new or different, so that an overlapping poll, which
  * reads mostly what is known, costs one anti-join and no lock.
  */
-static bool drop_equal_rows(struct pg *pg, const struct mapping *mapping, struct error *err)
+static bool drop_equal_rows(struct pg *pg, const struct mapping *mapping, int64_t *held,
+                            struct error *err)
 {
     int64_t ignored = 0;
 
@@ -49,6 +71,7 @@ static bool drop_equal_rows(struct pg *pg, const struct mapping *mapping, struct
                          " and not s._pgforce_deleted"
                          " and (@tcols) is not distinct from (@scols)",
                          &ignored, err) &&
+           hold_unknown_deletions(pg, mapping, held, err) &&
            statement_run(pg, mapping,
                          "delete from @s s"
                          " where s._pgforce_deleted"
@@ -231,8 +254,8 @@ static bool apply_staged(const struct apply_world *world, const struct apply_pag
     int64_t known = 0;
     int64_t staged;
 
-    if (!drop_equal_rows(pg, mapping, err) || !hold_deletions(world, page, report, err) ||
-        !count_staged(pg, mapping, &staged, err))
+    if (!drop_equal_rows(pg, mapping, &report->held, err) ||
+        !hold_deletions(world, page, report, err) || !count_staged(pg, mapping, &staged, err))
         return false;
     if (staged == 0)
         return true;

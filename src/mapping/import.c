@@ -85,6 +85,7 @@ static bool is_api_name(const char *name)
 }
 
 static const char *const delete_policies[] = {"remove", "keep", NULL};
+static const char *const lost_creates[] = {"probe", "fail", "resend", "refuse", NULL};
 static const char *const conflict_policies[] = {"last-writer", "postgres", "salesforce", NULL};
 static const char *const truncate_policies[] = {"ignore", "fail", "delete", NULL};
 
@@ -284,6 +285,7 @@ static void read_config(const struct reader *reader, json_t *config, struct impo
     entry->max_daily_api_calls =
         read_number(reader, config, "sf_max_daily_api_calls", API_CALLS_DEFAULT, INT32_MAX);
     check_word(reader, config, "conflict_policy", conflict_policies);
+    check_word(reader, config, "lost_create", lost_creates);
     check_word(reader, config, "delete_policy", delete_policies);
     check_word(reader, config, "truncate_policy", truncate_policies);
     read_fields(reader, config, entry);

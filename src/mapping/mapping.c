@@ -165,6 +165,7 @@ static bool read_config(struct mapping *mapping, struct arena *arena, struct err
     if (config == NULL)
         return error_set(err, ERROR_BUG, "mapping %s has a config that is not JSON",
                          mapping->object_name);
+    mapping->lost_create = copy_option(config, "lost_create", "probe", arena);
     mapping->conflict_policy = copy_option(config, "conflict_policy", "last-writer", arena);
     mapping->keeps_deleted =
         mapping->has_isdeleted &&

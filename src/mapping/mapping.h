@@ -64,11 +64,12 @@ struct mapping {
     size_t field_count;
     struct mapping_index *indexes; /* chosen by the user or made for the upsert field */
     size_t index_count;
-    const char *filter; /* one SOQL condition, or NULL for all records */
-    bool is_numeric;    /* numbers are numeric, not double precision */
-    bool is_orphan;     /* the organisation lacks the object or a field: no fields, no table */
-    const char *config; /* the import's JSON for this mapping */
-    const char *extra;  /* what its entry says beside "config" */
+    const char *filter;      /* one SOQL condition, or NULL for all records */
+    bool is_numeric;         /* numbers are numeric, not double precision */
+    bool is_orphan;          /* the organisation lacks the object or a field: no fields, no table */
+    const char *config;      /* the import's JSON for this mapping */
+    const char *lost_create; /* likewise: "probe" (the default), "fail", "resend", "refuse" */
+    const char *extra;       /* what its entry says beside "config" */
     const char
         *conflict_policy; /* of that: "last-writer" (the default), "postgres", "salesforce" */
 };

@@ -210,6 +210,27 @@ static struct found *find(struct search *search, const struct queue_entry *entry
     return NULL;
 }
 
+/*
+ * How many records may be this entry's. By content there may be several; as long as no more than
+ * entries in doubt that are alike, each gets one, no matter which.
+ */
+static uint32_t count_found(struct search *search, size_t index, const struct found *first)
+{
+    const struct queue_entry *entry = search->doubts->items[index];
+    uint32_t records = 0;
+    uint32_t entries = 0;
+
+    if (first == NULL || !is_insert(entry) || entry->external_id != NULL)
+        return first != NULL;
+    for (size_t i = 0; i < search->found_count; i++)
+        records += matches(search, entry, &search->found[i]);
+    for (size_t i = index; i < search->doubts->count; i++)
+        entries += is_insert(search->doubts->items[i]) &&
+                   search->doubts->items[i]->external_id == NULL &&
+                   equals_sent(search, search->doubts->items[i], first->json);
+    return records > entries ? records : 1;
+}
+
 static int64_t quarantine_ms(const struct search *search, const struct queue_entry *entry,
                              enum delivery_action action)
 {
@@ -218,25 +239,27 @@ static int64_t quarantine_ms(const struct search *search, const struct queue_ent
     return delivery_quarantine_ms(action, entry->external_id != NULL);
 }
 
-static void judge(struct search *search, const struct queue_entry *entry, struct settle *settle)
+static void judge(struct search *search, size_t index, struct settle *settle)
 {
+    const struct queue_entry *entry = search->doubts->items[index];
     struct found *found = find(search, entry);
     int64_t waited_ms = (search->world->now_us - entry->sent_at_us) / 1000;
     struct delivery_doubt doubt = {
         .has_unique_key = entry->external_id != NULL,
-        .found_count = found != NULL ? 1 : 0,
+        .found_count = count_found(search, index, found),
         .equals_ours = found != NULL && strcmp(entry->action, "DELETE") != 0 &&
                        equals_sent(search, entry, found->json),
         .is_created_by_us = found != NULL && is_created_by_us(search, found),
         .was_sent = entry->was_in_doubt,
     };
 
+    delivery_lost_create_parse(search->doubts->mapping->lost_create, &doubt.lost_create);
     delivery_action_parse(entry->action, &doubt.action);
     if (doubt.action == DELIVERY_INSERT && !is_insert(entry))
         doubt.action = DELIVERY_UPDATE;
     int64_t quarantine = quarantine_ms(search, entry, doubt.action);
     doubt.is_quarantine_over = waited_ms >= quarantine;
-    if (found != NULL)
+    if (found != NULL && doubt.found_count == 1)
         found->is_taken = true;
 
     struct delivery_verdict verdict = delivery_resolve(&doubt);
@@ -262,6 +285,6 @@ bool doubt_resolve(const struct doubt_world *world, const struct doubt_entries *
     if (!mark_bound(&search, err))
         return false;
     for (size_t i = 0; i < doubts->count; i++)
-        judge(&search, doubts->items[i], settle);
+        judge(&search, i, settle);
     return true;
 }

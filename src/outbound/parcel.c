@@ -296,6 +296,21 @@ static void end_empty(const struct parcel_world *world, struct parcel *parcel, s
                    "pgforce: none of the changed columns can be written to Salesforce");
 }
 
+/* A create whose answer could be lost for good, in a mapping that wants none. */
+static void refuse_unprotected(struct parcel *parcel)
+{
+    enum delivery_lost_create lost = DELIVERY_LOST_PROBE;
+
+    delivery_lost_create_parse(parcel->mapping->lost_create, &lost);
+    if (lost != DELIVERY_LOST_REFUSE)
+        return;
+    json_decref(parcel->record.json);
+    parcel->record.json = NULL;
+    end_unsent(parcel, DELIVERY_FAILED,
+               "pgforce: not sent without a value of the unique identifier, as the mapping's"
+               " lost_create wants it");
+}
+
 static void make_record(const struct parcel_world *world, struct parcel *parcel)
 {
     struct gathering gathering = {.world = world, .parcel = parcel};
@@ -311,6 +326,8 @@ static void make_record(const struct parcel_world *world, struct parcel *parcel)
         end_unsent(parcel, DELIVERY_FAILED, arena_strdup(world->arena, err.message));
     else if (parcel->action == DELIVERY_UPDATE && parcel->record.field_count == 0)
         end_empty(world, parcel, gathering.count);
+    else if (parcel->action == DELIVERY_INSERT && parcel->record.external_id == NULL)
+        refuse_unprotected(parcel);
 }
 
 void parcel_fill(const struct parcel_world *world, struct parcel *parcel,

@@ -97,6 +97,22 @@ bool delivery_action_parse(const char *text, enum delivery_action *action)
     return found >= 0;
 }
 
+static const char *const lost_create_names[] = {
+    [DELIVERY_LOST_PROBE] = "probe",
+    [DELIVERY_LOST_FAIL] = "fail",
+    [DELIVERY_LOST_RESEND] = "resend",
+    [DELIVERY_LOST_REFUSE] = "refuse",
+};
+
+bool delivery_lost_create_parse(const char *text, enum delivery_lost_create *lost)
+{
+    int found = find_name(lost_create_names, COUNT(lost_create_names), text);
+
+    if (found >= 0)
+        *lost = (enum delivery_lost_create)found;
+    return found >= 0;
+}
+
 bool delivery_is_settled(enum delivery_state state)
 {
     for (size_t i = 0; i < COUNT(transitions); i++)
@@ -279,6 +295,11 @@ static struct delivery_verdict resend(void)
  * Without a key only time rules out a second record. */
 static struct delivery_verdict resolve_insert(const struct delivery_doubt *doubt)
 {
+    if (!doubt->has_unique_key && doubt->lost_create == DELIVERY_LOST_RESEND)
+        return resend();
+    if (!doubt->has_unique_key && doubt->lost_create != DELIVERY_LOST_PROBE)
+        return fail("the answer was lost: look in Salesforce whether the record is there, then"
+                    " retry or ignore");
     if (doubt->found_count > 1)
         return fail(doubt->has_unique_key
                         ? "several Salesforce records have this external id: keep one, then requeue"

@@ -196,10 +196,22 @@ struct delivery_verdict {
  */
 struct delivery_verdict delivery_judge(const struct delivery_attempt *attempt);
 
+/* What a mapping wants of a lost create that no unique key protects. */
+enum delivery_lost_create {
+    DELIVERY_LOST_PROBE,  /* look for a record like it, wait out the quarantine, send again */
+    DELIVERY_LOST_FAIL,   /* at most once: a person decides */
+    DELIVERY_LOST_RESEND, /* at least once: a second record may come of it */
+    DELIVERY_LOST_REFUSE, /* such creates are not sent at all */
+};
+
+/* "probe", "fail", "resend", "refuse": the mapping's option. */
+bool delivery_lost_create_parse(const char *text, enum delivery_lost_create *lost);
+
 /* What a read-back of a write in doubt found. */
 struct delivery_doubt {
     enum delivery_action action;
     bool has_unique_key;
+    enum delivery_lost_create lost_create; /* without such a key */
     /* Live records: by external id or marker or, without either, by content and not bound to
      * another row; for UPDATE and DELETE, by sfid. */
     uint32_t found_count;

@@ -271,6 +271,32 @@ def test_a_lost_create_without_a_unique_identifier_is_found_by_its_content(sync,
     assert len(bound) == 2 and bound < found
 
 
+@pytest.mark.parametrize(
+    "lost_create, states, count",
+    [("fail", ["FAILED"], 1), ("resend", ["SUCCESS"], 2), ("refuse", ["FAILED"], 0)],
+)
+def test_a_mapping_chooses_what_becomes_of_a_lost_create_without_a_unique_identifier(
+    sync, lost_create, states, count
+):
+    sync.map(nameless_account(lost_create=lost_create))
+    sync.start("archive", "push")
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "drop": "after"})
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    assert [state for (state,) in sync.settled(1, "state")] == states
+    assert len(records(sync)) == count
+
+
+def test_a_lost_create_that_several_records_may_be_is_left_to_a_person(sync):
+    sync.map(nameless_account())
+    sync.start("archive", "push")
+    sync.org.create("Account", Name="Acme")
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "drop": "after"})
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    [(state, message)] = sync.settled(1, "state, sf_message")
+    assert (state, "several Salesforce records may be this row" in message) == ("FAILED", True)
+    assert sync.query("select sfid from salesforce.account") == [(None,)]
+
+
 @pytest.mark.parametrize("drop", ["before", "after"])
 def test_a_lost_create_with_a_null_unique_identifier_is_found_by_its_content(pushing, drop):
     sync = pushing
