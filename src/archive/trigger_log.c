@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "pg/copy.h"
+#include "sync/delivery.h"
 
 /* An hstore text of more than this does not fit COPY's field beside another one. */
 enum { HSTORE_MAX_BYTES = 500 * 1000 * 1000, XIDS_MAX_BYTES = 500 * 1000 * 1000 };
@@ -43,6 +44,7 @@ struct entry {
     const char *old;
     const char *values;
     const char *message;
+    bool has_changes; /* of an UPDATE */
 };
 
 struct trigger_log *trigger_log_new(struct pg *pg, const char *schema_name, struct pending *pending,
@@ -292,7 +294,6 @@ static void fill_insert(struct trigger_log *log, const struct row *row, struct e
     entry->action = "INSERT";
     entry->record_id = column_text(log, row, "id", row->new_values);
     entry->values = print_values(log, row, &count);
-    entry->state = "NEW";
 }
 
 static void fill_update(struct trigger_log *log, const struct row *row, struct entry *entry)
@@ -305,7 +306,7 @@ static void fill_update(struct trigger_log *log, const struct row *row, struct e
     entry->sfid = column_text(log, row, "sfid", known);
     entry->old = print_old(log, row);
     entry->values = print_values(log, row, &count);
-    entry->state = count > 0 ? "NEW" : "IGNORE";
+    entry->has_changes = count > 0;
 }
 
 static void fill_delete(struct trigger_log *log, const struct row *row, struct entry *entry)
@@ -314,8 +315,22 @@ static void fill_delete(struct trigger_log *log, const struct row *row, struct e
     entry->record_id = column_text(log, row, "id", row->old_values);
     entry->sfid = column_text(log, row, "sfid", row->old_values);
     entry->old = print_old(log, row);
-    entry->state = "NEW";
     log->has_unsent_delete = log->has_unsent_delete || entry->sfid == NULL;
+}
+
+/* A DELETE is taken to have an INSERT on its way until trigger_log_end can ask. */
+static const char *choose_state(const struct trigger_log *log, const struct row *row,
+                                const struct entry *entry)
+{
+    struct delivery_capture capture = {
+        .is_read_only = find_table(log, row->relation)->is_read_only,
+        .has_changes = entry->has_changes,
+        .has_sfid = entry->sfid != NULL,
+        .has_live_insert = true,
+    };
+
+    delivery_action_parse(entry->action, &capture.action);
+    return delivery_state_name(delivery_capture_state(&capture));
 }
 
 static void fill_entry(struct trigger_log *log, const struct row *row, struct entry *entry)
@@ -327,9 +342,8 @@ static void fill_entry(struct trigger_log *log, const struct row *row, struct en
     case ROW_UPDATE: fill_update(log, row, entry); break;
     case ROW_DELETE: fill_delete(log, row, entry); break;
     }
-    if (find_table(log, row->relation)->is_read_only) {
-        entry->state = "READONLY";
-    } else if (omitted != NULL) {
+    entry->state = choose_state(log, row, entry);
+    if (omitted != NULL && strcmp(entry->state, "READONLY") != 0) {
         entry->state = "FAILED";
         entry->message = arena_printf(log->entry_arena,
                                       "pgforce: the value of %s is larger than max_value_bytes and"
@@ -436,7 +450,7 @@ static bool ignore_deletes_of_unsent_rows(struct trigger_log *log, struct error 
                " where inserted.table_name = deleted.table_name"
                " and inserted.record_id = deleted.record_id"
                " and inserted.action = 'INSERT'"
-               " and inserted.state in ('NEW', 'PENDING')"
+               " and inserted.state in ('NEW', 'PENDING', 'SUCCESS')"
                " and inserted.id < deleted.id)",
                table.data, table.data);
     return pg_script(log->pg, sql.data, err);

@@ -271,6 +271,20 @@ def test_a_lost_create_without_a_unique_identifier_is_found_by_its_content(sync,
     assert len(bound) == 2 and bound < found
 
 
+def test_a_row_deleted_while_its_insert_is_unanswered_leaves_nothing_though_the_log_lags(pushing):
+    """The answer comes before the deletion is logged: the row is gone, and with it its sfid."""
+    sync = pushing
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "delay_ms": 2000})
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')")
+    eventually(lambda: sync.entries() == [("INSERT", "PENDING")])
+    sync.roles["archive"].stop()
+    sync.query("delete from salesforce.account")
+    assert sync.settled(1) == [("INSERT", "SUCCESS")]
+    sync.start("archive")
+    assert sync.settled(2)[1] == ("DELETE", "SUCCESS")
+    assert records(sync) == []
+
+
 @pytest.mark.parametrize(
     "lost_create, states, count",
     [("fail", ["FAILED"], 1), ("resend", ["SUCCESS"], 2), ("refuse", ["FAILED"], 0)],
