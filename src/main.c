@@ -63,6 +63,8 @@ static bool run_setup(const struct config *config, const struct arguments *argum
 
     if (has_flag(arguments, "--print-superuser-sql"))
         return setup_print_superuser_sql(config, stdout, err);
+    if (has_flag(arguments, "--print-sql"))
+        return setup_print_sql(config, stdout, err);
     if (!refuse_other_flags(arguments, "--accept-gap", err) || !setup_run(config, &options, err))
         return false;
     printf("schema %s is set up; next: pgforce import FILE, then pgforce run\n",
@@ -268,8 +270,8 @@ static bool run_help_config(const struct config *config, const struct arguments 
 }
 
 static const struct command commands[] = {
-    {"setup", "[--accept-gap | --print-superuser-sql]", "make the database ready", run_setup, 0, 1,
-     true, false},
+    {"setup", "[--accept-gap | --print-sql | --print-superuser-sql]", "make the database ready",
+     run_setup, 0, 1, true, false},
     {"import", "FILE [--allow-missing] [--json]", "map what a Heroku Connect export maps",
      run_import, 1, 3, true, false},
     {"export", "[FILE]", "write what is mapped, as Heroku Connect would", run_export, 0, 2, true,

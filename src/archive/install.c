@@ -207,34 +207,63 @@ bool install_capture_functions(struct pg *pg, const char *schema_name, bool *is_
            error_prefix(err, "making the hc_capture functions of the schema \"%s\"", schema_name);
 }
 
-bool install_grants(struct pg *pg, const char *schema_name, const char *app_role, struct error *err)
-{
-    static const char *const statements[] = {
-        "grant usage on schema %schema to %role",
-        "grant select, insert, update, delete on all tables in schema %schema to %role",
-        "grant usage, select on all sequences in schema %schema to %role",
-        "alter default privileges in schema %schema"
-        " grant select, insert, update, delete on tables to %role",
-        "alter default privileges in schema %schema grant usage, select on sequences to %role",
-    };
+/* The application may do with mapped tables what it likes; of the log it reads all, adds entries
+ * and changes their state. Tables that are made later get the same. */
+static const char *const writer_grants[] = {
+    "grant usage on schema %schema to %role",
+    "grant select, insert, update, delete on all tables in schema %schema to %role",
+    "revoke delete on %schema._trigger_log, %schema._trigger_log_archive, %schema._hcmeta"
+    " from %role",
+    "revoke insert, update on %schema._hcmeta from %role",
+    "grant usage, select on all sequences in schema %schema to %role",
+    "grant execute on all functions in schema %schema to %role",
+    "alter default privileges in schema %schema"
+    " grant select, insert, update, delete on tables to %role",
+    "alter default privileges in schema %schema grant usage, select on sequences to %role",
+};
 
-    for (size_t i = 0; i < sizeof(statements) / sizeof(statements[0]); i++) {
+static const char *const reader_grants[] = {
+    "grant usage on schema %schema to %role",
+    "grant select on all tables in schema %schema to %role",
+    "alter default privileges in schema %schema grant select on tables to %role",
+};
+
+const char *install_grant(enum install_role kind, size_t i)
+{
+    size_t count = kind == INSTALL_WRITER ? sizeof(writer_grants) / sizeof(writer_grants[0])
+                                          : sizeof(reader_grants) / sizeof(reader_grants[0]);
+
+    return i >= count ? NULL : kind == INSTALL_WRITER ? writer_grants[i] : reader_grants[i];
+}
+
+void install_append_grant(struct buf *sql, const char *grant, const char *schema_name,
+                          const char *role)
+{
+    for (const char *at = grant; *at != '\0'; at++) {
+        if (strncmp(at, "%schema", 7) == 0) {
+            pg_append_identifier(sql, schema_name);
+            at += 6;
+        } else if (strncmp(at, "%role", 5) == 0) {
+            pg_append_identifier(sql, role);
+            at += 4;
+        } else {
+            buf_char(sql, *at);
+        }
+    }
+}
+
+bool install_grants(struct pg *pg, const char *schema_name, enum install_role kind,
+                    const char *role, struct error *err)
+{
+    const char *grant;
+
+    for (size_t i = 0; (grant = install_grant(kind, i)) != NULL; i++) {
         struct buf sql BUF_AUTO = {0};
 
         buf_init(&sql, 4096);
-        for (const char *at = statements[i]; *at != '\0'; at++) {
-            if (strncmp(at, "%schema", 7) == 0) {
-                pg_append_identifier(&sql, schema_name);
-                at += 6;
-            } else if (strncmp(at, "%role", 5) == 0) {
-                pg_append_identifier(&sql, app_role);
-                at += 4;
-            } else {
-                buf_char(&sql, *at);
-            }
-        }
+        install_append_grant(&sql, grant, schema_name, role);
         if (!pg_script(pg, sql.data, err))
-            return error_prefix(err, "granting the schema \"%s\" to \"%s\"", schema_name, app_role);
+            return error_prefix(err, "granting the schema \"%s\" to \"%s\"", schema_name, role);
     }
     return true;
 }

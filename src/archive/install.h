@@ -29,9 +29,16 @@ bool install_check_version(struct pg *pg, const char *schema_name, struct error 
 bool install_capture_functions(struct pg *pg, const char *schema_name, bool *is_installed,
                                struct error *err);
 
-/* Gives the application's role what Heroku Connect's credential has: all rows of the mapped schema.
+/* The application's role, that has what Heroku Connect's credential has; and one that only reads.
  */
-bool install_grants(struct pg *pg, const char *schema_name, const char *app_role,
-                    struct error *err);
+enum install_role { INSTALL_WRITER, INSTALL_READER };
+
+bool install_grants(struct pg *pg, const char *schema_name, enum install_role kind,
+                    const char *role, struct error *err);
+
+/* The i-th of its statements, with %schema and %role; NULL after the last. For showing them. */
+const char *install_grant(enum install_role kind, size_t i);
+void install_append_grant(struct buf *sql, const char *grant, const char *schema_name,
+                          const char *role);
 
 #endif

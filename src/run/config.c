@@ -118,6 +118,8 @@ static const struct option options[] = {
      "schema of the mapped tables; lower-case letters, digits and _, at most 40"},
     {"PGFORCE_APP_ROLE", FIELD(app_role), NULL, NULL,
      "role of the application; setup grants it the mapped tables"},
+    {"PGFORCE_READER_ROLE", FIELD(reader_role), NULL, NULL,
+     "another role of the application, that may read and not write"},
     {"PGFORCE_SF_LOGIN_URL", FIELD(salesforce.login_url), NULL, NULL,
      "where to sign in: https://MyDomain.my.salesforce.com"},
     {"PGFORCE_SF_CLIENT_ID", FIELD(salesforce.client_id), NULL, NULL,

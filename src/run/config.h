@@ -19,7 +19,8 @@
 struct config {
     const char *database_url;
     const char *schema_name;
-    const char *app_role; /* NULL when no role is to be granted anything */
+    const char *reader_role; /* may only read; NULL likewise */
+    const char *app_role;    /* NULL when no role is to be granted anything */
     enum log_level log_level;
     enum log_format log_format;
     const char *api_version; /* NULL for the default */

@@ -31,6 +31,18 @@ struct setup_name setup_slot_name(const char *schema_name)
     return name;
 }
 
+/* A schema that is there already may belong to a role of its own. */
+static void append_schema_grant(struct buf *sql, const char *role, const char *schema_name)
+{
+    buf_printf(sql,
+               "do $$ begin\n"
+               "  if exists (select from pg_namespace where nspname = '%s') then\n"
+               "    grant usage, create on schema %s to ",
+               schema_name, schema_name);
+    pg_append_identifier(sql, role);
+    buf_text(sql, " with grant option;\n  end if;\nend $$;\n");
+}
+
 static void append_superuser_sql(struct buf *sql, const char *role, const char *database)
 {
     buf_text(sql, "alter role ");
@@ -82,7 +94,20 @@ static const char *conninfo_value(const PQconninfoOption *options, const char *k
     return NULL;
 }
 
-bool setup_print_superuser_sql(const struct config *config, FILE *out, struct error *err)
+/* What setup does by itself, as its own role. */
+static void append_grants(struct buf *sql, const struct config *config, enum install_role kind,
+                          const char *role)
+{
+    const char *grant;
+
+    for (size_t i = 0; role != NULL && (grant = install_grant(kind, i)) != NULL; i++) {
+        buf_text(sql, "-- ");
+        install_append_grant(sql, grant, config->schema_name, role);
+        buf_text(sql, ";\n");
+    }
+}
+
+static bool print_sql(const struct config *config, bool with_grants, FILE *out, struct error *err)
 {
     struct buf sql BUF_AUTO = {0};
     PQconninfoOption *options = PQconninfoParse(config->database_url, NULL);
@@ -92,15 +117,34 @@ bool setup_print_superuser_sql(const struct config *config, FILE *out, struct er
     const char *role = conninfo_value(options, "user");
     const char *database = conninfo_value(options, "dbname");
     bool is_complete = role != NULL && database != NULL;
+    buf_init(&sql, 64 * 1024);
     if (is_complete) {
-        buf_init(&sql, 64 * 1024);
+        buf_printf(&sql, "-- To be run by a superuser, connected to the database %s.\n", database);
         append_superuser_sql(&sql, role, database);
-        fprintf(out, "-- To be run by a superuser, connected to the database %s.\n%s", database,
-                sql.data);
+        append_schema_grant(&sql, role, config->schema_name);
     }
     PQconninfoFree(options);
-    return is_complete ||
-           error_set(err, ERROR_CONFIG, "PGFORCE_DATABASE_URL must name the user and the database");
+    if (!is_complete)
+        return error_set(err, ERROR_CONFIG,
+                         "PGFORCE_DATABASE_URL must name the user and the database");
+    if (with_grants) {
+        buf_text(&sql, "-- What `pgforce setup` then grants by itself, for the application"
+                       " (PGFORCE_APP_ROLE) and for readers (PGFORCE_READER_ROLE):\n");
+        append_grants(&sql, config, INSTALL_WRITER, config->app_role);
+        append_grants(&sql, config, INSTALL_READER, config->reader_role);
+    }
+    fputs(sql.data, out);
+    return true;
+}
+
+bool setup_print_superuser_sql(const struct config *config, FILE *out, struct error *err)
+{
+    return print_sql(config, false, out, err);
+}
+
+bool setup_print_sql(const struct config *config, FILE *out, struct error *err)
+{
+    return print_sql(config, true, out, err);
 }
 
 static bool check_wal_level(struct pg *pg, struct error *err)
@@ -120,16 +164,19 @@ static bool check_wal_level(struct pg *pg, struct error *err)
         wal_level);
 }
 
-static bool check_rights(struct pg *pg, struct error *err)
+static bool check_rights(struct pg *pg, const char *schema_name, struct error *err)
 {
     struct buf missing BUF_AUTO = {0};
     PGresult *result PG_RESULT_AUTO =
         pg_query(pg,
                  "select rolreplication or rolsuper,"
-                 " has_database_privilege(current_database(), 'create')"
+                 " has_database_privilege(current_database(), 'create'),"
+                 " coalesce((select has_schema_privilege(oid, 'create')"
+                 " and has_schema_privilege(oid, 'usage') from pg_namespace"
+                 " where nspname = $1), true)"
                  " from pg_roles"
                  " where rolname = current_user",
-                 PG_PARAMS(), err);
+                 PG_PARAMS(schema_name), err);
 
     if (result == NULL)
         return false;
@@ -138,6 +185,8 @@ static bool check_rights(struct pg *pg, struct error *err)
         buf_text(&missing, " the REPLICATION attribute,");
     if (!pg_field_bool(result, 0, 1))
         buf_text(&missing, " CREATE on the database,");
+    if (!pg_field_bool(result, 0, PQnfields(result) - 1))
+        buf_printf(&missing, " USAGE and CREATE on the schema %s,", schema_name);
     for (size_t i = 0; i < COUNT(origin_functions); i++) {
         PGresult *granted PG_RESULT_AUTO =
             pg_query(pg, "select has_function_privilege('pg_catalog.' || $1, 'execute')",
@@ -167,8 +216,11 @@ bool setup_install(struct pg *pg, const struct config *config, struct error *err
     if (!has_functions)
         log_warning("the server lacks the extension hstore: there are no functions"
                     " hc_capture_insert_from_row and hc_capture_update_from_row");
-    return is_ok && (config->app_role == NULL ||
-                     install_grants(pg, config->schema_name, config->app_role, err));
+    return is_ok &&
+           (config->app_role == NULL ||
+            install_grants(pg, config->schema_name, INSTALL_WRITER, config->app_role, err)) &&
+           (config->reader_role == NULL ||
+            install_grants(pg, config->schema_name, INSTALL_READER, config->reader_role, err));
 }
 
 static bool in_transaction(struct pg *pg, const struct config *config,
@@ -257,7 +309,7 @@ static bool check_server(struct pg *pg, const struct config *config, struct erro
 {
     return check_wal_level(pg, err) &&
            slot_refuse_synchronous(pg, setup_slot_name(config->schema_name).text, err) &&
-           check_rights(pg, err);
+           check_rights(pg, config->schema_name, err);
 }
 
 static bool reserve(struct pg *pg, const struct config *config, struct error *err)

@@ -28,6 +28,9 @@ bool setup_stream(struct pg *pg, const struct config *config, const struct setup
  * connection. */
 bool setup_print_superuser_sql(const struct config *config, FILE *out, struct error *err);
 
+/* The same, and as comments what setup grants by itself. */
+bool setup_print_sql(const struct config *config, FILE *out, struct error *err);
+
 /* "pgforce_<schema>": the slot, and the name we connect by. */
 struct setup_name {
     char text[64];
