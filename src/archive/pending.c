@@ -223,7 +223,10 @@ static PGresult *lock_rows(struct pending *pending, const struct piece *piece, s
     return pg_simple(pending->pg, sql.data, err);
 }
 
-/* A second statement, so that its snapshot is younger than the locks. */
+/*
+ * A second statement, so that its snapshot is younger than the locks. The log is asked row by row,
+ * by a subquery that cannot become a join: that would read all that waits to be sent, however much.
+ */
 static bool write_rows(struct pending *pending, const char *table_name, const struct buf *ids,
                        struct error *err)
 {
@@ -242,14 +245,14 @@ static bool write_rows(struct pending *pending, const char *table_name, const st
                "update %s t"
                " set _hc_lastop = 'PENDING', _hc_err = null"
                " where t.id = any('{%s}'::integer[])"
-               " and exists (select from %s l"
+               " and (select true from %s l"
                " where l.record_id = t.id"
                " and l.state in ('NEW', 'PENDING')"
                " and l.action in ('INSERT', 'UPDATE')"
                " and l.table_name = ",
                table.data, ids->data, log.data);
     pg_append_literal(&sql, table_name);
-    buf_text(&sql, ");");
+    buf_text(&sql, " limit 1);");
     if (pending->is_replica)
         buf_text(&sql, "set local session_replication_role = origin;");
     return pg_script(pending->pg, sql.data, err);

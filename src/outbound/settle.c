@@ -223,12 +223,13 @@ static bool update_rows(struct pg *pg, const char *schema_name, const char *tabl
     buf_text(&sql, " t set sfid = coalesce(r.sfid, t.sfid),"
                    " _hc_lastop = case when r.has_more then 'PENDING' else r.lastop end,"
                    " _hc_err = case when not r.has_more then r.err end"
-                   " from (select distinct on (r.id) r.*, exists (select from ");
+                   " from (select distinct on (r.id) r.*, coalesce((select true from ");
     pg_append_qualified(&sql, schema_name, "_trigger_log");
     buf_text(&sql, " l where l.table_name = $2"
                    " and l.record_id = r.id"
                    " and l.state in ('NEW', 'PENDING')"
-                   " and l.action in ('INSERT', 'UPDATE')) as has_more"
+                   " and l.action in ('INSERT', 'UPDATE')"
+                   " limit 1), false) as has_more"
                    " from rows from (jsonb_to_recordset($1::jsonb)"
                    " as (id integer, sfid text, lastop text, err text)) with ordinality as r"
                    " order by r.id, r.ordinality desc) r"
