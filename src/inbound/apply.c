@@ -260,7 +260,7 @@ static bool apply_staged(const struct apply_world *world, const struct apply_pag
     if (staged == 0)
         return true;
     if (!lock_rows(pg, mapping, &report->held, err) ||
-        !merge_rows_count_known(pg, mapping, &known, err))
+        (page->is_initial && !merge_rows_count_known(pg, mapping, &known, err)))
         return false;
     if ((known > 0 || !page->is_initial) &&
         !progress_barrier(world->barrier, world->schema_name, BARRIER_TIMEOUT_MS, err))
@@ -298,12 +298,21 @@ static bool fill_stage(const struct apply_world *world, const struct apply_page 
     return false;
 }
 
+/* The planner knows nothing of the staging table, and would read all of a large table once per
+ * statement where some thousand look-ups do. */
+static bool prefer_indexes(struct pg *pg, const struct apply_page *page, struct error *err)
+{
+    return page->is_direct ||
+           pg_script(pg, "set local enable_seqscan = off; set local enable_mergejoin = off", err);
+}
+
 static bool apply_page(const struct apply_world *world, const struct apply_page *page,
                        struct stage *stage, struct apply_report *report, struct error *err)
 {
     struct pg *pg = world->pg;
 
-    if (!origin_begin(pg, err) || !fill_stage(world, page, stage, err))
+    if (!origin_begin(pg, err) || !prefer_indexes(pg, page, err) ||
+        !fill_stage(world, page, stage, err))
         return false;
     if (page->is_direct)
         report->inserted += stage->rows;
@@ -324,8 +333,10 @@ static bool grow(const struct apply_world *world, const struct stage *stage,
 
     if (!growth_widen(world->growth, world->pg, &need, err))
         return false;
-    report->has_grown = true;
-    return error_set(err, ERROR_RETRY, "column %s was too narrow", stage->narrow->column_name);
+    report->has_grown = !growth_is_stuck(world->growth, stage->mapping, stage->narrow);
+    return error_set(err, ERROR_RETRY, "column %s %s", stage->narrow->column_name,
+                     report->has_grown ? "was too narrow"
+                                       : "cannot grow: the rows that need it will be refused");
 }
 
 bool apply_records(const struct apply_world *world, const struct apply_page *page,

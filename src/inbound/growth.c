@@ -75,7 +75,9 @@ static bool widen(struct pg *pg, const struct growth_need *need, const char *typ
     wider.column_type = type;
     buf_init(&channel, SQL_MAX_BYTES);
     buf_printf(&channel, "%s.pgforce_mapping", need->mapping->schema_name);
-    return pg_script(pg, "begin", err) && schema_widen_column(pg, need->mapping, &wider, err) &&
+    /* Whoever comes later waits behind us for as long as we wait for a reader. */
+    return pg_script(pg, "begin; set local lock_timeout = '200ms'", err) &&
+           schema_widen_column(pg, need->mapping, &wider, err) &&
            pg_run(pg,
                   "update pgforce.mapping_field"
                   " set column_type = $3"

@@ -32,7 +32,8 @@ struct growth_need {
 };
 
 /* Outside a transaction: makes the room, in the table and in the mapping, or remembers that it
- * cannot. False: not now. After true the mapping must be loaded anew. */
+ * cannot: growth_is_stuck tells which. False: not now. Once it has grown, the mapping must be
+ * loaded anew. */
 bool growth_widen(struct growth *growth, struct pg *pg, const struct growth_need *need,
                   struct error *err);
 

@@ -5,11 +5,9 @@
 /* Pieces that are tried at once while some of the rows are refused. */
 enum { FIRST_PIECE = 64, LARGEST_PIECE = 4096 };
 
-bool write_rows(struct pg *pg, const struct apply_page *page, struct apply_report *report,
-                struct error *err)
+static bool write_deletions(struct pg *pg, const struct mapping *mapping,
+                            struct apply_report *report, struct error *err)
 {
-    const struct mapping *mapping = page->mapping;
-
     return statement_run(pg, mapping,
                          mapping->keeps_deleted
                              ? "update @t t set isdeleted = true, _hc_lastop = 'SYNCED'"
@@ -20,25 +18,21 @@ bool write_rows(struct pg *pg, const struct apply_page *page, struct apply_repor
                                " where t.sfid = s.sfid and s._pgforce_deleted",
                          &report->deleted, err) &&
            statement_run(pg, mapping, "delete from @s s where s._pgforce_deleted", &(int64_t){0},
-                         err) &&
-           statement_run(pg, mapping,
-                         page->is_old ? "update @t t"
-                                        " set @set, _hc_lastop = 'SYNCED', _hc_err = null"
-                                        " from @s s"
-                                        " where t.sfid = s.sfid and @newer"
-                                      : "update @t t"
-                                        " set @set, _hc_lastop = 'SYNCED', _hc_err = null"
-                                        " from @s s"
-                                        " where t.sfid = s.sfid",
-                         &report->updated, err) &&
-           statement_run(pg, mapping,
+                         err);
+}
+
+/* Rows that wait for their sfid, and new ones. */
+static bool write_unknown(struct pg *pg, const struct apply_page *page, struct apply_report *report,
+                          struct error *err)
+{
+    return statement_run(pg, page->mapping,
                          "update @t t"
                          " set @set, _hc_lastop = 'SYNCED', _hc_err = null"
                          " from @s s"
                          " where t.sfid is null"
                          " and @key",
                          &report->updated, err) &&
-           statement_run(pg, mapping,
+           statement_run(pg, page->mapping,
                          page->is_initial
                              ? "insert into @t (@cols, _hc_lastop) select @scols, null from @s s"
                                " where not exists (select from @t t where t.sfid = s.sfid)"
@@ -46,6 +40,32 @@ bool write_rows(struct pg *pg, const struct apply_page *page, struct apply_repor
                                " from @s s"
                                " where not exists (select from @t t where t.sfid = s.sfid)",
                          &report->inserted, err);
+}
+
+bool write_rows(struct pg *pg, const struct apply_page *page, struct apply_report *report,
+                struct error *err)
+{
+    const struct mapping *mapping = page->mapping;
+    int64_t known = 0;
+
+    if (!write_deletions(pg, mapping, report, err) ||
+        !statement_run(pg, mapping,
+                       page->is_old ? "update @t t"
+                                      " set @set, _hc_lastop = 'SYNCED', _hc_err = null"
+                                      " from @s s"
+                                      " where t.sfid = s.sfid and @newer"
+                                    : "update @t t"
+                                      " set @set, _hc_lastop = 'SYNCED', _hc_err = null"
+                                      " from @s s"
+                                      " where t.sfid = s.sfid",
+                       &known, err))
+        return false;
+    report->updated += known;
+    PGresult *result PG_RESULT_AUTO =
+        statement_query(pg, mapping, "select count(*) from @s", PG_PARAMS(), err);
+    if (result == NULL)
+        return false;
+    return pg_field_int64(result, 0, 0) == known || write_unknown(pg, page, report, err);
 }
 
 static bool make_rest(struct pg *pg, const struct mapping *mapping, struct error *err)

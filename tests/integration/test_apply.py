@@ -1,0 +1,204 @@
+"""Writing what Salesforce has changed into tables that others use: nobody waits for it, and nothing of what may
+happen to a transaction stops it."""
+
+import pytest
+from eventually import eventually
+from sync import account, contact, mapping
+
+FLAG = """
+create table public.trouble (sqlstate text);
+grant select on public.trouble to pgforce;
+create function public.make_trouble() returns trigger language plpgsql as
+$$
+declare code text;
+begin
+    select sqlstate into code from public.trouble;
+    if found and new.name = 'Trouble' then
+        raise exception using errcode = code, message = 'made by the test';
+    end if;
+    return new;
+end
+$$;
+"""
+TRIGGER = """
+create trigger trouble before insert or update on salesforce.account
+for each row execute function public.make_trouble()
+"""
+
+
+def count(sync, condition="true", table="account"):
+    return sync.value(f"select count(*) from salesforce.{table} where {condition}")
+
+
+def refused(sync):
+    return sync.query("select sfid, reason, attempts from pgforce.refused_record", role="pgforce")
+
+
+def make_trouble(sync, sqlstate):
+    sync.query(FLAG)
+    sync.query("grant execute on function public.make_trouble() to pgforce")
+    sync.query("insert into public.trouble values (%s)", [sqlstate])
+    sync.query(TRIGGER, role="pgforce")
+
+
+@pytest.mark.parametrize(
+    "sqlstate",
+    [
+        pytest.param("40001", id="a serialization failure"),
+        pytest.param("40P01", id="a deadlock"),
+        pytest.param("53100", id="a full disk"),
+        pytest.param("55P03", id="a lock"),
+        pytest.param("57014", id="a cancelled statement"),
+    ],
+)
+def test_what_is_the_worlds_fault_is_tried_again_until_it_is_over(sync, sqlstate):
+    sync.org.create("Account", Name="Quiet")
+    sync.load(account(), contact())
+    make_trouble(sync, sqlstate)
+    sync.org.create("Account", Name="Trouble")
+    sync.org.create("Account", Name="Beside it")
+    eventually(lambda: f"SQLSTATE {sqlstate}" in sync.roles["pull"].log_text())
+    # Another mapping goes on.
+    sync.org.create("Contact", LastName="Coyote")
+    eventually(lambda: count(sync, table="contact") == 1)
+    assert count(sync) == 1
+    sync.query("delete from public.trouble")
+    eventually(lambda: count(sync) == 3)
+    assert refused(sync) == []
+    assert sync.mapping_states() == {"DATA_SYNCED"}
+
+
+def test_a_row_that_a_users_trigger_refuses_is_recorded_and_the_others_go_on(sync):
+    sync.load(account())
+    make_trouble(sync, "P0001")
+    for number in range(50):
+        sync.org.create("Account", Name="Trouble" if number == 17 else f"Account {number}")
+    eventually(lambda: count(sync) == 49)
+    [(sfid, reason, _)] = eventually(lambda: refused(sync))
+    assert "made by the test" in reason
+    # Only later reasons to look at it again: its time, and the next change.
+    sync.query("delete from public.trouble")
+    sync.query("update pgforce.refused_record set retry_at = now()", role="pgforce")
+    eventually(lambda: count(sync, f"sfid = '{sfid}'") == 1)
+    eventually(lambda: refused(sync) == [])
+
+
+def test_a_refused_record_that_is_deleted_in_the_organisation_is_forgotten(sync):
+    sync.load(account())
+    make_trouble(sync, "P0001")
+    trouble = sync.org.create("Account", Name="Trouble")
+    eventually(lambda: refused(sync))
+    sync.org.remove("Account", trouble)
+    sync.query("update pgforce.refused_record set retry_at = now()", role="pgforce")
+    eventually(lambda: refused(sync) == [])
+    assert count(sync) == 0
+
+
+def test_a_reader_neither_waits_nor_sees_half_a_poll(sync):
+    sync.org.load("Account", 100)
+    sync.load(account())
+    reader = sync.database.connect(autocommit=False)
+    cursor = reader.cursor()
+    cursor.execute("set transaction isolation level repeatable read")
+    cursor.execute("select count(*) from salesforce.account")
+    sync.org.load("Contact", 1)
+    sync.org.create("Account", Name="New")
+    eventually(lambda: count(sync) == 101)
+    cursor.execute("select count(*) from salesforce.account")
+    assert cursor.fetchall() == [(100,)]
+    reader.rollback()
+    reader.close()
+
+
+def test_a_server_that_restarts_is_waited_for(sync):
+    sync.org.create("Account", Name="Before")
+    sync.map(account())
+    # The whole daemon: the supervisor starts what the restart ended.
+    sync.pgforce.start("run")
+    sync.wait_until_loaded()
+    sync.database.cluster.restart()
+    sync.org.create("Account", Name="After")
+    eventually(lambda: count(sync) == 2, deadline_s=60)
+
+
+def test_columns_of_the_users_own_are_left_alone(sync):
+    acme = sync.org.create("Account", Name="Acme", Phone="1")
+    sync.load(account())
+    sync.query("alter table salesforce.account add column mood text default 'fine'", role="pgforce")
+    sync.query("update salesforce.account set mood = 'good'")
+    sync.org.update("Account", acme, Phone="2")
+    sync.org.create("Account", Name="Bolt")
+    eventually(lambda: count(sync, "phone = '2'") == 1)
+    eventually(lambda: count(sync) == 2)
+    found = sync.query("select name, mood from salesforce.account order by name")
+    assert found == [("Acme", "good"), ("Bolt", "fine")]
+
+
+# Values that are too long.
+
+
+@pytest.fixture
+def narrow(sync):
+    """A column of 20 characters, mapped when its field was no longer."""
+    fields = [{"name": "Code__c", "type": "string", "length": 200}]
+    sync.org.define({"name": "Project__c", "label": "Project", "fields": fields})
+    sync.org.create("Project__c", Name="One", Code__c="short")
+    sync.map(mapping("Project__c", "Name", "Code__c"), account())
+    sync.query("alter table salesforce.project__c alter code__c type varchar(20)", role="pgforce")
+    sync.query(
+        "update pgforce.mapping_field set column_type = 'varchar(20)' where column_name = 'code__c'",
+        role="pgforce",
+    )
+    sync.start("archive", "push", "pull")
+    sync.wait_until_loaded()
+    return sync
+
+
+def create(sync, name, code):
+    sync.org.create("Project__c", Name=name, Code__c=code)
+
+
+def column_type(sync):
+    return sync.value(
+        "select format_type(atttypid, atttypmod) from pg_attribute"
+        " where attrelid = 'salesforce.project__c'::regclass and attname = 'code__c'"
+    )
+
+
+def test_a_value_that_is_too_long_widens_its_column(narrow):
+    # Characters count, not bytes.
+    create(narrow, "Fits", "ü" * 20)
+    eventually(lambda: count(narrow, table="project__c") == 2)
+    assert column_type(narrow) == "character varying(20)"
+    create(narrow, "Long", "ü" * 60)
+    eventually(lambda: count(narrow, "length(code__c) = 60", "project__c") == 1)
+    assert column_type(narrow) == "character varying(255)"
+    assert narrow.mapping_states() == {"DATA_SYNCED"}
+
+
+def test_a_column_that_cannot_grow_refuses_the_rows_that_need_it(narrow):
+    narrow.query("create view public.codes as select code__c from salesforce.project__c")
+    create(narrow, "Long", "x" * 60)
+    create(narrow, "Short", "x")
+    eventually(lambda: count(narrow, "name = 'Short'", "project__c") == 1)
+    [(_, reason, _)] = eventually(lambda: refused(narrow))
+    assert "too long for column code__c" in reason
+    assert column_type(narrow) == "character varying(20)"
+    narrow.query("drop view public.codes")
+    narrow.roles["pull"].stop()
+    narrow.query("update pgforce.refused_record set retry_at = now()", role="pgforce")
+    narrow.start("pull")
+    eventually(lambda: count(narrow, "length(code__c) = 60", "project__c") == 1)
+
+
+def test_a_column_that_waits_for_a_reader_to_grow_keeps_nobody_out(narrow):
+    reader = narrow.database.connect(autocommit=False)
+    reader.cursor().execute("select count(*) from salesforce.project__c")
+    create(narrow, "Long", "x" * 60)
+    eventually(lambda: "lock" in narrow.roles["pull"].log_text())
+    other = narrow.database.connect()
+    other.cursor().execute("set statement_timeout = '2s'; select count(*) from salesforce.project__c")
+    other.close()
+    reader.rollback()
+    reader.close()
+    eventually(lambda: count(narrow, "length(code__c) = 60", "project__c") == 1)
