@@ -67,15 +67,20 @@ bool import_problems_end(const struct import_problems *problems, const char *wha
     return problems->count == 0 || list_problems(problems, what, err);
 }
 
+static void hide_controls(char *text)
+{
+    for (char *at = text; *at != '\0'; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = '?';
+}
+
 /* A name from a file as a message can show it: no control character, not long. */
 static const char *show(struct arena *arena, const char *name)
 {
     size_t size = strnlen(name, SHOWN_BYTES);
     char *shown = arena_strndup(arena, name, size);
 
-    for (char *at = shown; *at != '\0'; at++)
-        if ((unsigned char)*at < ' ' || *at == 0x7f)
-            *at = '?';
+    hide_controls(shown);
     return name[size] == '\0' ? shown : arena_printf(arena, "%s...", shown);
 }
 
@@ -387,10 +392,13 @@ bool import_load(const char *text, size_t size_bytes, json_t **root, struct erro
         size_bytes -= mark;
     }
     *root = json_loadb(text, size_bytes, JSON_REJECT_DUPLICATES, &where);
-    if (*root == NULL)
-        return error_set(err, ERROR_CONFIG, "the file is not JSON: line %d, column %d: %s",
-                         where.line, where.column, where.text);
-    return true;
+    if (*root != NULL)
+        return true;
+    hide_controls(where.text);
+    return error_set(err, ERROR_CONFIG,
+                     "the file is not JSON: line %d, column %d: %s: correct it there, or export it"
+                     " again",
+                     where.line, where.column, where.text);
 }
 
 bool import_parse(const char *text, size_t size_bytes, struct arena *arena, struct import *import,

@@ -411,10 +411,6 @@ static bool resolve_entry(struct resolver *resolver, struct error *err)
     resolver->object = NULL;
     if (!resolver->org->describe(resolver->org->context, name, &resolver->object, err))
         return false;
-    if (mapping_find_by_object(&resolver->result->list, name) != NULL) {
-        problem(resolver, "%s is there twice: leave one of them out", name);
-        return true;
-    }
     if (resolver->object == NULL)
         return resolve_missing_object(resolver, name);
     resolver->mapping = &resolver->result->list.items[resolver->result->list.count++];
@@ -424,6 +420,14 @@ static bool resolve_entry(struct resolver *resolver, struct error *err)
     if (resolver->missing != NULL)
         keep_orphan(resolver, resolver->object->name);
     return true;
+}
+
+static bool is_twice(const struct import *import, size_t index)
+{
+    for (size_t i = 0; i < index; i++)
+        if (strcasecmp(import->entries[i].object_name, import->entries[index].object_name) == 0)
+            return true;
+    return false;
 }
 
 static int compare_objects(const void *left, const void *right)
@@ -442,7 +446,10 @@ bool resolve_import(const struct import *import, const struct resolve_org *org, 
     result->list.items = arena_array(arena, struct mapping, import->entry_count);
     for (size_t i = 0; i < import->entry_count; i++) {
         resolver.entry = &import->entries[i];
-        if (!resolve_entry(&resolver, err))
+        if (is_twice(import, i))
+            problem(&resolver, "%s is there twice: leave one of them out",
+                    resolver.entry->object_name);
+        else if (!resolve_entry(&resolver, err))
             return false;
     }
     if (!import_problems_end(&result->problems, "nothing was imported", err))
