@@ -13,6 +13,7 @@
 #include "run/configure_command.h"
 #include "run/exit_code.h"
 #include "run/failure_commands.h"
+#include "run/login_command.h"
 #include "run/mapping_command.h"
 #include "run/roles.h"
 #include "run/setup.h"
@@ -70,6 +71,18 @@ static bool run_setup(const struct config *config, const struct arguments *argum
     printf("schema %s is set up; next: pgforce import FILE, then pgforce run\n",
            config->schema_name);
     return true;
+}
+
+static bool run_login(const struct config *config, const struct arguments *arguments,
+                      struct error *err)
+{
+    return login_command_login(config, arguments->count, arguments->texts, err);
+}
+
+static bool run_logout(const struct config *config, const struct arguments *arguments,
+                       struct error *err)
+{
+    return login_command_logout(config, arguments->count, arguments->texts, err);
 }
 
 static bool run_import(const struct config *config, const struct arguments *arguments,
@@ -272,6 +285,10 @@ static bool run_help_config(const struct config *config, const struct arguments 
 static const struct command commands[] = {
     {"setup", "[--accept-gap | --print-sql | --print-superuser-sql]", "make the database ready",
      run_setup, 0, 1, true, false},
+    {"login", "[--web | --jwt | --client-credentials] [OPTION]...",
+     "connect to an organisation, and keep what it takes", run_login, 0, 20, true, false},
+    {"logout", "[--json]", "forget that, and revoke it at Salesforce", run_logout, 0, 1, true,
+     false},
     {"import", "FILE [--allow-missing] [--json]", "map what a Heroku Connect export maps",
      run_import, 1, 3, true, false},
     {"export", "[FILE]", "write what is mapped, as Heroku Connect would", run_export, 0, 2, true,

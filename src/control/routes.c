@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "control/actions.h"
+#include "control/authorize.h"
 #include "control/connections.h"
 #include "control/guard.h"
 #include "control/health.h"
@@ -26,6 +27,9 @@ static const struct route {
     {"POST", "login", REQUEST_NOBODY, guard_login, "a browser's session: {\"token\": ...}"},
     {"POST", "logout", REQUEST_VIEWER, guard_logout, "ends it"},
 
+    {"GET", "oauth/callback", REQUEST_NOBODY, authorize_finish,
+     "where the browser comes back from there; the state stands for a token"},
+
     {"GET", "connections", REQUEST_VIEWER, connections_discover,
      "discovery: `app`, `resource_name` choose"},
     {"POST", "auth/{app}", REQUEST_VIEWER, connections_link, "the application's connections"},
@@ -34,6 +38,8 @@ static const struct route {
      "the same; `deep=true` with mappings"},
     {"GET", C, REQUEST_VIEWER, connections_show, "the connection; `deep=true` with mappings"},
     {"PATCH", C, REQUEST_ADMIN, connections_edit, "its `name`"},
+    {"POST", C "/authorize_url", REQUEST_ADMIN, authorize_begin,
+     "where to sign in to Salesforce: `environment`, `domain`, `next`"},
     {"GET", C "/actions/export", REQUEST_VIEWER, actions_export, "the configuration, as a file"},
     {"POST", C "/actions/import", REQUEST_ADMIN, actions_import,
      "adds and edits mappings, never deletes; an empty body when it is done"},

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 
@@ -140,6 +142,12 @@ static const struct option options[] = {
      "the organisation's address, with an access token"},
     {"PGFORCE_SF_API_VERSION", FIELD(api_version), NULL, NULL,
      "API version, such as 60.0; from 45.0 on"},
+    {"PGFORCE_SF_INSTANCE_SUFFIXES", FIELD(instance_suffixes), NULL, NULL,
+     "further ends of host names that tokens may be sent to, such as .example.com, separated by"
+     " commas; Salesforce's own are known"},
+    {"PGFORCE_SECRET_KEY", FIELD(secret_key), NULL, NULL,
+     "key that seals what `pgforce login` stores, 64 hexadecimal digits; give it as a file that"
+     " nobody else can read, the variable itself is for tries"},
     {"PGFORCE_DOUBT_QUARANTINE_S", FIELD(doubt_quarantine_s), parse_seconds, "600",
      "seconds in which a create whose answer was lost, and that has no unique identifier, may still"
      " take effect; 0 to 86400"},
@@ -218,18 +226,36 @@ static bool refuse_unknown_names(struct error *err)
     return true;
 }
 
-/* The whole file but for one line break at its end. */
-static bool read_value_file(const char *name, const char *path, const char **text,
-                            struct error *err)
+/* As PostgreSQL judges the keys of its certificates: ours and nobody else's, or root's and readable
+ * by a group. */
+static bool is_private(FILE *file)
 {
-    char *value = memory_alloc(VALUE_MAX_BYTES + 1);
+    struct stat status;
+
+    if (fstat(fileno(file), &status) != 0)
+        return false;
+    if (status.st_uid == 0 && geteuid() != 0)
+        return (status.st_mode & (S_IWGRP | S_IXGRP | S_IRWXO)) == 0;
+    return status.st_uid == geteuid() && (status.st_mode & (S_IRWXG | S_IRWXO)) == 0;
+}
+
+/* The whole file but for one line break at its end. */
+static bool read_value_file(const char *name, const char *path, bool must_be_private,
+                            const char **text, struct error *err)
+{
     FILE *file = fopen(path, "re");
 
-    if (file == NULL) {
-        free(value);
+    if (file == NULL)
         return error_set(err, ERROR_CONFIG, "cannot read %s, named by %s_FILE: %s", path, name,
                          strerror(errno));
+    if (must_be_private && !is_private(file)) {
+        fclose(file);
+        return error_set(err, ERROR_CONFIG,
+                         "%s, named by %s_FILE, can be read by others: make it your own (chown) and"
+                         " chmod 600 it",
+                         path, name);
     }
+    char *value = memory_alloc(VALUE_MAX_BYTES + 1);
     size_t length = fread(value, 1, VALUE_MAX_BYTES, file);
     fclose(file);
     if (length > 0 && value[length - 1] == '\n')
@@ -237,6 +263,35 @@ static bool read_value_file(const char *name, const char *path, const char **tex
     value[length] = '\0';
     *text = value;
     return true;
+}
+
+/* Whose file keeps its path; whose file must be nobody else's. */
+static bool is_path(const struct option *option)
+{
+    return strcmp(option->name, "PGFORCE_SF_JWT_KEY_FILE") == 0;
+}
+
+static bool is_key(const struct option *option)
+{
+    return strcmp(option->name, "PGFORCE_SECRET_KEY") == 0;
+}
+
+/* What systemd has loaded for the unit; it sees to who may read it. */
+static bool find_credential(const struct option *option, const char **text, struct error *err)
+{
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    char *path = NULL;
+
+    if (folder == NULL || asprintf(&path, "%s/%s", folder, option->name) < 0)
+        return true;
+    bool is_there = access(path, F_OK) == 0;
+    if (is_there && is_path(option)) {
+        *text = path; /* lives as long as the process */
+        return true;
+    }
+    bool is_ok = !is_there || read_value_file(option->name, path, false, text, err);
+    free(path);
+    return is_ok;
 }
 
 static bool find_text(const struct option *option, const char **text, struct error *err)
@@ -252,8 +307,10 @@ static bool find_text(const struct option *option, const char **text, struct err
     if (*text != NULL && path != NULL)
         return error_set(err, ERROR_CONFIG, "both %s and %s_FILE are given: drop one", option->name,
                          option->name);
-    if (path != NULL && strcmp(option->name, "PGFORCE_SF_JWT_KEY_FILE") != 0)
-        return read_value_file(option->name, path, text, err);
+    if (path != NULL && !is_path(option))
+        return read_value_file(option->name, path, is_key(option), text, err);
+    if (*text == NULL && !find_credential(option, text, err))
+        return false;
     if (*text == NULL)
         *text = option->default_text;
     return true;

@@ -2,7 +2,8 @@
  * The configuration: environment variables, one row each in a table from which --help is printed.
  *
  * A variable NAME may be given as NAME_FILE instead, the path of a file that holds the value: that
- * is how secrets come from systemd credentials and container secrets. A variable that begins with
+ * is how secrets come from container secrets. What neither gives may be a file NAME in
+ * $CREDENTIALS_DIRECTORY: systemd's LoadCredential=NAME:PATH. A variable that begins with
  * PGFORCE_ and is not in the table is refused, because a misspelt option is worse than none.
  */
 #ifndef PGFORCE_RUN_CONFIG_H
@@ -25,6 +26,8 @@ struct config {
     enum log_format log_format;
     const char *api_version; /* NULL for the default */
     struct sf_credentials salesforce;
+    const char *instance_suffixes; /* NULL for none but Salesforce's own */
+    const char *secret_key;        /* NULL: nothing can be sealed */
     int doubt_quarantine_s;
     struct serve_options api; /* its database and schema are filled in by the role */
     int bulk_read_above;

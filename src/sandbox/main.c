@@ -35,6 +35,7 @@ enum option_key {
     OPTION_REFRESH_TOKEN = 'r',
     OPTION_PORT_FILE = 'f',
     OPTION_JWT_CERT = 'j',
+    OPTION_ROTATE = 'R',
     OPTION_SEED = 'n',
     OPTION_CURRENCIES = 'c',
     OPTION_COUNTS = 'A', /* and what follows it: a letter per kind of org_seed */
@@ -59,6 +60,8 @@ static const struct option_row {
     {"password", "TEXT", "the user's password (sandbox-password)", OPTION_PASSWORD},
     {"access-token", "TEXT", "a session that never expires (default: none)", OPTION_ACCESS_TOKEN},
     {"refresh-token", "TEXT", "a valid refresh token (sandbox-refresh)", OPTION_REFRESH_TOKEN},
+    {"rotate-refresh-tokens", NULL, "a refresh token is good once: each use gives a new one",
+     OPTION_ROTATE},
     {"port-file", "FILE", "write the port here once listening", OPTION_PORT_FILE},
     {"jwt-cert", "FILE", "check JWT signatures with this certificate (PEM)", OPTION_JWT_CERT},
     {"currencies", "LIST", "several currencies, the corporate one first: USD,EUR=0.92 (one)",
@@ -140,6 +143,7 @@ static bool set_option(struct settings *settings, int key, const char *text)
     case OPTION_ACCESS_TOKEN: org->access_token = text; return true;
     case OPTION_REFRESH_TOKEN: org->refresh_token = text; return true;
     case OPTION_PORT_FILE: org->port_file = text; return true;
+    case OPTION_ROTATE: org->rotates_refresh_tokens = true; return true;
     case OPTION_JWT_CERT: org->jwt_certificate = text; return true;
     case OPTION_CURRENCIES: org->currencies = text; return true;
     case OPTION_SEED: return read_number(text, INT64_MAX, &org->seed.number);

@@ -175,6 +175,20 @@ struct user *oauth_find_refresh_token(struct org *org, const char *token)
     return given != NULL ? users_find_id(org, given->user_id.text) : NULL;
 }
 
+bool oauth_revoke_refresh_token(struct org *org, const char *token)
+{
+    struct session *given = find_refresh_token(org, token);
+
+    if (given != NULL)
+        given->token[0] = '\0';
+    if (given != NULL)
+        return true;
+    if (strcmp(token, org->options.refresh_token) != 0 || org->sessions->has_revoked_given)
+        return false;
+    org->sessions->has_revoked_given = true;
+    return true;
+}
+
 /* ---- revoking and asking ---- */
 
 /* A parameter of the form, or of the URL. */
@@ -193,18 +207,10 @@ static const char *find_parameter(struct call *call, const char *name)
 static bool revoke(struct org *org, const char *token)
 {
     struct session *session = find_session(org, token);
-    struct session *refresh_token = find_refresh_token(org, token);
 
     if (session != NULL)
         session->token[0] = '\0';
-    if (refresh_token != NULL)
-        refresh_token->token[0] = '\0';
-    if (session != NULL || refresh_token != NULL)
-        return true;
-    if (strcmp(token, org->options.refresh_token) != 0 || org->sessions->has_revoked_given)
-        return false;
-    org->sessions->has_revoked_given = true;
-    return true;
+    return oauth_revoke_refresh_token(org, token) || session != NULL;
 }
 
 /* Its errors are forms, not JSON. */

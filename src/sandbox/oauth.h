@@ -31,6 +31,9 @@ const char *oauth_make_refresh_token(struct org *org);
 /* Whose it is; NULL when it is none, or revoked. */
 struct user *oauth_find_refresh_token(struct org *org, const char *token);
 
+/* It is good no more; false when it was not before. */
+bool oauth_revoke_refresh_token(struct org *org, const char *token);
+
 void oauth_revoke(struct call *call);
 void oauth_introspect(struct call *call);
 void oauth_identity(struct call *call);

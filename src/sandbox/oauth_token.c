@@ -100,6 +100,8 @@ static bool grant_refresh(const struct grant *grant)
     if (user == NULL)
         return refuse(grant->call, "invalid_grant", "expired access/refresh token");
     users_become(grant->call->org, user);
+    if (grant->call->org->options.rotates_refresh_tokens)
+        oauth_revoke_refresh_token(grant->call->org, get(grant, "refresh_token"));
     return true;
 }
 
@@ -148,6 +150,16 @@ static const char *sign(struct call *call, const char *id, const char *issued_at
     return (const char *)out;
 }
 
+/* A refresh token is given for a code, and where tokens rotate in place of the one just used. */
+static const char *next_refresh_token(struct call *call, const char *grant_type, bool is_first)
+{
+    bool rotates = call->org->options.rotates_refresh_tokens;
+
+    return is_first || (rotates && strcmp(grant_type, "refresh_token") == 0)
+               ? oauth_make_refresh_token(call->org)
+               : NULL;
+}
+
 static void answer_token(struct call *call, const char *scope, const char *refresh_token)
 {
     struct org *org = call->org;
@@ -179,8 +191,7 @@ void oauth_token(struct call *call)
                 return;
             if (users_count_login(call->org))
                 answer_token(call, grants[i].scope,
-                             grants[i].has_refresh_token ? oauth_make_refresh_token(call->org)
-                                                         : NULL);
+                             next_refresh_token(call, grants[i].type, grants[i].has_refresh_token));
             else
                 refuse(call, "rate_limit_exceeded", "login rate exceeded");
             return;

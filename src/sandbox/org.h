@@ -36,6 +36,7 @@ struct org_options {
     const char *password;
     const char *access_token; /* NULL: none is fixed */
     const char *refresh_token;
+    bool rotates_refresh_tokens; /* one that was used is dead, the answer has the next */
     const char *port_file;
     struct org_seed seed;
     const char *currencies;      /* NULL: one, unnamed (currencies.h) */

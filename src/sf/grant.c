@@ -1,6 +1,7 @@
 #include "sf/grant.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/arena.h"
 #include "sf/jwt.h"
@@ -23,6 +24,10 @@ bool sf_grant_choose(const struct sf_credentials *credentials, enum sf_grant *ou
     bool has_id = is_given(credentials->client_id);
     bool has_secret = is_given(credentials->client_secret);
 
+    if (is_given(credentials->code)) {
+        *out = SF_GRANT_CODE;
+        return has_id || miss(err, "with a code", "PGFORCE_SF_CLIENT_ID");
+    }
     if (is_given(credentials->jwt_key_file)) {
         *out = SF_GRANT_JWT;
         return (has_id && is_given(credentials->username)) ||
@@ -76,6 +81,7 @@ bool sf_grant_form(enum sf_grant grant, const struct sf_credentials *credentials
                    struct buf *out, struct error *err)
 {
     static const char *const names[] = {
+        [SF_GRANT_CODE] = "authorization_code",
         [SF_GRANT_JWT] = "urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer",
         [SF_GRANT_REFRESH] = "refresh_token",
         [SF_GRANT_PASSWORD] = "password",
@@ -88,6 +94,11 @@ bool sf_grant_form(enum sf_grant grant, const struct sf_credentials *credentials
         return append_assertion(credentials, now_s, out, err);
     append_field(out, "client_id", credentials->client_id);
     append_field(out, "client_secret", credentials->client_secret);
+    if (grant == SF_GRANT_CODE) {
+        append_field(out, "code", credentials->code);
+        append_field(out, "code_verifier", credentials->code_verifier);
+        append_field(out, "redirect_uri", credentials->redirect_uri);
+    }
     if (grant == SF_GRANT_REFRESH)
         append_field(out, "refresh_token", credentials->refresh_token);
     if (grant == SF_GRANT_PASSWORD) {
@@ -106,6 +117,7 @@ struct refusal {
 static const struct refusal refusals[] = {
     {"invalid_client_id", ERROR_CONFIG, "check PGFORCE_SF_CLIENT_ID"},
     {"invalid_client", ERROR_CONFIG, "check PGFORCE_SF_CLIENT_ID and PGFORCE_SF_CLIENT_SECRET"},
+    {"redirect_uri_mismatch", ERROR_CONFIG, "add this address to the app's callback URLs"},
     {"invalid_app_access", ERROR_CONFIG, "let an administrator approve the user for the app"},
     {"unsupported_grant_type", ERROR_CONFIG, "allow this way to sign in in the app's settings"},
     {"inactive_user", ERROR_CONFIG, "activate the user in Salesforce"},
@@ -123,7 +135,9 @@ static const char *remedy_of_grant(enum sf_grant grant)
     case SF_GRANT_JWT:
         return "check PGFORCE_SF_USERNAME, PGFORCE_SF_JWT_KEY_FILE, PGFORCE_SF_LOGIN_URL, and that "
                "the app is approved for the user";
-    case SF_GRANT_REFRESH: return "connect again: PGFORCE_SF_REFRESH_TOKEN is no longer accepted";
+    case SF_GRANT_CODE: return "start `pgforce login` again";
+    case SF_GRANT_REFRESH:
+        return "connect again with `pgforce login`: the refresh token is no longer accepted";
     case SF_GRANT_PASSWORD:
         return "check PGFORCE_SF_USERNAME and PGFORCE_SF_PASSWORD (with the security token)";
     case SF_GRANT_CLIENT:
@@ -213,4 +227,39 @@ bool sf_grant_url_is_fit(const char *url, bool is_local)
         return false;
     const char *host = url + (is_secure ? 8 : 7);
     return host[0] != '\0' && host[strspn(host, allowed)] == '\0';
+}
+
+static bool ends_with(const char *host, size_t length, const char *suffix, size_t suffix_length)
+{
+    return suffix_length > 0 && length > suffix_length &&
+           strncasecmp(host + length - suffix_length, suffix, suffix_length) == 0;
+}
+
+static bool is_listed(const char *host, size_t length, const char *list)
+{
+    while (list != NULL && *list != '\0') {
+        size_t name = strcspn(list, ", ");
+
+        if (ends_with(host, length, list, name))
+            return true;
+        list += name + strspn(list + name, ", ");
+    }
+    return false;
+}
+
+/* Source: Salesforce Help, "Allow the Required Domains". */
+static const char salesforce_suffixes[] =
+    ".salesforce.com,.force.com,.cloudforce.com,.salesforce.mil,.crmforce.mil,.sfcrmproducts.cn,"
+    ".sfcrmapps.cn";
+
+bool sf_grant_is_trusted(const char *instance_url, const char *login_url, const char *suffixes)
+{
+    const char *scheme = strstr(instance_url, "://");
+
+    if (scheme == NULL)
+        return false;
+    const char *host = scheme + 3;
+    size_t length = strcspn(host, ":/?#");
+    return strcasecmp(instance_url, login_url) == 0 || http_url_is_loopback(instance_url) ||
+           is_listed(host, length, salesforce_suffixes) || is_listed(host, length, suffixes);
 }

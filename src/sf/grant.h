@@ -17,6 +17,7 @@
 #include "sf/session.h"
 
 enum sf_grant {
+    SF_GRANT_CODE, /* once; what comes back is renewed by SF_GRANT_REFRESH */
     SF_GRANT_JWT,
     SF_GRANT_REFRESH,
     SF_GRANT_PASSWORD,
@@ -48,6 +49,11 @@ bool sf_grant_read(enum sf_grant grant, const struct http_exchange *exchange, st
 
 /* ".../id/00D.../005...": "" for an id that is none. */
 void sf_grant_identity(const char *identity_url, struct sf_token *out);
+
+/* Whether a token may be sent to the instance that the token address named: a host of Salesforce's,
+ * the sign-in address itself, or one that ends as the list says (separated by commas; may be NULL).
+ * A token address that was tampered with must not choose who gets the token. */
+bool sf_grant_is_trusted(const char *instance_url, const char *login_url, const char *suffixes);
 
 /* Whether url is what a host of Salesforce may be: https, or http on this machine when is_local;
  * a host and perhaps a port, nothing more. */

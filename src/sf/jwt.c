@@ -10,8 +10,7 @@
 
 #include "base/arena.h"
 
-/* Base64 with "-" and "_", without padding (RFC 7515, section 2). */
-static void append_base64url(struct buf *out, const unsigned char *data, size_t size_bytes)
+void sf_jwt_append_base64url(struct buf *out, const unsigned char *data, size_t size_bytes)
 {
     static const char alphabet[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -65,10 +64,10 @@ static void append_claims(struct buf *out, const struct sf_jwt_claims *claims)
                              "aud", claims->audience, "exp", (json_int_t)claims->expires_s);
     char *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
 
-    append_base64url(out, (const unsigned char *)header, sizeof(header) - 1);
+    sf_jwt_append_base64url(out, (const unsigned char *)header, sizeof(header) - 1);
     buf_char(out, '.');
     if (text != NULL)
-        append_base64url(out, (const unsigned char *)text, strlen(text));
+        sf_jwt_append_base64url(out, (const unsigned char *)text, strlen(text));
     free(text);
     json_decref(json);
 }
@@ -86,7 +85,7 @@ static bool append_signature(struct buf *out, EVP_PKEY *key, struct error *err)
     EVP_MD_CTX_free(context);
     if (is_ok) {
         buf_char(out, '.');
-        append_base64url(out, signature, size_bytes);
+        sf_jwt_append_base64url(out, signature, size_bytes);
     }
     free(signature);
     return is_ok || error_set(err, ERROR_CONFIG, "the key of PGFORCE_SF_JWT_KEY_FILE cannot sign");

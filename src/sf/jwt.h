@@ -24,4 +24,7 @@ struct sf_jwt_claims {
 bool sf_jwt_sign(const struct sf_jwt_claims *claims, const char *key_file, struct buf *out,
                  struct error *err);
 
+/* Base64 with "-" and "_", without padding (RFC 7515, section 2). */
+void sf_jwt_append_base64url(struct buf *out, const unsigned char *data, size_t size_bytes);
+
 #endif

@@ -33,6 +33,9 @@ struct sf_session {
     bool is_local;
     struct sf_limits limits;
     int64_t requests;
+    char *instance_suffixes; /* may be NULL */
+    struct sf_vault vault;
+    bool has_unstored; /* what the vault holds is older than ours: it could not be written */
 };
 
 /* A field of struct sf_credentials, by its place: they are copied, scrubbed and wiped alike. */
@@ -51,6 +54,9 @@ static const struct credential credential_fields[] = {
     {offsetof(struct sf_credentials, access_token), true},
     {offsetof(struct sf_credentials, instance_url), false},
     {offsetof(struct sf_credentials, jwt_key_file), false},
+    {offsetof(struct sf_credentials, code), true},
+    {offsetof(struct sf_credentials, code_verifier), true},
+    {offsetof(struct sf_credentials, redirect_uri), false},
 };
 
 enum { CREDENTIAL_COUNT = sizeof(credential_fields) / sizeof(credential_fields[0]) };
@@ -175,6 +181,13 @@ static bool take_token(struct sf_session *session, const struct sf_token *token,
         error_set(err, ERROR_CONFIG,
                   "the token address names an instance that is not an https host: is "
                   "PGFORCE_SF_LOGIN_URL right?");
+    else if (session->grant != SF_GRANT_TOKEN &&
+             !sf_grant_is_trusted(instance_url, session->credentials.login_url,
+                                  session->instance_suffixes))
+        is_fit = error_set(err, ERROR_CONFIG,
+                           "the token address names an instance that is not Salesforce's: %.200s;"
+                           " PGFORCE_SF_INSTANCE_SUFFIXES can allow it",
+                           instance_url);
     else if (strpbrk(token->access_token, "\r\n") != NULL)
         is_fit = error_set(err, ERROR_CONFIG, "the access token is none: it holds a line end");
     if (!is_fit || !take_identity(session, token, err)) {
@@ -226,15 +239,12 @@ static bool post_form(struct sf_session *session, const char *url, const struct 
     return is_ok;
 }
 
-bool sf_session_renew(struct sf_session *session, struct error *err)
+/* Asks for a new token; a code is good once, and then its refresh token takes over. */
+static bool ask_token(struct sf_session *session, struct error *err)
 {
     struct buf form;
     struct buf url BUF_AUTO = {0};
 
-    if (session->grant == SF_GRANT_TOKEN)
-        return error_set(err, ERROR_CONFIG,
-                         "the access token is no longer accepted: give a new "
-                         "PGFORCE_SF_ACCESS_TOKEN, or other credentials, which can be renewed");
     buf_init(&url, URL_BYTES);
     buf_printf(&url, "%s/services/oauth2/token", session->credentials.login_url);
     buf_init(&form, FORM_BYTES);
@@ -246,7 +256,60 @@ bool sf_session_renew(struct sf_session *session, struct error *err)
     wipe_buf(&form);
     if (!is_ok)
         scrub(session, err);
+    if (is_ok && session->grant == SF_GRANT_CODE)
+        session->grant = SF_GRANT_REFRESH;
     return is_ok;
+}
+
+/* Another session of the same authorisation has renewed meanwhile: its token is ours too. */
+static bool has_newer(const struct sf_session *session, const struct sf_kept *kept)
+{
+    return kept->access_token != NULL && kept->instance_url != NULL && !session->has_unstored &&
+           session->authorization != NULL &&
+           strcmp(kept->access_token, sf_session_access_token(session)) != 0;
+}
+
+static bool adopt_newer(struct sf_session *session, const struct sf_kept *kept, struct error *err)
+{
+    return take_token(session,
+                      &(struct sf_token){.access_token = kept->access_token,
+                                         .instance_url = kept->instance_url,
+                                         .refresh_token = kept->refresh_token},
+                      err);
+}
+
+static bool renew_shared(struct sf_session *session, struct error *err)
+{
+    struct sf_kept kept = {0};
+    struct error ignored = {0};
+
+    if (!session->vault.enter(session->vault.context, &kept, err))
+        return false;
+    if (has_newer(session, &kept)) {
+        bool is_taken = adopt_newer(session, &kept, err);
+        return session->vault.leave(session->vault.context, NULL, &ignored) && is_taken;
+    }
+    if (!session->has_unstored && kept.refresh_token != NULL)
+        replace_text(&session->credentials.refresh_token, kept.refresh_token);
+    if (!ask_token(session, err)) {
+        session->vault.leave(session->vault.context, NULL, &ignored);
+        return false;
+    }
+    const struct sf_kept now = {session->credentials.refresh_token,
+                                sf_session_access_token(session), session->instance_url};
+    session->has_unstored = !session->vault.leave(session->vault.context, &now, err);
+    return !session->has_unstored;
+}
+
+bool sf_session_renew(struct sf_session *session, struct error *err)
+{
+    if (session->grant == SF_GRANT_TOKEN)
+        return error_set(err, ERROR_CONFIG,
+                         "the access token is no longer accepted: give a new "
+                         "PGFORCE_SF_ACCESS_TOKEN, or other credentials, which can be renewed");
+    if (session->grant == SF_GRANT_REFRESH && session->vault.enter != NULL)
+        return renew_shared(session, err);
+    return ask_token(session, err);
 }
 
 /* A token given as such brings no identity: ask, which also tells whether it is accepted. */
@@ -294,6 +357,8 @@ static bool set_up(struct sf_session *session, const struct sf_session_options *
         http_url_is_loopback(session->grant == SF_GRANT_TOKEN ? session->credentials.instance_url
                                                               : session->credentials.login_url);
     session->api_version = memory_strdup(version);
+    session->instance_suffixes =
+        options->instance_suffixes != NULL ? memory_strdup(options->instance_suffixes) : NULL;
     buf_printf(&header, CALL_OPTIONS "%s", name);
     session->call_options = memory_strdup(header.data);
     http.is_plain_http_allowed = session->is_local;
@@ -317,8 +382,11 @@ bool sf_session_open(const struct sf_credentials *credentials,
     struct sf_session *session = memory_alloc(sizeof(*session));
 
     *out = NULL;
+    if (options == NULL)
+        options = &defaults;
+    session->vault = options->vault;
     copy_credentials(session, credentials);
-    if (!set_up(session, options != NULL ? options : &defaults, err) || !sign_in(session, err)) {
+    if (!set_up(session, options, err) || !sign_in(session, err)) {
         sf_session_close(session);
         return false;
     }
@@ -335,6 +403,9 @@ void sf_session_close(struct sf_session *session)
     wipe_text(session->authorization);
     free(session->call_options);
     free(session->api_version);
+    free(session->instance_suffixes);
+    if (session->vault.done != NULL)
+        session->vault.done(session->vault.context);
     wipe_text(session->instance_url);
     http_client_free(session->http);
     free(session);

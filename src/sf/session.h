@@ -25,7 +25,8 @@
 struct sf_session;
 
 /*
- * Which grant is used follows from what is given, in this order: jwt_key_file (with client_id and
+ * Which grant is used follows from what is given, in this order: code (with client_id; once, and
+ * from then on the refresh token that it brings), jwt_key_file (with client_id and
  * username), refresh_token (with client_id), username and password (with client_id and
  * client_secret), client_id and client_secret alone, access_token (with instance_url).
  * NULL and "" mean not given.
@@ -40,12 +41,38 @@ struct sf_credentials {
     const char *access_token;
     const char *instance_url;
     const char *jwt_key_file; /* RSA private key, PEM */
+    const char *code; /* of the web flow, with the verifier and the address it was sent to */
+    const char *code_verifier;
+    const char *redirect_uri;
+};
+
+/* What is shared by all sessions of one authorisation; texts are secrets, or NULL. */
+struct sf_kept {
+    const char *refresh_token;
+    const char *access_token; /* with the instance it is for: NULL when it is not fresh */
+    const char *instance_url;
+};
+
+/*
+ * Where a refresh token is kept, for several processes at once: Salesforce may give a new one at
+ * each use and then takes the old one no more, so who renews must be alone, must start from what is
+ * stored, and must store what comes back before using it.
+ */
+struct sf_vault {
+    /* Locks it and reads; the texts live until leave. */
+    bool (*enter)(void *context, struct sf_kept *kept, struct error *err);
+    /* Stores, unless kept is NULL, durably; unlocks in any case. */
+    bool (*leave)(void *context, const struct sf_kept *kept, struct error *err);
+    void (*done)(void *context); /* called by sf_session_close */
+    void *context;
 };
 
 /* Zero or NULL means the default. Plain http is accepted only when login_url is on this machine. */
 struct sf_session_options {
-    const char *api_version; /* "60.0"; at least 45.0 */
-    const char *client_name; /* "pgforce": lands in change events as their origin */
+    const char *api_version;       /* "60.0"; at least 45.0 */
+    const char *client_name;       /* "pgforce": lands in change events as their origin */
+    const char *instance_suffixes; /* more hosts to trust, ".example.com,.example.org" (grant.h) */
+    struct sf_vault vault;         /* of the refresh token; zeroed: it is the credentials' alone */
     struct http_client_options http;
 };
 

@@ -29,6 +29,32 @@ create table connection (
     created_at timestamptz not null default now()
 );
 
+-- How to sign in to the organisation: what `pgforce login` has been given.
+create table credential (
+    schema_name text primary key references connection on delete cascade,
+    grant_name text not null check (grant_name in ('jwt', 'client', 'web')),
+    login_url text not null,
+    client_id text not null,
+    username text,
+    -- Where the private key is; the key itself stays there.
+    jwt_key_file text,
+    -- JSON of what is secret, by AES-256-GCM (base/seal.h); null when nothing is.
+    sealed text,
+    -- Which key it was sealed with.
+    key_hint text,
+    created_at timestamptz not null default now(),
+    -- When the tokens were last renewed.
+    updated_at timestamptz not null default now()
+);
+
+-- Web logins that have begun: the browser comes back with the state, of which only the hash is here.
+create table authorization_attempt (
+    state_sha256 text primary key,
+    schema_name text not null references connection on delete cascade,
+    sealed text not null,
+    created_at timestamptz not null default now()
+);
+
 -- Which object is which table. States are Heroku Connect's.
 create table mapping (
     id bigint generated always as identity primary key,
