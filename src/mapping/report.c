@@ -30,7 +30,11 @@ static const char settings[] =
 static const char progress[] =
     "jsonb_build_object('is_loaded', coalesce(w.is_loaded, false),"
     " 'polled_at', " PG_RFC3339("w.polled_at") ", 'changes_up_to', " PG_RFC3339(
-        "w.changes_up_to") ")";
+        "w.changes_up_to") ","
+                           " 'load', (select jsonb_build_object('rows_done', l.rows_done, "
+                           "'rows_total', l.rows_total,"
+                           " 'rows_per_second', l.rows_per_second) from pgforce.load l where "
+                           "l.mapping_id = m.id))";
 
 static const char fields[] =
     "jsonb_build_object('fields', (select coalesce(jsonb_agg(jsonb_build_object("

@@ -14,6 +14,7 @@
 #include "pg/pg.h"
 #include "run/arguments.h"
 #include "run/ask.h"
+#include "run/load_progress.h"
 #include "run/mapping_edit_command.h"
 #include "run/org_call.h"
 
@@ -144,7 +145,10 @@ static bool run_reload(struct call *call, struct error *err)
     return (!is_destructive || ask_before(what, arguments_has(&call->read, "yes"), err)) &&
            operation_reload(call->pg, call->config->schema_name, call->object_name, is_destructive,
                             err) &&
-           report(call, "will be reloaded by the pull role");
+           (!arguments_has(&call->read, "wait") ||
+            load_progress_watch(call->pg, call->config->schema_name, call->object_name, err)) &&
+           report(call, arguments_has(&call->read, "wait") ? "reloaded"
+                                                           : "will be reloaded by the pull role");
 }
 
 static bool run_delete(struct call *call, struct error *err)
@@ -178,17 +182,17 @@ static const struct verb {
 } verbs[] = {
     {"list", "[--json]", "json", run_list, NULL, false, true},
     {"show", "OBJECT [--json]", "json", run_show, NULL, true, true},
-    {"create", "OBJECT [--field NAME,...] [--access read_write] [OPTION]... [--json]",
-     MAPPING_EDIT_OPTIONS " json", NULL, mapping_edit_command_create, true, true},
+    {"create", "OBJECT [--field NAME,...] [--access read_write] [OPTION]... [--wait] [--json]",
+     MAPPING_EDIT_OPTIONS " wait json", NULL, mapping_edit_command_create, true, true},
     {"edit", "OBJECT [--field NAME,...] [--without NAME,...] [OPTION]... [--yes] [--json]",
-     MAPPING_EDIT_OPTIONS " yes json", NULL, mapping_edit_command_edit, true, true},
+     MAPPING_EDIT_OPTIONS " yes wait json", NULL, mapping_edit_command_edit, true, true},
     {"refresh", "OBJECT [--json]", "json", NULL, mapping_edit_command_refresh, true, true},
     {"orphans", "[--remove [--keep-table] [--yes]] [--json]", "remove keep-table yes json", NULL,
      mapping_edit_command_orphans, false, true},
     {"delete", "OBJECT [--keep-table] [--yes] [--json]", "keep-table yes json", run_delete, NULL,
      true, true},
-    {"reload", "OBJECT [--in-place | --destructive [--yes]] [--json]",
-     "in-place destructive yes json", run_reload, NULL, true, true},
+    {"reload", "OBJECT [--in-place | --destructive [--yes]] [--wait] [--json]",
+     "in-place destructive yes wait json", run_reload, NULL, true, true},
     {"abort", "OBJECT [--json]", "json", run_abort, NULL, true, true},
     {"confirm", "OBJECT [--json]", "json", run_confirm, NULL, true, true},
     {"states", "", "", run_states, NULL, false, false},

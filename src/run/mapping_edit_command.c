@@ -8,6 +8,7 @@
 #include "mapping/operation.h"
 #include "mapping/orphan.h"
 #include "run/ask.h"
+#include "run/load_progress.h"
 
 /* How an option changes the config. */
 struct setting {
@@ -189,7 +190,8 @@ static bool apply_entry(struct org_call *call, json_t *entry, bool readds, struc
     if (!org_call_apply(call, root, &options, &report, err))
         return false;
     print_done(call, &report);
-    return true;
+    return !arguments_has(&call->read, "wait") ||
+           load_progress_watch(call->pg, call->config->schema_name, call->read.rest[0], err);
 }
 
 static bool read_entry(const struct org_call *call, json_t **entry, struct error *err)

@@ -486,3 +486,19 @@ def test_a_filter_maps_a_part_of_the_records_and_never_deletes_in_the_organisati
     sync.pgforce.run("mapping", "edit", "Account", "--filter", "Name = 'Core'")
     eventually(lambda: names() == ["Core"])
     assert sync.logged(1) == [("INSERT", "SUCCESS")]
+
+
+def test_waiting_tells_how_far_it_is(sync):
+    sync.org.load("Account", 30)
+    sync.start("archive", "pull")
+    done = sync.pgforce.run("mapping", "create", "Account", "--wait")
+    assert all(line.startswith("Account: ") for line in done.stderr.splitlines()) and done.stderr
+    assert sync.mapping_states() == {"DATA_SYNCED"}
+    sync.org.fault({"match": {"path": "/query"}, "delay_ms": 20000, "times": 1})
+    waiting = sync.pgforce.start("mapping", "reload", "Account", "--wait")
+    eventually(lambda: "RELOAD_TABLE" in waiting.log_text())
+    sync.pgforce.run("mapping", "abort", "Account")
+    assert waiting.wait() == CONFIG
+    assert "Account is ABORTED: aborted by an operator" in waiting.log_text()
+    sync.pgforce.run("mapping", "reload", "Account", "--wait")
+    assert sync.value("select count(*) from salesforce.account") == 30
