@@ -46,6 +46,13 @@ bool allowance_wait(struct allowance *allowance, struct error *err)
     for (;;) {
         if (!usage_read(allowance->pg, allowance->schema_name, &limits, err))
             return false;
+        /* What was stored before this process began may be of another day. */
+        if (allowance->noted == 0 && budget_band(limits.used, limits.max) != BUDGET_FREE) {
+            ask(allowance);
+            if (!allowance_note(allowance, err) ||
+                !usage_read(allowance->pg, allowance->schema_name, &limits, err))
+                return false;
+        }
         tell(allowance, &limits);
         int64_t pause_ms = budget_pause_ms(limits.used, limits.max);
         if (clock_monotonic_ms() - began_ms >= pause_ms) {

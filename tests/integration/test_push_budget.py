@@ -67,3 +67,12 @@ def test_a_mapping_that_has_used_its_share_waits_and_others_go_on(sync):
     sync.query("update pgforce.api_usage set hour = hour - interval '24 hours'", role="pgforce")
     sync.query("insert into salesforce.contact (lastname) values ('Runner')")
     assert set(sync.settled(4, "state")) == {("SUCCESS",)}
+
+
+def test_what_was_stored_on_another_day_is_asked_again(sync):
+    sync.map(account())
+    sync.query("update pgforce.connection set api_used = 14999, api_max = 15000", role="pgforce")
+    use(sync, 10)
+    sync.start("archive", "push")
+    insert(sync, "Acme")
+    assert sync.settled(1) == [("INSERT", "SUCCESS")]
