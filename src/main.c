@@ -11,6 +11,7 @@
 #include "run/commands.h"
 #include "run/config.h"
 #include "run/configure_command.h"
+#include "run/doctor_command.h"
 #include "run/exit_code.h"
 #include "run/failure_commands.h"
 #include "run/login_command.h"
@@ -132,6 +133,28 @@ static bool run_plan(const struct config *config, const struct arguments *argume
     if (!configure_command_plan(config, arguments->count, arguments->texts, &has_changes, err))
         return false;
     done_code = has_changes ? EXIT_CODE_CHANGES : EXIT_CODE_DONE;
+    return true;
+}
+
+/* A finding is no failure of the command: the report is its result. */
+static bool run_doctor(const struct config *config, const struct arguments *arguments,
+                       struct error *err)
+{
+    bool has_errors;
+
+    if (!doctor_command_run(config, arguments->count, arguments->texts, &has_errors, err))
+        return false;
+    done_code = has_errors ? EXIT_CODE_CONFIG : EXIT_CODE_DONE;
+    return true;
+}
+
+static bool run_help_rules(const struct config *config, const struct arguments *arguments,
+                           struct error *err)
+{
+    (void)config;
+    (void)arguments;
+    (void)err;
+    doctor_command_print_rules();
     return true;
 }
 
@@ -322,6 +345,8 @@ static const struct command commands[] = {
      3, true, false},
     {"status", "", "what is mapped, what waits, how far it has come", run_status, 0, 0, true,
      false},
+    {"doctor", "[MAPPING] [--json] [--offline]", "all that is wrong, and what mends it", run_doctor,
+     0, 3, true, false},
     {"errors", "[MAPPING] [--json]", "what Salesforce refused, and why", run_errors, 0, 2, true,
      false},
     {"conflicts", "[MAPPING] [--json]", "fields changed on both sides, and the values that lost",
@@ -338,6 +363,8 @@ static const struct command commands[] = {
      ANY_NUMBER, false, false},
     {"route-table", "[--json]", "print the HTTP API's routes as a Markdown table", run_help_routes,
      0, 1, false, false},
+    {"rule-table", "", "print the doctor's rules as a Markdown table", run_help_rules, 0, 0, false,
+     false},
     {"config-table", "", "print the variables as a Markdown table", run_help_config, 0, 0, false,
      false},
 };

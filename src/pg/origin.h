@@ -2,8 +2,8 @@
  * A replication origin as a session's mark and as a lock.
  *
  * All that the session writes afterwards carries the origin's name, and the server gives an origin
- * to one session at a time: who has it is the only writer of its kind. The back end of a client
- * that was killed keeps it for a moment, so taking it waits for a bounded time.
+ * to one session at a time: who has it is the only writer of its kind. A second process of the same
+ * role stands by until the first has gone (turn.h).
  */
 #ifndef PGFORCE_PG_ORIGIN_H
 #define PGFORCE_PG_ORIGIN_H
@@ -24,8 +24,8 @@ const char *origin_role(size_t index);
 
 struct origin_name origin_name(const char *role, const char *schema_name);
 
-/* For the rest of the session. ERROR_RETRY when another process keeps it; ERROR_CONFIG when it does
- * not exist. */
+/* For the rest of the session, when it is this process's turn. ERROR_RETRY when the process is told
+ * to stop meanwhile, or somebody else keeps the origin; ERROR_CONFIG when it does not exist. */
 bool origin_take(struct pg *pg, const char *role, const char *schema_name, struct error *err);
 
 /*

@@ -93,6 +93,17 @@ static bool parse_count(const char *text, void *field)
     return parse_number(text, 0, 1000000000, field);
 }
 
+static bool parse_bytes(const char *text, void *field)
+{
+    char *end;
+    long long number = strtoll(text, &end, 10);
+
+    if (end == text || *end != '\0' || number < 0 || number > 1LL << 50)
+        return false;
+    *(int64_t *)field = number;
+    return true;
+}
+
 static bool parse_parallel(const char *text, void *field)
 {
     return parse_number(text, 1, 50, field);
@@ -188,6 +199,22 @@ static const struct option options[] = {
      "from so many changes of one kind on one object in a row on, they are written by a Bulk API "
      "job;"
      " 0 never, at most 10000"},
+    {"PGFORCE_SLOT_WARNING_BYTES", FIELD(limits.slot_warning_bytes), parse_bytes, "1073741824",
+     "WAL retained by the slot from which on an operator is warned, in bytes"},
+    {"PGFORCE_SLOT_CRITICAL_BYTES", FIELD(limits.slot_critical_bytes), parse_bytes, "10737418240",
+     "and from which on it is critical"},
+    {"PGFORCE_SLOT_GIVE_UP_BYTES", FIELD(slot_give_up_bytes), parse_bytes, "0",
+     "and from which on the slot is dropped, before the server's disk is full: changes are lost to"
+     " the log until `pgforce setup --accept-gap`; 0: never"},
+    {"PGFORCE_LONG_TRANSACTION_S", FIELD(limits.long_transaction_s), parse_seconds, "3600",
+     "seconds after which an open transaction, a lock or a doubt is worth a warning; 0 to 86400"},
+    {"PGFORCE_STALLED_S", FIELD(limits.stalled_s), parse_seconds, "300",
+     "seconds without progress after which the archive counts as stuck; 0 to 86400"},
+    {"PGFORCE_NOTIFY_URL", FIELD(notify_url), NULL, NULL,
+     "webhook that is told of each notification and of its end: a POST of JSON"},
+    {"PGFORCE_NOTIFY_COMMAND", FIELD(notify_command), NULL, NULL,
+     "command that is told, with the JSON on its standard input; words separated by blanks, no"
+     " shell"},
     {"PGFORCE_LOG_LEVEL", FIELD(log_level), parse_log_level, "info",
      "debug, info, warning or error"},
     {"PGFORCE_LOG_FORMAT", FIELD(log_format), parse_log_format, "text", "text or json"},

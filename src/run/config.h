@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "control/checks.h"
 #include "control/serve.h"
 #include "sf/session.h"
 
@@ -37,6 +38,10 @@ struct config {
     int bulk_threshold;
     int archive_after_s;
     int archive_keep_days;
+    struct checks_limits limits;
+    int64_t slot_give_up_bytes; /* 0: never */
+    const char *notify_url;     /* NULL: nobody is told */
+    const char *notify_command;
 };
 
 /* Reads the environment. The texts live as long as the process. ERROR_CONFIG names the variable. */

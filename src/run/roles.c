@@ -6,12 +6,14 @@
 #include "archive/install.h"
 #include "archive/progress.h"
 #include "base/log.h"
+#include "base/wait.h"
 #include "inbound/listen.h"
 #include "inbound/pull.h"
 #include "mapping/connection.h"
 #include "outbound/push.h"
 #include "pg/origin.h"
 #include "pg/replica.h"
+#include "pg/turn.h"
 #include "run/salesforce.h"
 #include "run/setup.h"
 #include "run/supervisor.h"
@@ -86,10 +88,12 @@ static bool stream_to_log(const struct config *config, struct error *err)
 bool roles_archive(const struct config *config, struct error *err)
 {
     struct pg *pg = pg_open(config->database_url, "pgforce archive", err);
-    bool is_ok = pg != NULL && verify(pg, config, err);
+    /* A standby looks at the slot when its turn has come: until then it is another's. */
+    bool is_ok = pg != NULL && turn_await(pg, "archive", config->schema_name, err) &&
+                 verify(pg, config, err);
 
     pg_close(pg);
-    return is_ok && stream_to_log(config, err);
+    return (is_ok && stream_to_log(config, err)) || wait_is_stopping();
 }
 
 /* The connection is for the check at signing in; the role opens its own. */

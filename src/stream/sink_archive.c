@@ -84,8 +84,9 @@ static bool open_archive(struct sink *sink, lsn_t *resume, struct error *err)
     struct progress progress;
 
     archive->pg = pg_open(archive->url, "pgforce archive", err);
-    if (archive->pg == NULL || !progress_load(archive->pg, archive->schema_name, &progress, err) ||
-        !origin_take(archive->pg, "archive", archive->schema_name, err))
+    /* In this order: who had the turn before may have moved the progress until the end. */
+    if (archive->pg == NULL || !origin_take(archive->pg, "archive", archive->schema_name, err) ||
+        !progress_load(archive->pg, archive->schema_name, &progress, err))
         return false;
     archive->pending = pending_new(archive->pg, archive->schema_name);
     archive->log = trigger_log_new(archive->pg, archive->schema_name, archive->pending, err);

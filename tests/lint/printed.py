@@ -11,6 +11,7 @@ PRINTED = [
     ("configuration.md", "config-table"),
     ("api.md", "route-table"),
     ("mappings.md", "mapping states"),
+    ("doctor.md", "rule-table"),
 ]
 
 
