@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "mapping/decimal.h"
 #include "sf/datetime.h"
 #include "sf/describe.h"
 
@@ -149,62 +150,32 @@ static const char *integer_text_for_double(int64_t number, struct arena *arena)
     return arena_printf(arena, "%" PRId64, number);
 }
 
-/* The parts of a plain decimal: -12.340 has 2 digits before the point, and 2 behind it that count.
- */
-struct decimal {
-    size_t size;   /* without zeros at the end of the fraction */
-    size_t digits; /* that count: no zeros in front */
-    size_t zeros;  /* behind the point, before the first other digit, when 0 stands before it */
-    bool is_plain; /* no exponent, no zeros in front */
-};
-
-static struct decimal read_decimal(const char *wire)
-{
-    const char *start = wire + (*wire == '-');
-    size_t whole = strspn(start, "0123456789");
-    bool has_point = start[whole] == '.';
-    const char *fraction = start + whole + has_point;
-    size_t size = has_point ? strspn(fraction, "0123456789") : 0;
-    struct decimal decimal = {.is_plain = whole > 0 && (!has_point || size > 0) &&
-                                          fraction[size] == '\0' && (whole == 1 || *start != '0')};
-
-    while (size > 0 && fraction[size - 1] == '0')
-        size--;
-    bool is_below_one = *start == '0';
-    decimal.size = (size_t)((size > 0 ? fraction + size : start + whole) - wire);
-    decimal.zeros = is_below_one ? strspn(fraction, "0") : 0;
-    decimal.digits =
-        is_below_one ? size - (decimal.zeros < size ? decimal.zeros : size) : whole + size;
-    return decimal;
-}
-
-static const char *cut(const char *wire, size_t size, struct arena *arena)
-{
-    return wire[size] == '\0' ? wire : arena_strndup(arena, wire, size);
-}
-
-/* Any decimal of 15 digits is the shortest text of its double, so it needs no search; most are. */
-static bool is_shortest(const struct decimal *decimal)
-{
-    return decimal->is_plain && decimal->digits > 0 && decimal->digits <= DBL_DIG &&
-           decimal->zeros <= 3;
-}
-
 static bool number_from_wire(const char *wire, struct arena *arena, const char **text)
 {
-    struct decimal decimal = read_decimal(wire);
     int64_t integer = 0;
     double number = 0;
 
-    if (is_shortest(&decimal))
-        *text = cut(wire, decimal.size, arena);
-    else if (parse_integer(wire, &integer))
+    *text = decimal_short(wire, arena);
+    if (*text != NULL)
+        return true;
+    if (parse_integer(wire, &integer))
         *text = integer_text_for_double(integer, arena);
     else if (parse_double(wire, &number))
         *text = double_text(number, arena);
     else
         return false;
     return true;
+}
+
+/* All its digits, for a column of type numeric. */
+static bool exact_from_wire(const char *wire, struct arena *arena, const char **text)
+{
+    double number = 0;
+
+    if (!parse_double(wire, &number))
+        return false;
+    *text = decimal_plain(wire, arena);
+    return *text != NULL;
 }
 
 static bool number_to_wire(const char *text, struct arena *arena, const char **wire)
@@ -389,6 +360,8 @@ static const struct form form_boolean = {"true or false", boolean_from_wire, boo
                                          boolean_wrap};
 static const struct form form_number = {"a finite number", number_from_wire, number_to_wire,
                                         number_wrap};
+static const struct form form_exact = {"a finite number", exact_from_wire, number_to_wire,
+                                       number_wrap};
 static const struct form form_int = {"a whole number of 32 bits", int_from_wire, integer_to_wire,
                                      number_wrap};
 static const struct form form_long = {"a whole number of 64 bits", long_from_wire, integer_to_wire,
@@ -433,6 +406,14 @@ static const struct fieldtype types[] = {
     {"location", &form_any, NULL, IN_PARTS " (X__Latitude__s, X__Longitude__s)"},
     {"junctionidlist", &form_any, NULL, "lists of ids cannot be mapped; map the junction object"},
 };
+
+/* Not to be found by name: its values come of fields of the types above. */
+static const struct fieldtype exact = {"double", &form_exact, "numeric", NULL};
+
+const struct fieldtype *fieldtype_exact(const struct fieldtype *type)
+{
+    return type->form == &form_number ? &exact : type;
+}
 
 const struct fieldtype *fieldtype_find(const char *name)
 {
@@ -511,7 +492,7 @@ static bool accepts(const struct form *form, const json_t *value)
     if (json_is_boolean(value))
         return form == &form_boolean;
     return json_is_number(value) &&
-           (form == &form_number || form == &form_int || form == &form_long);
+           (form == &form_number || form == &form_exact || form == &form_int || form == &form_long);
 }
 
 static const char *dump_compact(const json_t *value, struct arena *arena)

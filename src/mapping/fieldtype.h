@@ -26,6 +26,10 @@ struct fieldtype;
 /* By describe's name ("string", "datetime"); NULL for a name we have never heard of. */
 const struct fieldtype *fieldtype_find(const char *name);
 
+/* The type whose numbers keep every digit, for a column of type numeric; the type itself when it is
+ * not of numbers. */
+const struct fieldtype *fieldtype_exact(const struct fieldtype *type);
+
 const char *fieldtype_name(const struct fieldtype *type);
 
 /* Why fields of this type cannot be mapped, to be shown; NULL when they can. */

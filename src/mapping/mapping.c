@@ -108,6 +108,8 @@ static bool read_field(const PGresult *result, int row, struct arena *arena,
     field->column_name = copy_field(result, row, 2, arena);
     field->type = fieldtype_find(type);
     field->column_type = copy_field(result, row, 4, arena);
+    if (field->type != NULL && strcmp(field->column_type, "numeric") == 0)
+        field->type = fieldtype_exact(field->type);
     field->soql_path = copy_field(result, row, 5, arena);
     field->is_createable = pg_field_bool(result, row, 6);
     field->is_updateable = pg_field_bool(result, row, 7);

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/arena.h"
+#include "sf/long_numbers.h"
 
 enum { HEADER_BYTES = 1024, RETRY_AFTER_MAX_S = 24 * 3600, PROBLEM_BYTES = 1024 };
 
@@ -93,6 +94,16 @@ static void read_redirect(struct sf_call *call)
             call->exchange.status, (int)strcspn(call->exchange.url, "?"), call->exchange.url);
 }
 
+static json_t *load_json(const struct buf *received, json_error_t *why)
+{
+    struct buf quoted BUF_AUTO = {0};
+
+    buf_init(&quoted, 2 * received->size_bytes + 1);
+    if (sf_long_numbers(received, &quoted))
+        received = &quoted;
+    return json_loadb(received->data, received->size_bytes, JSON_ALLOW_NUL, why);
+}
+
 static void read_whole(struct sf_call *call)
 {
     struct http_exchange *exchange = &call->exchange;
@@ -103,8 +114,7 @@ static void read_whole(struct sf_call *call)
     json_error_t why = {0};
 
     if (is_json)
-        call->json = json_loadb(exchange->received.data, exchange->received.size_bytes,
-                                JSON_ALLOW_NUL, &why);
+        call->json = load_json(&exchange->received, &why);
     bool is_broken = is_json && call->json == NULL;
     call->fate = sf_fate_of_answer(exchange->status, !is_html && !is_broken);
     read_retry_after(call);
