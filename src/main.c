@@ -16,6 +16,7 @@
 #include "run/failure_commands.h"
 #include "run/login_command.h"
 #include "run/mapping_command.h"
+#include "run/repair_command.h"
 #include "run/roles.h"
 #include "run/setup.h"
 #include "run/tail_command.h"
@@ -155,6 +156,17 @@ static bool run_help_rules(const struct config *config, const struct arguments *
     (void)arguments;
     (void)err;
     doctor_command_print_rules();
+    return true;
+}
+
+static bool run_repair(const struct config *config, const struct arguments *arguments,
+                       struct error *err)
+{
+    bool differs;
+
+    if (!repair_command_run(config, arguments->count, arguments->texts, &differs, err))
+        return false;
+    done_code = differs ? EXIT_CODE_CHANGES : EXIT_CODE_DONE;
     return true;
 }
 
@@ -328,6 +340,8 @@ static const struct command commands[] = {
      1, 2, true, false},
     {"mapping", "VERB [OBJECT] [OPTION]...", "list, show, change, reload, delete mappings",
      run_mapping, 1, ANY_NUMBER, false, false},
+    {"repair", "OBJECT [--dry-run] [--json]",
+     "compare all records with their rows and repair what differs", run_repair, 1, 3, true, false},
     {"pause", "[--json]", "read and send nothing; changes are still logged", run_pause, 0, 1, true,
      false},
     {"resume", "[OBJECT] [--json]", "go on; also with a mapping that failed or was aborted",

@@ -28,16 +28,24 @@ static const json_t *find_value(const json_t *record, const struct mapping_field
                            field->reference_field);
 }
 
+bool changes_read_field(const struct mapping_field *field, const json_t *record,
+                        struct arena *arena, const char **text, struct error *err)
+{
+    const json_t *value = find_value(record, field);
+
+    *text = NULL;
+    return value == NULL || fieldtype_from_json(field->type, value, arena, text, err) ||
+           error_prefix(err, "%s", field->field_name);
+}
+
 static bool fill_values(const struct mapping *mapping, const json_t *record, struct arena *arena,
                         struct value *values, struct error *err)
 {
     for (size_t i = 0; i < mapping->field_count; i++) {
-        const struct mapping_field *field = &mapping->fields[i];
-        const json_t *value = find_value(record, field);
-        const char *text = NULL;
+        const char *text;
 
-        if (value != NULL && !fieldtype_from_json(field->type, value, arena, &text, err))
-            return error_prefix(err, "%s", field->field_name);
+        if (!changes_read_field(&mapping->fields[i], record, arena, &text, err))
+            return false;
         values[i] = text == NULL ? (struct value){.kind = VALUE_NULL}
                                  : (struct value){VALUE_TEXT, text, strlen(text)};
     }

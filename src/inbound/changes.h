@@ -23,6 +23,10 @@ struct changes {
     size_t count;
 };
 
+/* One field's value as its column's text, or NULL; ERROR_RECORD when it cannot be said. */
+bool changes_read_field(const struct mapping_field *field, const json_t *record,
+                        struct arena *arena, const char **text, struct error *err);
+
 /* records must outlive the changes. The relation's columns are the mapping's fields, in order. A
  * record with a value that its column cannot hold is refused instead; all is in refusals' arena. */
 struct changes changes_from_records(const struct mapping *mapping, const json_t *records,

@@ -28,7 +28,7 @@ bool fetch_apply(const struct poll *poll, struct fetch *fetch, struct apply_repo
     buf_init(&soql, SOQL_MAX_BYTES);
     if (!poll_append_select(poll, &soql, err))
         return false;
-    buf_text(&soql, " where ");
+    poll_append_where(poll, true, &soql);
     if (!soql_in(&soql, "Id", fetch->ids, fetch->count, err) ||
         !read_records(poll, soql.data, &records, err))
         return false;

@@ -9,6 +9,7 @@
 #include "base/wait.h"
 #include "inbound/abort_watch.h"
 #include "inbound/announce.h"
+#include "inbound/drift.h"
 #include "inbound/heard.h"
 #include "inbound/load.h"
 #include "inbound/poll.h"
@@ -23,7 +24,8 @@
 enum {
     FAILED_RETRY_MS = 5 * 1000, /* a mapping whose poll failed for now */
     HELD_RETRY_MS = 500,        /* rows that could not be applied yet */
-    HEARD_RETRY_MS = 1000,      /* what the day's calls do not allow yet */
+    DRIFT_RETRY_MS = 60 * 1000,
+    HEARD_RETRY_MS = 1000, /* what the day's calls do not allow yet */
     IDLE_WAIT_MS = 60 * 1000,
     SQL_MAX_BYTES = 4096,
     DAY_MS = 24 * 60 * 60 * 1000,
@@ -34,6 +36,7 @@ enum {
 struct schedule {
     int64_t mapping_id;
     int64_t due_ms;
+    int64_t drift_due_ms;   /* when to see to the comparison of all records */
     int64_t heard_until_ms; /* up to when readings for events have used up the day's calls */
     struct poll_memory memory;
 };
@@ -52,6 +55,7 @@ struct pull {
     bool must_load;             /* the mappings have changed since they were read */
     bool is_paused;
     int64_t orphans_due_ms;
+    bool must_compare;                  /* an operator asks for a comparison */
     bool has_heard;                     /* change events wait in pgforce.heard */
     const struct mapping *long_reading; /* others are polled between its pages */
 };
@@ -131,6 +135,9 @@ static bool load_mappings(struct pull *pull, struct error *err)
     struct schedule *schedules = arena_array(arena, struct schedule, list.count);
     for (size_t i = 0; i < list.count; i++)
         schedules[i] = find_schedule(pull, list.items[i].id);
+    for (size_t i = 0; i < list.count && pull->must_compare; i++)
+        schedules[i].drift_due_ms = 0;
+    pull->must_compare = false;
     growth_reset(pull->growth);
     pull->has_heard = true;
     arena_free(pull->mappings_arena);
@@ -337,6 +344,7 @@ static bool drain_notifications(struct pull *pull)
             pull->has_heard = true;
         else
             is_notified = true;
+        pull->must_compare = pull->must_compare || strcmp(notify->extra, "repair") == 0;
         PQfreemem(notify);
     }
     return is_notified;
@@ -365,7 +373,7 @@ static bool may_hear(const struct pull *pull, size_t index)
     const struct mapping *mapping = &pull->mappings.items[index];
 
     return mapping != pull->long_reading && mapping->operation == NULL &&
-           strcmp(mapping->state, "ABORTED") != 0 && strcmp(mapping->state, "INITIAL") != 0 &&
+           strcmp(mapping->state, "ABORTED") != 0 &&
            pull->schedules[index].due_ms > clock_monotonic_ms();
 }
 
@@ -397,14 +405,17 @@ static bool hear_mapping(struct pull *pull, size_t index, struct error *err)
     return note_failure(pull, poll.mapping, err);
 }
 
-/* Between the pages of something long the watch is on that. */
-static bool hear_one(struct pull *pull, size_t index, struct error *err)
+/* One mapping's work, which an abort ends. Between the pages of something long the watch is on
+ * that. */
+static bool run_watched(struct pull *pull, size_t index,
+                        bool (*work)(struct pull *pull, size_t index, struct error *err),
+                        struct error *err)
 {
     if (pull->long_reading != NULL)
-        return hear_mapping(pull, index, err);
+        return work(pull, index, err);
     if (!abort_watch_begin(pull->watch, pull->mappings.items[index].id))
         return true;
-    bool is_ok = hear_mapping(pull, index, err);
+    bool is_ok = work(pull, index, err);
     bool is_aborted = abort_watch_end(pull->watch);
     pull->must_load = pull->must_load || is_aborted;
     return is_ok || is_aborted || wait_is_stopping();
@@ -422,9 +433,56 @@ static bool hear_all(struct pull *pull, struct error *err)
     for (size_t i = 0; is_ok && i < pull->mappings.count; i++)
         for (size_t j = 0; is_ok && j < waiting.count; j++)
             if (waiting.ids[j] == pull->mappings.items[i].id && may_hear(pull, i))
-                is_ok = hear_one(pull, i, err);
+                is_ok = run_watched(pull, i, hear_mapping, err);
     arena_free(arena);
     return is_ok;
+}
+
+/* ---- the comparison of all records ---- */
+
+static int64_t drift_interval_s(const struct pull *pull, const struct mapping *mapping)
+{
+    int64_t interval_s = pull->options->drift_interval_s;
+
+    if (mapping->calculated_seconds > 0 &&
+        (interval_s == 0 || mapping->calculated_seconds < interval_s))
+        return mapping->calculated_seconds;
+    return interval_s;
+}
+
+static bool compare_mapping(struct pull *pull, size_t index, struct error *err)
+{
+    struct poll poll = make_poll(pull, index);
+    struct schedule *schedule = &pull->schedules[index];
+    struct drift_schedule turn = {.interval_s = drift_interval_s(pull, poll.mapping),
+                                  .next_ms = DRIFT_RETRY_MS};
+    struct mark mark;
+
+    arena_reset(pull->page_arena);
+    if (!mark_read(pull->pg, poll.mapping, &mark, err))
+        return false;
+    poll.world.began_us = mark.read_at_us;
+    bool is_whole = mark.is_loaded && !mark.is_loading && !mark.is_sweeping;
+    bool is_ok =
+        !is_whole || (choose_writer(pull, &poll, err) && drift_turn(&poll, &mark, &turn, err));
+    schedule->drift_due_ms = clock_monotonic_ms() + (is_ok ? turn.next_ms : DRIFT_RETRY_MS);
+    if (is_ok)
+        return true;
+    /* A column may have grown. */
+    pull->must_load = true;
+    log_warning("could not compare all records", log_text("mapping", poll.mapping->object_name),
+                log_text("reason", err->message));
+    return PQstatus(pg_conn(pull->pg)) == CONNECTION_OK &&
+           PQstatus(pg_conn(pull->barrier)) == CONNECTION_OK && err->kind != ERROR_BUG;
+}
+
+static bool may_compare(const struct pull *pull, size_t index)
+{
+    const struct mapping *mapping = &pull->mappings.items[index];
+
+    return !pull->is_paused && mapping->operation == NULL && mapping != pull->long_reading &&
+           strcmp(mapping->state, "ABORTED") != 0 &&
+           pull->schedules[index].drift_due_ms <= clock_monotonic_ms();
 }
 
 static bool is_due(const struct pull *pull, size_t index)
@@ -441,6 +499,8 @@ static bool run_all_due(struct pull *pull, struct error *err)
     for (size_t i = 0; i < pull->mappings.count && !wait_is_stopping(); i++) {
         if (is_due(pull, i) && !run_due(pull, i, err))
             return false;
+        if (may_compare(pull, i) && !run_watched(pull, i, compare_mapping, err))
+            return false;
         if (!hear_all(pull, err))
             return false;
         if (drain_notifications(pull)) {
@@ -456,10 +516,14 @@ static int wait_ms(const struct pull *pull)
     int64_t idle_ms = pull->has_heard && !pull->is_paused ? HEARD_RETRY_MS : IDLE_WAIT_MS;
     int64_t soonest_ms = clock_monotonic_ms() + idle_ms;
 
-    for (size_t i = 0; i < pull->mappings.count && !pull->is_paused; i++)
-        if (strcmp(pull->mappings.items[i].state, "ABORTED") != 0 &&
-            pull->schedules[i].due_ms < soonest_ms)
-            soonest_ms = pull->schedules[i].due_ms;
+    for (size_t i = 0; i < pull->mappings.count && !pull->is_paused; i++) {
+        const struct schedule *schedule = &pull->schedules[i];
+        int64_t due_ms =
+            schedule->due_ms < schedule->drift_due_ms ? schedule->due_ms : schedule->drift_due_ms;
+
+        if (strcmp(pull->mappings.items[i].state, "ABORTED") != 0 && due_ms < soonest_ms)
+            soonest_ms = due_ms;
+    }
     int64_t left_ms = soonest_ms - clock_monotonic_ms();
     return left_ms > 0 ? (int)left_ms : 0;
 }

@@ -20,6 +20,7 @@ struct pull_options {
     const char *schema_name;
     struct sf_session *session;
     int64_t bulk_above;          /* more records than this are read by Bulk */
+    int64_t drift_interval_s;    /* between two comparisons of all records; 0: when asked for */
     bool confirms_all_deletions; /* not only inferred ones */
 };
 

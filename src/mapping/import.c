@@ -170,6 +170,17 @@ static void check_word(const struct reader *reader, const json_t *config, const 
                    list.data);
 }
 
+/* Likewise: 0 is off. */
+static void check_seconds(const struct reader *reader, const json_t *config, const char *key)
+{
+    const json_t *value = json_object_get(config, key);
+
+    if (value != NULL && (!json_is_integer(value) || json_integer_value(value) < 0 ||
+                          json_integer_value(value) > INT32_MAX))
+        import_problem(reader->problems, "%s.config.%s must be a number of seconds, 0 for never",
+                       reader->path, key);
+}
+
 static bool read_flag(const struct reader *reader, const json_t *config, const char *key)
 {
     const json_t *value = json_object_get(config, key);
@@ -289,6 +300,7 @@ static void read_config(const struct reader *reader, json_t *config, struct impo
                                          POLLING_SECONDS_DEFAULT, POLLING_SECONDS_MAX);
     entry->max_daily_api_calls =
         read_number(reader, config, "sf_max_daily_api_calls", API_CALLS_DEFAULT, INT32_MAX);
+    check_seconds(reader, config, "calculated_seconds");
     check_word(reader, config, "conflict_policy", conflict_policies);
     check_word(reader, config, "lost_create", lost_creates);
     check_word(reader, config, "delete_policy", delete_policies);

@@ -117,6 +117,7 @@ static bool read_field(const PGresult *result, int row, struct arena *arena,
     field->reference_object = copy_field(result, row, 9, arena);
     field->reference_field = copy_field(result, row, 10, arena);
     field->is_filled = pg_field_bool(result, row, 11);
+    field->is_calculated = pg_field_bool(result, row, 12);
     field->is_system = mapping_is_system_column(field->column_name);
     if (field->type == NULL)
         return error_set(err, ERROR_CONFIG,
@@ -169,6 +170,8 @@ static bool read_config(struct mapping *mapping, struct arena *arena, struct err
                          mapping->object_name);
     mapping->lost_create = copy_option(config, "lost_create", "probe", arena);
     mapping->conflict_policy = copy_option(config, "conflict_policy", "last-writer", arena);
+    mapping->calculated_seconds =
+        (int)json_integer_value(json_object_get(config, "calculated_seconds"));
     mapping->keeps_deleted =
         mapping->has_isdeleted &&
         strcmp(copy_option(config, "delete_policy", "remove", arena), "keep") == 0;
@@ -228,7 +231,8 @@ static PGresult *select_fields(struct pg *pg, const char *schema_name, struct er
     return pg_query(pg,
                     "select f.mapping_id, f.field_name, f.column_name, f.field_type,"
                     " f.column_type, f.soql_path, f.is_createable, f.is_updateable,"
-                    " f.relationship_name, f.reference_object, f.reference_field, f.is_filled"
+                    " f.relationship_name, f.reference_object, f.reference_field, f.is_filled,"
+                    " f.is_calculated"
                     " from pgforce.mapping_field f"
                     " join pgforce.mapping m on m.id = f.mapping_id"
                     " where m.schema_name = $1"

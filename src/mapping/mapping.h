@@ -29,6 +29,7 @@ struct mapping_field {
     const char *soql_path;   /* what SELECT names: "Name", "Account.External_Id__c" */
     bool is_createable;
     bool is_updateable;
+    bool is_calculated;            /* a formula or a roll-up */
     bool is_filled;                /* false while a column that was added waits for its values */
     bool is_system;                /* Id, SystemModstamp and IsDeleted: never the user's to write */
     const char *relationship_name; /* "Account", "Parent__r"; NULL for a field of the object */
@@ -65,6 +66,7 @@ struct mapping {
     struct mapping_index *indexes; /* chosen by the user or made for the upsert field */
     size_t index_count;
     const char *filter;      /* one SOQL condition, or NULL for all records */
+    int calculated_seconds;  /* how often formulas and roll-ups are compared; 0: with the drift */
     bool is_numeric;         /* numbers are numeric, not double precision */
     bool is_orphan;          /* the organisation lacks the object or a field: no fields, no table */
     const char *config;      /* the import's JSON for this mapping */

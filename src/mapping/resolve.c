@@ -115,6 +115,7 @@ static void add_own_field(struct resolver *resolver, const struct sf_field *fiel
                             .soql_path = arena_strdup(resolver->arena, field->name),
                             .is_createable = field->is_createable,
                             .is_updateable = field->is_updateable,
+                            .is_calculated = field->is_calculated,
                             .is_system = mapping_is_system_column(column),
                         });
 }

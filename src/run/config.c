@@ -192,6 +192,9 @@ static const struct option options[] = {
     {"PGFORCE_BULK_READ_ABOVE", FIELD(bulk_read_above), parse_count, "10000",
      "more records than this, of an object at first or changed since the last poll, are read by the"
      " Bulk API; 0 to 1000000000"},
+    {"PGFORCE_DRIFT_INTERVAL_S", FIELD(drift_interval_s), parse_seconds_of_month, "86400",
+     "seconds between two comparisons of all records with their rows, which repair what differs;"
+     " 0: only `pgforce repair`; at most 2678400"},
     {"PGFORCE_CONFIRM_ALL_DELETIONS", FIELD(confirms_all_deletions), parse_switch, "off",
      "on or off: deletions that Salesforce reports wait for `pgforce mapping confirm` too when they"
      " are more than 100 rows and 5 % of a table at once, not only those inferred from absence"},

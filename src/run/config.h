@@ -38,6 +38,7 @@ struct config {
     int bulk_threshold;
     int archive_after_s;
     int archive_keep_days;
+    int drift_interval_s;
     struct checks_limits limits;
     int64_t slot_give_up_bytes; /* 0: never */
     const char *notify_url;     /* NULL: nobody is told */

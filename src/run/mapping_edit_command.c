@@ -29,6 +29,7 @@ static const struct setting settings[] = {
     {"no-filter", "filter", GONE},
     {"numeric", "numeric", ON},
     {"no-numeric", "numeric", GONE},
+    {"calculated", "calculated_seconds", NUMBER},
     {"conflict-policy", "conflict_policy", TEXT},
     {"delete-policy", "delete_policy", TEXT},
     {"truncate-policy", "truncate_policy", TEXT},

@@ -132,6 +132,7 @@ bool roles_pull(const struct config *config, struct error *err)
                                    .schema_name = config->schema_name,
                                    .session = session,
                                    .bulk_above = config->bulk_read_above,
+                                   .drift_interval_s = config->drift_interval_s,
                                    .confirms_all_deletions = config->confirms_all_deletions};
     bool is_ok = session != NULL && pull_run(&options, err);
 

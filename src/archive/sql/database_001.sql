@@ -95,6 +95,8 @@ create table mapping_field (
     soql_path text not null,
     is_createable boolean not null,
     is_updateable boolean not null,
+    -- A formula or a roll-up: may change without the record's stamp.
+    is_calculated boolean not null default false,
     relationship_name text,
     reference_object text,
     reference_field text,
@@ -185,6 +187,25 @@ create table bulk_job (
     created_at timestamptz not null default now(),
     asked_at timestamptz
 );
+
+-- The comparison of all records with their rows, in ranges of ids: the pass under way, or the last one.
+create table drift (
+    mapping_id bigint primary key references mapping on delete cascade,
+    -- An operator wants a pass now.
+    asked_at timestamptz,
+    -- The pass under way was asked for: it does not spread its calls over the day.
+    is_asked boolean not null default false,
+    began_at timestamptz,
+    -- Null while one is under way.
+    finished_at timestamptz,
+    -- The last id compared.
+    after_id text,
+    checked bigint not null default 0,
+    missing bigint not null default 0,
+    extra bigint not null default 0,
+    stale bigint not null default 0,
+    calculated bigint not null default 0
+) with (fillfactor = 50);
 
 -- How far a mapping's change events have been heard. Updated in the transaction that stores them.
 create table listening (

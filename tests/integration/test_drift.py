@@ -1,0 +1,187 @@
+"""What the polls cannot see: all records compared with their rows, and what differs repaired."""
+
+import json
+
+from eventually import eventually
+from sync import account, mapping
+
+LONG_AGO = "2024-05-01T10:00:00.000+0000"
+EXTRA = "001000000000ZZZAAA"
+
+
+def old_account(number):
+    """As it is in the organisation, from long before every watermark."""
+    return {"Id": f"00100000000{number:04d}AAA", "Name": f"Old {number}", "SystemModstamp": LONG_AGO}
+
+
+def load(sync, *mappings, count=3):
+    """Loads old records."""
+    sync.org.insert("Account", *[old_account(number) for number in range(count)])
+    sync.map(*(mappings or [account(polling_seconds=600)]))
+    sync.start("archive", "pull")
+    sync.wait_until_loaded()
+
+
+def repair(sync, *options, code=0):
+    done = sync.pgforce.run("repair", "Account", "--json", *options, expect=code)
+    answer = json.loads(done.stdout)
+    return {name: answer[name] for name in ("checked", "missing", "extra", "stale", "calculated")}
+
+
+def rows(sync):
+    return sync.query("select name, systemmodstamp::text from salesforce.account order by sfid")
+
+
+def spoil(sync):
+    """One row lost, one that no record has, one with old contents: mishaps, not changes, so under an origin
+    that is not captured."""
+    sync.database.psql(
+        f"""
+        select pg_replication_origin_session_setup('pgforce_push_salesforce');
+        delete from salesforce.account where name = 'Old 0';
+        update salesforce.account set name = 'Older', systemmodstamp = '2024-01-01' where name = 'Old 1';
+        insert into salesforce.account (name, sfid, systemmodstamp) values ('Ghost', '{EXTRA}', '2024-01-01');
+        """,
+        role="postgres",
+    )
+
+
+SPOILT = {"checked": 3, "missing": 1, "extra": 1, "stale": 1, "calculated": 0}
+CLEAN = {"checked": 3, "missing": 0, "extra": 0, "stale": 0, "calculated": 0}
+
+
+def test_missing_extra_and_stale_rows_are_found_and_repaired(sync):
+    load(sync)
+    whole = rows(sync)
+    assert repair(sync) == CLEAN
+    spoil(sync)
+    assert repair(sync) == SPOILT
+    assert rows(sync) == whole
+    assert repair(sync) == CLEAN
+    assert "missing=1 extra=1 stale=1" in sync.roles["pull"].log_text()
+
+
+def test_a_dry_run_changes_nothing_and_tells_by_its_exit_code(sync):
+    load(sync)
+    assert repair(sync, "--dry-run") == CLEAN
+    spoil(sync)
+    before = rows(sync)
+    assert repair(sync, "--dry-run", code=10) == SPOILT
+    assert rows(sync) == before
+
+
+def test_what_is_repaired_is_not_sent_back(sync):
+    load(sync)
+    spoil(sync)
+    spoilt = sync.log_is_quiet_after("update salesforce.account set phone = '1' where name = 'Old 2'")
+    repair(sync)
+    after = sync.log_is_quiet_after("update salesforce.account set phone = '2' where name = 'Old 2'")
+    assert after == spoilt + 1
+
+
+def test_what_the_next_poll_will_bring_is_no_drift(sync):
+    load(sync)
+    sync.org.create("Account", Name="New")
+    sync.org.update("Account", old_account(1)["Id"], Phone="2")
+    assert repair(sync, "--dry-run") == {**CLEAN, "checked": 4}
+
+
+def test_a_comparison_runs_by_itself_in_its_interval(sync):
+    sync.org.insert("Account", *[old_account(number) for number in range(3)])
+    sync.map(account(polling_seconds=600))
+    sync.start("archive")
+    sync.start("pull", env={"PGFORCE_DRIFT_INTERVAL_S": "1"})
+    sync.wait_until_loaded()
+    whole = rows(sync)
+    spoil(sync)
+    eventually(lambda: rows(sync) == whole)
+
+
+def test_a_comparison_that_was_killed_goes_on_where_it_was(sync):
+    sync.org.load("Account", 20_500)
+    sync.map(account(polling_seconds=600))
+    pull = sync.start("pull", env={"PGFORCE_BULK_READ_ABOVE": "1000000"})
+    sync.wait_until_loaded(60)
+    # The second range is on its way for a long time.
+    sync.org.fault({"match": {"path": "/query"}, "skip": 5, "delay_ms": 60000})
+    sync.query(
+        "update pgforce.drift set asked_at = now();"
+        " select pg_notify('salesforce.pgforce_mapping', 'repair')",
+        role="pgforce",
+    )
+    first = eventually(lambda: sync.value("select after_id from pgforce.drift", role="pgforce"))
+    pull.kill()
+    sync.org.journal(clear=True)
+    sync.start("pull")
+    eventually(
+        lambda: sync.query(
+            "select checked, missing, stale from pgforce.drift where finished_at is not null",
+            role="pgforce",
+        )
+        == [(20_500, 0, 0)]
+    )
+    ranges = [str(entry) for entry in sync.requests("GET", "/query") if "limit 10000" in str(entry)]
+    assert f"Id > '{first}'" in ranges[0]
+
+
+def test_a_formula_follows_its_parent_though_no_stamp_moves(sync):
+    sync.org.define(
+        {"name": "Contact", "fields": [
+            {"name": "Label__c", "type": "string", "calculatedFormula": "Account.Name & ' / ' & LastName"}]}
+    )  # fmt: skip
+    acme = sync.org.create("Account", Name="Acme", External_Id__c="A-1")
+    coyote = sync.org.create("Contact", LastName="Coyote", AccountId=acme)
+    sync.org.create("Contact", LastName="Runner")
+    contact = mapping("Contact", "LastName", "Label__c", polling_seconds=600)
+    contact["config"]["calculated_seconds"] = 1
+    sync.map(contact)
+    sync.start("archive", "pull")
+    sync.wait_until_loaded()
+    stamp = sync.org.retrieve("Contact", coyote)["SystemModstamp"]
+    sync.org.update("Account", acme, Name="Bolt")
+    eventually(
+        lambda: sync.query("select label__c from salesforce.contact where sfid = %s", [coyote])
+        == [("Bolt / Coyote",)]
+    )
+    assert sync.org.retrieve("Contact", coyote)["SystemModstamp"] == stamp
+    assert sync.log_is_quiet_after("insert into salesforce.contact (lastname) values ('local')") == 0
+
+
+def test_a_roll_up_whose_stamp_stood_still_is_followed(sync):
+    sync.org.post("/_sandbox/rules", {"rollup_stamps": False})
+    sync.org.define([
+        {"name": "Order__c", "fields": []},
+        {"name": "Line__c", "fields": [
+            {"name": "Order__c", "type": "reference", "referenceTo": ["Order__c"],
+             "relationshipName": "Order__r", "childRelationshipName": "Lines__r", "cascadeDelete": True}]},
+    ])  # fmt: skip
+    sync.org.define(
+        {"name": "Order__c", "fields": [
+            {"name": "Lines__c", "type": "int", "summaryOperation": "count",
+             "summaryForeignKey": "Line__c.Order__c"}]}
+    )  # fmt: skip
+    order = sync.org.create("Order__c")
+    orders = mapping("Order__c", "Lines__c", polling_seconds=600)
+    orders["config"]["calculated_seconds"] = 1
+    sync.map(orders)
+    sync.start("archive", "pull")
+    sync.wait_until_loaded()
+    sync.org.create("Line__c", Order__c=order)
+    eventually(lambda: sync.query("select lines__c from salesforce.order__c") == [(1,)])
+
+
+def test_a_parents_key_that_changed_arrives_with_the_next_comparison(sync):
+    acme = sync.org.create("Account", Name="Acme", External_Id__c="A-1")
+    sync.org.create("Contact", LastName="Coyote", AccountId=acme)
+    sync.map(mapping("Contact", "LastName", "Account__External_Id__c", polling_seconds=600))
+    sync.start("archive", "pull")
+    sync.wait_until_loaded()
+    sync.org.update("Account", acme, External_Id__c="A-2")
+    sync.pgforce.run("repair", "Contact")
+    assert sync.query("select account__external_id__c from salesforce.contact") == [("A-2",)]
+
+
+def test_a_repair_of_what_is_not_mapped_is_refused(sync):
+    sync.map(account())
+    assert "not mapped" in sync.pgforce.run("repair", "Contact", expect=78).stderr
+    assert "one object" in sync.pgforce.run("repair", "Account", "Contact", expect=64).stderr
