@@ -202,3 +202,31 @@ def test_a_column_that_waits_for_a_reader_to_grow_keeps_nobody_out(narrow):
     reader.rollback()
     reader.close()
     eventually(lambda: count(narrow, "length(code__c) = 60", "project__c") == 1)
+
+
+# Encrypted texts (Classic): who may not view them is told a mask.
+
+
+def test_a_mask_replaces_what_was_written_is_never_sent_back_and_is_no_conflict(sync):
+    fields = [{"name": "Secret__c", "type": "encryptedstring", "length": 175}]
+    sync.org.define({"name": "Project__c", "label": "Project", "fields": fields})
+    sync.org.post("/_sandbox/rules", {"view_encrypted": False})
+    sync.load(mapping("Project__c", "Name", "Secret__c"))
+    sync.query("insert into salesforce.project__c (name, secret__c) values ('One', 'plain text')")
+    assert sync.settled(1) == [("INSERT", "SUCCESS")]
+    mask = eventually(
+        lambda: sync.value("select secret__c from salesforce.project__c where secret__c ~ '[*]'")
+    )
+    [stored] = sync.org.rows("Project__c")
+    assert stored["Secret__c"] == "plain text"
+    sync.query("update salesforce.project__c set name = 'Two'")
+    assert sync.settled(2)[1] == ("UPDATE", "SUCCESS")
+    [stored] = sync.org.rows("Project__c")
+    assert (stored["Name"], stored["Secret__c"]) == ("Two", "plain text")
+    # The mask stays, and comparing it starts nothing.
+    sync.wait_for_polls(2)
+    before = sync.query("select secret__c, xmin::text from salesforce.project__c")
+    sync.wait_for_polls(2)
+    assert sync.query("select secret__c, xmin::text from salesforce.project__c") == before
+    assert before[0][0] == mask
+    assert len(sync.entries()) == 2

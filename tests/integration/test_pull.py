@@ -230,6 +230,17 @@ def test_the_watermark_is_salesforces_time_not_ours(sync):
     eventually(lambda: count(sync) == 1)
 
 
+def test_a_record_that_is_seen_minutes_after_its_stamp_is_not_missed(sync):
+    sync.load(account())
+    sync.org.create("Account", Name="Early")
+    eventually(lambda: count(sync) == 1)
+    sync.wait_for_polls(2)
+    # Its save took four minutes: the stamp is from their beginning.
+    sync.org.post("/_sandbox/rules", {"commit_lag_s": 240})
+    sync.org.create("Account", Name="Late")
+    eventually(lambda: count(sync, "name = 'Late'") == 1)
+
+
 # Both sides at once.
 
 
