@@ -150,8 +150,8 @@ static bool merge_rest(const struct configure_target *target, const char *rest, 
 }
 
 /* Counting costs a call per object, so only a plan does it. */
-static bool estimate(struct organisation *organisation, struct configure_report *report,
-                     struct error *err)
+static bool estimate(struct organisation *organisation, const struct mapping_list *list,
+                     struct configure_report *report, struct error *err)
 {
     for (size_t i = 0; i < report->done.step_count; i++) {
         const struct lifecycle_step *step = &report->done.steps[i];
@@ -159,10 +159,29 @@ static bool estimate(struct organisation *organisation, struct configure_report 
 
         if (strcmp(step->action, "load") != 0)
             continue;
-        if (!organisation_count(organisation, step->object_name, &count, err))
+        if (!organisation_count(organisation, step->object_name,
+                                mapping_find_by_object(list, step->object_name)->filter, &count,
+                                err))
             return false;
         report->records += count;
         report->api_calls += 1 + (count + RECORDS_PER_CALL - 1) / RECORDS_PER_CALL;
+    }
+    return true;
+}
+
+/* Whether a filter's fields and values fit each other, only Salesforce can say. */
+static bool try_filters(struct organisation *organisation, const struct mapping_list *list,
+                        struct error *err)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct mapping *mapping = &list->items[i];
+        int64_t count;
+
+        if (mapping->filter == NULL || mapping->is_orphan ||
+            organisation_count(organisation, mapping->object_name, mapping->filter, &count, err))
+            continue;
+        blame_file(err);
+        return error_prefix(err, "%s: the filter does not work", mapping->object_name);
     }
     return true;
 }
@@ -191,12 +210,14 @@ static bool resolve_and_apply(const struct configure_target *target, const struc
         report->problems = resolved.problems;
         return resolved.problems.count > 0 ? blame_file(err) : false;
     }
+    if (!try_filters(organisation, &resolved.list, err))
+        return false;
     add_warnings(&report->warnings, &import->warnings);
     add_warnings(&report->warnings, &resolved.warnings);
     if (options->is_file && !merge_rest(target, import->rest, &how.connection, err))
         return false;
     return lifecycle_apply(target->pg, &resolved.list, &how, &report->done, err) &&
-           (!options->is_plan || estimate(organisation, report, err));
+           (!options->is_plan || estimate(organisation, &resolved.list, report, err));
 }
 
 bool configure_apply(const struct configure_target *target, json_t *root,

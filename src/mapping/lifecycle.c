@@ -20,7 +20,7 @@ struct change {
     struct lifecycle_result *result;
     struct mapping_list existing;
     bool is_plan;
-    bool has_stopped; /* one that was aborted, or whose change was cut short */
+    bool has_stopped; /* one that was aborted */
     /* Of the mapping being changed. */
     bool has_new_columns;
 };
@@ -296,8 +296,9 @@ static bool change_mapping(struct change *change, const struct mapping *old, str
     change_settings(change, old, wanted);
     if (change->has_new_columns)
         step(change, "load", wanted, "the new columns, in the background");
-    bool has_stopped =
-        strcmp(old->state, "ABORTED") == 0 || strcmp(old->state, "SCHEMA_CHANGED") == 0;
+    /* Saving an edit is a way out of ABORTED, as in Heroku Connect; applying a file twice is not.
+     */
+    bool has_stopped = change->options->readds && strcmp(old->state, "ABORTED") == 0;
     if (change->result->step_count == before && (!is_same_config(old->config, wanted->config) ||
                                                  !is_same_config(old->extra, wanted->extra)))
         step(change, "change settings", wanted, "%s",

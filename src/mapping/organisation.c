@@ -8,6 +8,8 @@
 #include "sf/rest.h"
 #include "sf/soql.h"
 
+enum { SOQL_MAX_BYTES = 16 * 1024 };
+
 struct organisation {
     struct sf_session *session;
     struct arena *arena;
@@ -68,16 +70,18 @@ struct resolve_org organisation_resolver(struct organisation *organisation)
     return (struct resolve_org){.describe = describe, .context = organisation};
 }
 
-bool organisation_count(struct organisation *organisation, const char *object_name, int64_t *count,
-                        struct error *err)
+bool organisation_count(struct organisation *organisation, const char *object_name,
+                        const char *filter, int64_t *count, struct error *err)
 {
     struct buf soql BUF_AUTO = {0};
 
     *count = 0;
     if (!soql_is_name(object_name))
         return error_set(err, ERROR_CONFIG, "\"%.60s\" is no name of an object", object_name);
-    buf_init(&soql, 1024);
+    buf_init(&soql, SOQL_MAX_BYTES);
     buf_printf(&soql, "select count() from %s", object_name);
+    if (filter != NULL)
+        buf_printf(&soql, " where (%s)", filter);
     return sf_count(organisation->session, soql.data, count, err);
 }
 

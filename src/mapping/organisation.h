@@ -26,9 +26,9 @@ struct resolve_org organisation_resolver(struct organisation *organisation);
 bool organisation_describe(struct organisation *organisation, const char *object_name,
                            const struct sf_object **object, struct error *err);
 
-/* How many records an object has. */
-bool organisation_count(struct organisation *organisation, const char *object_name, int64_t *count,
-                        struct error *err);
+/* How many records an object has, of those that the filter takes unless it is NULL. */
+bool organisation_count(struct organisation *organisation, const char *object_name,
+                        const char *filter, int64_t *count, struct error *err);
 
 /*
  * An array of {name, label, is_mappable, reason}: the objects whose name or label holds search (all

@@ -5,10 +5,22 @@
 #include <string.h>
 
 #include "archive/progress.h"
+#include "mapping/connection.h"
+#include "mapping/state.h"
 #include "mapping/usage.h"
 #include "run/truncation_command.h"
 #include "stream/slot.h"
 #include "sync/budget.h"
+
+static bool print_connection(struct pg *pg, const struct config *config, struct error *err)
+{
+    const char *state;
+
+    if (!connection_state(pg, config->schema_name, &state, err))
+        return false;
+    printf("connection %s: %s\n", state, state_find_connection(state)->meaning);
+    return true;
+}
 
 static bool print_progress(struct pg *pg, const struct config *config, struct error *err)
 {
@@ -94,7 +106,8 @@ static bool print_mappings(struct pg *pg, const struct config *config, struct er
 bool commands_status(const struct config *config, struct error *err)
 {
     struct pg *pg = pg_open(config->database_url, "pgforce status", err);
-    bool is_ok = pg != NULL && print_progress(pg, config, err) && print_queue(pg, config, err) &&
+    bool is_ok = pg != NULL && print_connection(pg, config, err) &&
+                 print_progress(pg, config, err) && print_queue(pg, config, err) &&
                  print_usage(pg, config, err) && print_mappings(pg, config, err) &&
                  truncation_command_print(pg, config, err);
 

@@ -289,6 +289,7 @@ def test_a_mapping_is_created_with_the_usual_fields(sync):
         (["Account", "--access", "write_only"], "config.access must be"),
         (["Account", "--unique-id", "Phone"], "is not a unique external id"),
         (["Account", "--filter", "Name = 'a' limit 5"], "config.filter: at character 12"),
+        (["Account", "--filter", "Nowhere__c = 'a'"], "the filter does not work"),
         (["Account", "--index", "Name:unique"], "cannot be unique"),
     ],
 )
