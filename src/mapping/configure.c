@@ -10,6 +10,9 @@
 
 enum { RECORDS_PER_CALL = 2000 };
 
+/* The first key of the advisory lock; the second is the schema. */
+#define CONFIGURE_LOCK "1885824631"
+
 static void decref_json(json_t **json)
 {
     json_decref(*json);
@@ -220,9 +223,9 @@ static bool resolve_and_apply(const struct configure_target *target, const struc
            (!options->is_plan || estimate(organisation, &resolved.list, report, err));
 }
 
-bool configure_apply(const struct configure_target *target, json_t *root,
-                     const struct configure_options *options, struct configure_report *report,
-                     struct error *err)
+static bool read_and_apply(const struct configure_target *target, json_t *root,
+                           const struct configure_options *options, struct configure_report *report,
+                           struct error *err)
 {
     struct import import;
 
@@ -236,6 +239,32 @@ bool configure_apply(const struct configure_target *target, json_t *root,
          (!import_read(root, target->arena, &import, err) && !blame_file(err))))
         return false;
     return resolve_and_apply(target, &import, options, report, err);
+}
+
+/* From reading what is stored to changing it, one at a time: laid over what another has changed
+ * meanwhile, a file would take that away again. The lock is the session's, because the organisation
+ * is asked in between. */
+static bool lock_configuration(const struct configure_target *target, struct error *err)
+{
+    return pg_run(target->pg, "select pg_advisory_lock(" CONFIGURE_LOCK ", hashtext($1))",
+                  PG_PARAMS(target->schema_name), err) ||
+           error_prefix(err, "another change of the mappings is under way: try again");
+}
+
+bool configure_apply(const struct configure_target *target, json_t *root,
+                     const struct configure_options *options, struct configure_report *report,
+                     struct error *err)
+{
+    struct error ignored;
+
+    if (options->is_plan)
+        return read_and_apply(target, root, options, report, err);
+    if (!lock_configuration(target, err))
+        return false;
+    bool is_ok = read_and_apply(target, root, options, report, err);
+    pg_run(target->pg, "select pg_advisory_unlock(" CONFIGURE_LOCK ", hashtext($1))",
+           PG_PARAMS(target->schema_name), &ignored);
+    return is_ok;
 }
 
 static void add_default(json_t *config, const struct sf_object *object, const char *name,

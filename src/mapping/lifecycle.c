@@ -409,6 +409,16 @@ static bool apply_all(void *context, struct error *err)
     return (!change->options->prunes || prune(change, err)) && change_connection(change, err);
 }
 
+/* Over one snapshot: another change that ends meanwhile is seen whole or not at all. */
+static bool plan(struct change *change, struct error *err)
+{
+    bool is_ok = pg_script(change->pg, "begin isolation level repeatable read read only", err) &&
+                 apply_all(change, err);
+
+    pg_rollback(change->pg);
+    return is_ok;
+}
+
 /* Planned first: where nothing is to be done, nobody has to wait for anybody. */
 static bool plan_then_act(struct change *change, struct error *err)
 {
@@ -416,7 +426,7 @@ static bool plan_then_act(struct change *change, struct error *err)
                                       change->options->reason};
 
     change->is_plan = true;
-    if (!apply_all(change, err))
+    if (!plan(change, err))
         return false;
     change->is_plan = change->options->is_plan;
     bool has_work = change->result->step_count > 0 || change->has_stopped;
