@@ -191,8 +191,8 @@ static bool run_resume(const struct config *config, const struct arguments *argu
 static bool run_status(const struct config *config, const struct arguments *arguments,
                        struct error *err)
 {
-    (void)arguments;
-    return commands_status(config, err);
+    return refuse_other_flags(arguments, "--json", err) &&
+           commands_status(config, has_flag(arguments, "--json"), err);
 }
 
 static bool run_errors(const struct config *config, const struct arguments *arguments,
@@ -357,8 +357,8 @@ static const struct command commands[] = {
      0, 1, true, true},
     {"token", "create NAME [ROLE] | list | revoke NAME", "who may use the HTTP API", run_token, 1,
      3, true, false},
-    {"status", "", "what is mapped, what waits, how far it has come", run_status, 0, 0, true,
-     false},
+    {"status", "[--json]", "what is mapped, what waits, how far it has come", run_status, 0, 1,
+     true, false},
     {"doctor", "[MAPPING] [--json] [--offline]", "all that is wrong, and what mends it", run_doctor,
      0, 3, true, false},
     {"errors", "[MAPPING] [--json]", "what Salesforce refused, and why", run_errors, 0, 2, true,

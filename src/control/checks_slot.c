@@ -6,6 +6,39 @@
 #define WAL_END                                                                                    \
     "case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end"
 
+/* In two statements: the slot is seen as it is now, the progress as it was when the statement
+ * began.
+ */
+static bool look_at_position(struct checks *checks, const struct checks_rule *rule,
+                             struct error *err)
+{
+    const struct checks_target *target = checks->target;
+    PGresult *slot PG_RESULT_AUTO = pg_query(target->pg,
+                                             "select confirmed_flush_lsn from pg_replication_slots"
+                                             " where slot_name = 'pgforce_' || $1",
+                                             PG_PARAMS(target->schema_name), err);
+
+    if (slot == NULL)
+        return false;
+    if (PQntuples(slot) == 0 || pg_field(slot, 0, 0) == NULL)
+        return true;
+    PGresult *behind PG_RESULT_AUTO =
+        pg_query(target->pg,
+                 "select commit_end_lsn from pgforce.progress"
+                 " where schema_name = $1 and commit_end_lsn < $2",
+                 PG_PARAMS(target->schema_name, pg_field(slot, 0, 0)), err);
+    if (behind == NULL)
+        return false;
+    if (PQntuples(behind) > 0)
+        checks_say(checks, rule, CHECKS_RED,
+                   arena_printf(checks->arena,
+                                "the slot was confirmed up to %s, the log holds up to %s: somebody"
+                                " else has read it, or the database is an older copy",
+                                pg_field(slot, 0, 0), pg_field(behind, 0, 0)),
+                   "pgforce setup --accept-gap");
+    return true;
+}
+
 static const struct checks_rule rules[] = {
     {.id = "MUST_HAVE_SLOT",
      .title = "the replication slot is there",
@@ -62,13 +95,7 @@ static const struct checks_rule rules[] = {
     {.id = "MUST_CONTINUE_LOG",
      .title = "the slot continues what is in the log",
      .needs = CHECKS_NEEDS_SETUP,
-     .sql = "select null, 'RED', format('the slot was confirmed up to %s, the log holds up to %s:"
-            " somebody else has read it, or the database is an older copy',"
-            " s.confirmed_flush_lsn, p.commit_end_lsn), 'pgforce setup --accept-gap'"
-            " from given"
-            " join pgforce.progress p on p.schema_name = given.schema_name"
-            " join pg_replication_slots s on s.slot_name = p.slot_name"
-            " where s.confirmed_flush_lsn > p.commit_end_lsn",
+     .look = look_at_position,
      .event_type = "slot"},
     {.id = "MUST_BE_SAME_SERVER",
      .title = "the server is the one of the stored progress",

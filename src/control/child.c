@@ -30,6 +30,8 @@ struct child {
     struct child_call call;                /* its texts are not looked at any more */
     struct request request;                /* as it was, for call.done */
     struct http_server_response *response; /* NULL when the client has gone */
+    void (*ended)(void *context, int exit_code, json_t *output); /* where nobody waits */
+    void *context;
 };
 
 struct child_pool {
@@ -140,14 +142,28 @@ static void fill_output(const struct child *child, struct http_server_response *
     read_all(child->output_fd, &response->body);
 }
 
-static void answer_done(struct child *child)
+static json_t *read_output(const struct child *child)
 {
     struct buf text BUF_AUTO = {0};
 
     buf_init(&text, MAX_OUTPUT_BYTES);
     read_all(child->output_fd, &text);
-    json_t *output = json_loadb(text.data, text.size_bytes, 0, NULL);
+    return json_loadb(text.data, text.size_bytes, 0, NULL);
+}
+
+static void answer_done(struct child *child)
+{
+    json_t *output = read_output(child);
+
     child->call.done(&child->request, output);
+    json_decref(output);
+}
+
+static void tell_end(struct child *child)
+{
+    json_t *output = read_output(child);
+
+    child->ended(child->context, child->exit_code, output);
     json_decref(output);
 }
 
@@ -181,10 +197,13 @@ static void note_end(struct child_pool *pool, pid_t pid, int status)
         child->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
         log_debug("a command ended", log_number("pid", pid),
                   log_number("exit_code", child->exit_code));
-        if (child->response != NULL)
+        if (child->response != NULL) {
             http_server_wake(child->response);
-        else
-            clear_child(child);
+            continue;
+        }
+        if (child->ended != NULL)
+            tell_end(child);
+        clear_child(child);
     }
 }
 
@@ -261,6 +280,23 @@ static struct child *find_place(struct child_pool *pool)
         if (pool->children[i].pid == 0)
             return &pool->children[i];
     return NULL;
+}
+
+bool child_spawn(struct child_pool *pool, const char *const *arguments,
+                 void (*ended)(void *context, int exit_code, json_t *output), void *context)
+{
+    const struct child_call call = {.arguments = arguments};
+    struct child *child = find_place(pool);
+
+    if (child == NULL)
+        return false;
+    if (!start(child, &call)) {
+        clear_child(child);
+        return false;
+    }
+    child->ended = ended;
+    child->context = context;
+    return true;
 }
 
 void child_run(struct request *request, const struct child_call *call)

@@ -35,4 +35,11 @@ struct child_call {
 /* Answers later; at once with 503 when too many run already, or none can be started. */
 void child_run(struct request *request, const struct child_call *call);
 
+/*
+ * One that nobody waits for: ended is called once, with what it printed where that is JSON (else
+ * NULL). Not called when the pool is freed before. False when it cannot be started.
+ */
+bool child_spawn(struct child_pool *pool, const char *const *arguments,
+                 void (*ended)(void *context, int exit_code, json_t *output), void *context);
+
 #endif

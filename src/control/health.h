@@ -12,4 +12,7 @@
 void health_live(struct request *request);
 void health_ready(struct request *request);
 
+void health_status(struct request *request);  /* GET /status: vitals.h, as JSON */
+void health_metrics(struct request *request); /* GET /metrics: the same for Prometheus */
+
 #endif

@@ -170,8 +170,7 @@ void mappings_show(struct request *request)
     json_decref(report);
 }
 
-/* The object's name of the mapping in the route, in the request's arena; NULL after answering. */
-static const char *find_object(struct request *request)
+const char *mappings_find_object(struct request *request)
 {
     json_t *report = load_asked(request);
     const char *name =
@@ -230,7 +229,7 @@ void mappings_create(struct request *request)
 void mappings_edit(struct request *request)
 {
     json_t *body = request_body(request);
-    const char *object_name = body != NULL ? find_object(request) : NULL;
+    const char *object_name = body != NULL ? mappings_find_object(request) : NULL;
     json_t *config = json_object_get(body, "config");
 
     if (object_name == NULL)
@@ -252,7 +251,7 @@ static void answer_done(struct request *request, bool is_done, int status, const
 
 void mappings_delete(struct request *request)
 {
-    const char *object_name = find_object(request);
+    const char *object_name = mappings_find_object(request);
     struct error err = {0};
 
     if (object_name == NULL)
@@ -266,7 +265,7 @@ void mappings_delete(struct request *request)
 void mappings_reload(struct request *request)
 {
     json_t *body = request_body(request);
-    const char *object_name = body != NULL ? find_object(request) : NULL;
+    const char *object_name = body != NULL ? mappings_find_object(request) : NULL;
     struct error err = {0};
 
     if (object_name == NULL)
@@ -280,7 +279,7 @@ void mappings_reload(struct request *request)
 
 void mappings_abort(struct request *request)
 {
-    const char *object_name = find_object(request);
+    const char *object_name = mappings_find_object(request);
     struct error err = {0};
 
     if (object_name == NULL)

@@ -12,6 +12,9 @@
 /* All of them, to be owned by the caller; NULL after answering. */
 json_t *mappings_load_all(struct request *request);
 
+/* The object's name of the mapping in the route, in the request's arena; NULL after answering. */
+const char *mappings_find_object(struct request *request);
+
 void mappings_list(struct request *request);   /* GET C/mappings */
 void mappings_create(struct request *request); /* POST C/mappings {object_name, config} */
 void mappings_show(struct request *request);   /* GET M */

@@ -9,6 +9,7 @@
 #include "control/health.h"
 #include "control/mappings.h"
 #include "control/notifications.h"
+#include "control/validations.h"
 
 #define C "api/v3/connections/{id}"
 #define M "api/v3/mappings/{id}"
@@ -24,6 +25,9 @@ static const struct route {
     {"GET", "livez", REQUEST_NOBODY, health_live, "200 while the process answers"},
     {"GET", "readyz", REQUEST_NOBODY, health_ready,
      "200 while changes go through, else 503; the reasons with a token only"},
+    {"GET", "healthz", REQUEST_NOBODY, health_ready, "the same"},
+    {"GET", "status", REQUEST_VIEWER, health_status, "how the connection is doing, in figures"},
+    {"GET", "metrics", REQUEST_VIEWER, health_metrics, "the same for Prometheus"},
     {"POST", "login", REQUEST_NOBODY, guard_login, "a browser's session: {\"token\": ...}"},
     {"POST", "logout", REQUEST_VIEWER, guard_logout, "ends it"},
 
@@ -51,6 +55,10 @@ static const struct route {
     {"GET", C "/schemas", REQUEST_VIEWER, actions_objects, "objects that can be mapped"},
     {"GET", C "/schemas/{object}", REQUEST_VIEWER, actions_schema, "an object's fields"},
     {"GET", C "/errors", REQUEST_VIEWER, mappings_all_errors, "entries that Salesforce refused"},
+    {"POST", C "/validations", REQUEST_VIEWER, validations_start,
+     "looks at everything: 202 with the `result_url`"},
+    {"GET", C "/validations/{validation}", REQUEST_VIEWER, validations_result,
+     "202 until it is ready, then 200 with what the doctor found"},
     {"GET", C "/notifications", REQUEST_VIEWER, notifications_list,
      "`page_size`, `after`, `before`, `event_type` choose"},
     {"POST", C "/notifications/acknowledge", REQUEST_OPERATOR, notifications_acknowledge,
@@ -65,6 +73,8 @@ static const struct route {
     {"POST", M "/actions/reload", REQUEST_ADMIN, mappings_reload,
      "reads all records again; `{\"destructive\": true}` empties the table first"},
     {"POST", M "/actions/abort", REQUEST_ADMIN, mappings_abort, "stops what runs on it"},
+    {"GET", M "/validations", REQUEST_VIEWER, validations_mapping,
+     "what the doctor finds of the mapping"},
     {"GET", M "/errors", REQUEST_VIEWER, mappings_errors, "its entries that Salesforce refused"},
 
     {"GET", "api/v3/apps/{app}", REQUEST_VIEWER, connections_app, "the application's databases"},

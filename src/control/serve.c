@@ -7,6 +7,7 @@
 #include "control/guard.h"
 #include "control/request.h"
 #include "control/routes.h"
+#include "control/validations.h"
 
 enum {
     MAX_BODY_BYTES = 16 * 1024 * 1024, /* an import; a thousand mappings have been seen */
@@ -101,9 +102,11 @@ bool serve_run(const struct serve_options *options, struct error *err)
     if (!check(options, err))
         return false;
     serve.children = child_pool_new(err);
+    serve.validations = validations_new();
     serve.guard = guard_new(options, serve.is_tls);
     bool is_ok = serve.children != NULL && listen_and_serve(&serve, err);
     child_pool_free(serve.children);
+    validations_free(serve.validations);
     guard_free(serve.guard);
     pg_close(serve.pg);
     return is_ok;

@@ -12,6 +12,8 @@
 
 #include "base/error.h"
 
+struct checks_limits;
+
 struct serve_options {
     const char *database_url;
     const char *schema_name;
@@ -22,11 +24,13 @@ struct serve_options {
     const char *token;       /* an administrator's, beside those in the database; may be NULL */
     const char *certificate; /* PEM texts; both or none */
     const char *key;
+    const struct checks_limits *limits;
     bool is_behind_proxy; /* TLS ends before us: any address without a certificate is allowed */
 };
 
 struct guard;
 struct child_pool;
+struct validations;
 struct pg;
 
 /* What handlers share. */
@@ -34,6 +38,7 @@ struct serve {
     const struct serve_options *options;
     struct guard *guard;
     struct child_pool *children;
+    struct validations *validations;
     struct pg *pg; /* NULL while there is no connection */
     int port;
     bool is_tls;

@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "archive/progress.h"
+#include "control/vitals.h"
 #include "mapping/connection.h"
 #include "mapping/state.h"
 #include "mapping/usage.h"
+#include "run/org_call.h"
 #include "run/truncation_command.h"
 #include "stream/slot.h"
 #include "sync/budget.h"
@@ -103,13 +105,28 @@ static bool print_mappings(struct pg *pg, const struct config *config, struct er
     return true;
 }
 
-bool commands_status(const struct config *config, struct error *err)
+static bool print_json(struct pg *pg, const struct config *config, struct error *err)
+{
+    json_t *vitals ORG_CALL_JSON_AUTO = NULL;
+
+    if (!vitals_read(pg, config->schema_name, &config->limits, &vitals, err))
+        return false;
+    org_call_print_json(vitals);
+    return true;
+}
+
+static bool print_text(struct pg *pg, const struct config *config, struct error *err)
+{
+    return print_connection(pg, config, err) && print_progress(pg, config, err) &&
+           print_queue(pg, config, err) && print_usage(pg, config, err) &&
+           print_mappings(pg, config, err) && truncation_command_print(pg, config, err);
+}
+
+bool commands_status(const struct config *config, bool is_json, struct error *err)
 {
     struct pg *pg = pg_open(config->database_url, "pgforce status", err);
-    bool is_ok = pg != NULL && print_connection(pg, config, err) &&
-                 print_progress(pg, config, err) && print_queue(pg, config, err) &&
-                 print_usage(pg, config, err) && print_mappings(pg, config, err) &&
-                 truncation_command_print(pg, config, err);
+    bool is_ok =
+        pg != NULL && (is_json ? print_json(pg, config, err) : print_text(pg, config, err));
 
     pg_close(pg);
     return is_ok;

@@ -8,7 +8,8 @@
 
 #include "run/config.h"
 
-/* What is mapped, what waits, and how far each direction has come. */
-bool commands_status(const struct config *config, struct error *err);
+/* What is mapped, what waits, and how far each direction has come; as JSON what the API's /status
+ * answers. */
+bool commands_status(const struct config *config, bool is_json, struct error *err);
 
 #endif

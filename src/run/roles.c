@@ -166,6 +166,7 @@ bool roles_serve(const struct config *config, struct error *err)
 
     options.database_url = config->database_url;
     options.schema_name = config->schema_name;
+    options.limits = &config->limits;
     if (options.address == NULL)
         options.address = "127.0.0.1:8181";
     return serve_run(&options, err);

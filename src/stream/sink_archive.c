@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/counter.h"
 #include "archive/pending.h"
 #include "archive/progress.h"
 #include "archive/trigger_log.h"
@@ -60,6 +61,8 @@ struct sink_archive {
     uint32_t *xids;         /* the transactions that these entries are of */
     size_t xid_count;
     size_t xid_room;
+    int64_t *commit_times_us; /* theirs */
+    struct counter_archive counts;
 };
 
 static struct sink_archive *self(struct sink *sink)
@@ -167,6 +170,16 @@ static void end_capture_off(struct sink_archive *archive, const struct transacti
     archive->off_count = 0;
 }
 
+static enum counter_operation operation_of(enum row_op op)
+{
+    switch (op) {
+    case ROW_INSERT: return COUNTER_INSERT;
+    case ROW_UPDATE: return COUNTER_UPDATE;
+    case ROW_DELETE: return COUNTER_DELETE;
+    }
+    return COUNTER_UPDATE;
+}
+
 static bool write_row(struct sink_archive *archive, const struct event *event, struct error *err)
 {
     struct event change;
@@ -188,6 +201,7 @@ static bool write_row(struct sink_archive *archive, const struct event *event, s
     if (!begin_batch(archive, err))
         return false;
     archive->entry_count++;
+    archive->counts.changes[operation_of(event->row.op)]++;
     return trigger_log_append(archive->log, event, err);
 }
 
@@ -224,6 +238,7 @@ static bool store_truncation(struct sink_archive *archive, const struct event *e
                                           .seq = event->seq,
                                           .commit_time_us = transaction->commit_time_us};
     archive->entry_count++;
+    archive->counts.changes[COUNTER_TRUNCATE]++;
     return truncation_store(archive->pg, &truncation, err);
 }
 
@@ -250,13 +265,17 @@ static bool write_truncate(struct sink_archive *archive, const struct event *eve
     return true;
 }
 
-static void note_transaction(struct sink_archive *archive, uint32_t xid)
+static void note_transaction(struct sink_archive *archive, const struct transaction *transaction)
 {
     if (archive->xid_count == archive->xid_room) {
         archive->xid_room = archive->xid_room > 0 ? archive->xid_room * 2 : 64;
         archive->xids = memory_realloc(archive->xids, archive->xid_room * sizeof(*archive->xids));
+        archive->commit_times_us = memory_realloc(
+            archive->commit_times_us, archive->xid_room * sizeof(*archive->commit_times_us));
     }
-    archive->xids[archive->xid_count++] = xid;
+    archive->commit_times_us[archive->xid_count] = transaction->commit_time_us;
+    archive->xids[archive->xid_count++] = transaction->xid;
+    archive->counts.transactions++;
 }
 
 /*
@@ -268,7 +287,7 @@ static bool end_source_transaction(struct sink_archive *archive,
                                    const struct transaction *transaction, struct error *err)
 {
     if (archive->has_open_batch && archive->whole_count < archive->entry_count)
-        note_transaction(archive, transaction->xid);
+        note_transaction(archive, transaction);
     archive->whole_count = archive->entry_count;
     archive->written = transaction->end_lsn;
     archive->is_in_transaction = false;
@@ -288,21 +307,38 @@ static bool end_source_transaction(struct sink_archive *archive,
 
 static bool store_progress(struct sink_archive *archive, lsn_t reached, struct error *err)
 {
+    bool is_counted;
+
     if (!progress_store(archive->pg, archive->schema_name, reached, err) ||
-        !pending_mark(archive->pending, err) || !pg_script(archive->pg, "commit", err))
+        !pending_mark(archive->pending, err) ||
+        !counter_store_archive(archive->pg, archive->schema_name, &archive->counts, &is_counted,
+                               err) ||
+        !pg_script(archive->pg, "commit", err))
         return false;
+    if (is_counted)
+        archive->counts = (struct counter_archive){.stored_at_ms = clock_monotonic_ms()};
     archive->stored = reached;
     archive->stored_at_ms = clock_monotonic_ms();
     archive->is_awaited = false;
     return true;
 }
 
+static void count_latencies(struct sink_archive *archive)
+{
+    int64_t now_us = clock_wall_us();
+
+    for (size_t i = 0; i < archive->xid_count; i++)
+        counter_latency(&archive->counts, (double)(now_us - archive->commit_times_us[i]) / 1e6);
+}
+
 static bool commit_batch(struct sink_archive *archive, lsn_t reached, struct error *err)
 {
     archive->has_open_batch = false;
     if (!trigger_log_end(archive->log, err) ||
-        !wait_until_visible(archive, archive->xids, archive->xid_count, err) ||
-        !store_progress(archive, reached, err))
+        !wait_until_visible(archive, archive->xids, archive->xid_count, err))
+        return false;
+    count_latencies(archive);
+    if (!store_progress(archive, reached, err))
         return false;
     log_debug("archived", log_number("entries", archive->entry_count),
               log_text("up_to", lsn_format(reached).text));
@@ -423,5 +459,6 @@ void sink_archive_free(struct sink *sink)
         return;
     echo_free(self(sink)->echo);
     free(self(sink)->xids);
+    free(self(sink)->commit_times_us);
     free(sink);
 }

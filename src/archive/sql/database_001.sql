@@ -340,3 +340,27 @@ create table truncated_row (
     noted_at timestamptz not null default now()
 );
 create index truncated_row_idx_xid on truncated_row (xid);
+
+-- What only a role itself can count, for the metrics: it only ever grows.
+create table counter (
+    schema_name text not null references connection on delete cascade,
+    name text not null,
+    label text not null default '',
+    value double precision not null,
+    primary key (schema_name, name, label)
+) with (fillfactor = 50);
+
+-- What is known to be missing from the log: changes between the two positions, and why. The upper
+-- one is null until an operator goes on with a new slot.
+create table gap (
+    id bigint generated always as identity primary key,
+    schema_name text not null references connection on delete cascade,
+    from_lsn pg_lsn,
+    to_lsn pg_lsn,
+    reason text not null,
+    found_at timestamptz not null default now(),
+    accepted_at timestamptz,
+    -- The tables have been compared with the organisation since.
+    repaired_at timestamptz
+);
+create index gap_idx_schema_name on gap (schema_name, found_at);
