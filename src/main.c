@@ -14,6 +14,7 @@
 #include "run/doctor_command.h"
 #include "run/exit_code.h"
 #include "run/failure_commands.h"
+#include "run/help.h"
 #include "run/login_command.h"
 #include "run/mapping_command.h"
 #include "run/repair_command.h"
@@ -317,10 +318,28 @@ static bool run_help_config(const struct config *config, const struct arguments 
     return true;
 }
 
+static bool run_help_exit_codes(const struct config *config, const struct arguments *arguments,
+                                struct error *err)
+{
+    (void)config;
+    (void)arguments;
+    (void)err;
+    exit_code_print_markdown(stdout);
+    return true;
+}
+
+/* These look at the table they stand in. */
+static bool run_help_man(const struct config *config, const struct arguments *arguments,
+                         struct error *err);
+static bool run_help_completion(const struct config *config, const struct arguments *arguments,
+                                struct error *err);
+
 static const struct command commands[] = {
     {"setup", "[--accept-gap | --print-sql | --print-superuser-sql]", "make the database ready",
      run_setup, 0, 1, true, false},
-    {"login", "[--web | --jwt | --client-credentials] [OPTION]...",
+    {"login",
+     "[--web [--port N] | --jwt [--key-file FILE] [--username USER] | --client-credentials]"
+     " [--environment NAME | --domain NAME] [--client-id ID] [--json]",
      "connect to an organisation, and keep what it takes", run_login, 0, 20, true, false},
     {"logout", "[--json]", "forget that, and revoke it at Salesforce", run_logout, 0, 1, true,
      false},
@@ -381,21 +400,41 @@ static const struct command commands[] = {
      false},
     {"config-table", "", "print the variables as a Markdown table", run_help_config, 0, 0, false,
      false},
+    {"exit-code-table", "", "print the exit codes as a Markdown table", run_help_exit_codes, 0, 0,
+     false, false},
+    {"man-page", "", "print the manual page", run_help_man, 0, 0, false, false},
+    {"bash-completion", "", "print completion for bash", run_help_completion, 0, 0, false, false},
 };
 
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
-static void print_help(FILE *out)
+static struct help_commands list_commands(void)
 {
-    fputs("usage: pgforce COMMAND [ARGUMENTS]\n\ncommands:\n", out);
+    static struct help_command list[COMMAND_COUNT];
+
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        fprintf(out, "  %-12s %-38s %s\n", commands[i].name, commands[i].usage, commands[i].help);
-    fputs("\nvariables (any NAME can be NAME_FILE, the path of a file with the value):\n", out);
-    config_print_help(out);
-    fputs("\nexit codes: 0 done, 10 a plan has something to do, 64 usage, 65 bad data, 70 bug, 75 "
-          "failed for now, 78"
-          " configuration\n",
-          out);
+        list[i] = (struct help_command){commands[i].name, commands[i].usage, commands[i].help};
+    return (struct help_commands){list, COMMAND_COUNT};
+}
+
+static bool run_help_man(const struct config *config, const struct arguments *arguments,
+                         struct error *err)
+{
+    (void)config;
+    (void)arguments;
+    (void)err;
+    help_print_man(stdout, list_commands(), mapping_command_verbs());
+    return true;
+}
+
+static bool run_help_completion(const struct config *config, const struct arguments *arguments,
+                                struct error *err)
+{
+    (void)config;
+    (void)arguments;
+    (void)err;
+    help_print_completion(stdout, list_commands(), mapping_command_verbs());
+    return true;
 }
 
 static const struct command *find_command(const char *name)
@@ -435,23 +474,76 @@ static bool asks_for(const char *argument, const char *short_form, const char *l
     return strcmp(argument, short_form) == 0 || strcmp(argument, long_form) == 0;
 }
 
+/* `tail` and `decode` have options of their own to tell of. */
+static bool wants_help(const struct command *command, const struct arguments *arguments)
+{
+    return command->run != run_tail && command->run != run_decode &&
+           (has_flag(arguments, "--help") || has_flag(arguments, "-?"));
+}
+
+static void print_command_help(const struct command *command)
+{
+    struct help_command help = {command->name, command->usage, command->help};
+
+    help_print_one(stdout, &help,
+                   command->run == run_mapping ? mapping_command_verbs()
+                                               : (struct help_commands){0});
+}
+
+static int refuse_name(const char *name)
+{
+    const char *nearest = help_nearest(name, list_commands());
+
+    fprintf(stderr, "pgforce: unknown command \"%s\"%s%s%s (`pgforce --help` lists them)\n", name,
+            nearest != NULL ? ", did you mean \"" : "", nearest != NULL ? nearest : "",
+            nearest != NULL ? "\"?" : "");
+    return EXIT_CODE_USAGE;
+}
+
+static int help(const struct arguments *arguments)
+{
+    const struct command *command = arguments->count > 0 ? find_command(arguments->texts[0]) : NULL;
+
+    if (arguments->count == 0)
+        help_print_all(stdout, list_commands());
+    else if (command == NULL)
+        return refuse_name(arguments->texts[0]);
+    else
+        print_command_help(command);
+    return EXIT_CODE_DONE;
+}
+
+static int check_config(const struct arguments *arguments)
+{
+    struct error err = {0};
+
+    if (config_print_checked(stdout, has_flag(arguments, "--json"), &err))
+        return EXIT_CODE_DONE;
+    fprintf(stderr, "pgforce: %s\n", err.message);
+    return (int)exit_code_of(err.kind);
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
     const struct command *command = find_command(name);
     struct arguments arguments = {argc - 2, argv + 2};
 
-    if (asks_for(name, "-?", "--help") || strcmp(name, "help") == 0) {
-        print_help(stdout);
-        return EXIT_CODE_DONE;
-    }
+    if (asks_for(name, "-?", "--help"))
+        arguments.count = 0;
+    if (asks_for(name, "-?", "--help") || strcmp(name, "help") == 0)
+        return help(&arguments);
     if (asks_for(name, "-V", "--version")) {
         puts("pgforce " PGFORCE_VERSION);
         return EXIT_CODE_DONE;
     }
-    if (command == NULL) {
-        fprintf(stderr, "pgforce: unknown command \"%s\" (`pgforce --help` lists them)\n", name);
-        return EXIT_CODE_USAGE;
+    if (strcmp(name, "--check-config") == 0)
+        return check_config(&arguments);
+    if (command == NULL)
+        return refuse_name(name);
+    if (wants_help(command, &arguments)) {
+        print_command_help(command);
+        return EXIT_CODE_DONE;
     }
     if (arguments.count < command->least_arguments || arguments.count > command->most_arguments) {
         fprintf(stderr, "usage: pgforce %s %s\n", command->name, command->usage);

@@ -1,6 +1,8 @@
 #include "run/config.h"
 
 #include <errno.h>
+#include <jansson.h>
+#include <libpq-fe.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -392,4 +394,83 @@ void config_print_markdown(FILE *out)
     for (size_t i = 0; i < OPTION_COUNT; i++)
         fprintf(out, "| `%s` | %s | %s |\n", options[i].name,
                 options[i].default_text != NULL ? options[i].default_text : "", options[i].help);
+}
+
+void config_each(void (*what)(void *context, const char *name, const char *default_text,
+                              const char *help),
+                 void *context)
+{
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        what(context, options[i].name, options[i].default_text, options[i].help);
+}
+
+/* ---- showing what is in force ---- */
+
+static const char *const secret_names[] = {"PGFORCE_SF_CLIENT_SECRET", "PGFORCE_SF_PASSWORD",
+                                           "PGFORCE_SF_REFRESH_TOKEN", "PGFORCE_SF_ACCESS_TOKEN",
+                                           "PGFORCE_SECRET_KEY",       "PGFORCE_API_TOKEN",
+                                           "PGFORCE_API_KEY"};
+
+static bool is_secret(const char *name)
+{
+    for (size_t i = 0; i < sizeof(secret_names) / sizeof(secret_names[0]); i++)
+        if (strcmp(secret_names[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* Its parts, but for the password and what else libpq would not show. */
+static bool append_connection(const char *url, struct buf *out, struct error *err)
+{
+    char *problem = NULL;
+    PQconninfoOption *parts = PQconninfoParse(url, &problem);
+
+    if (parts == NULL) {
+        PQfreemem(problem);
+        return error_set(err, ERROR_CONFIG, "PGFORCE_DATABASE_URL is no connection string");
+    }
+    for (const PQconninfoOption *part = parts; part->keyword != NULL; part++) {
+        bool is_hidden = part->dispchar[0] == '*' || strstr(part->keyword, "pass") != NULL;
+
+        if (part->val != NULL)
+            buf_printf(out, "%s%s=%s", out->size_bytes > 0 ? " " : "", part->keyword,
+                       is_hidden ? "(set)" : part->val);
+    }
+    PQconninfoFree(parts);
+    return true;
+}
+
+static bool append_shown(const struct option *option, const char *text, struct buf *out,
+                         struct error *err)
+{
+    if (strcmp(option->name, "PGFORCE_DATABASE_URL") == 0)
+        return append_connection(text, out, err);
+    buf_text(out, is_secret(option->name) ? "(set)" : text);
+    return true;
+}
+
+bool config_print_checked(FILE *out, bool is_json, struct error *err)
+{
+    struct config config;
+    json_t *shown = json_object();
+    bool is_ok = config_load(&config, err);
+
+    for (size_t i = 0; is_ok && i < OPTION_COUNT; i++) {
+        struct buf value BUF_AUTO = {0};
+        const char *text = NULL;
+
+        buf_init(&value, 2 * VALUE_MAX_BYTES);
+        is_ok = find_text(&options[i], &text, err) &&
+                (text == NULL || append_shown(&options[i], text, &value, err));
+        if (is_ok && text != NULL && is_json)
+            json_object_set_new(shown, options[i].name, json_string(value.data));
+        else if (is_ok && text != NULL)
+            fprintf(out, "%s=%s\n", options[i].name, value.data);
+    }
+    if (is_ok && is_json) {
+        json_dumpf(shown, out, JSON_INDENT(4));
+        putc('\n', out);
+    }
+    json_decref(shown);
+    return is_ok;
 }

@@ -51,6 +51,15 @@ bool config_load(struct config *config, struct error *err);
 /* For commands that talk to the database, or to Salesforce: what is missing is ERROR_CONFIG. */
 bool config_require_database(const struct config *config, struct error *err);
 
+/* Calls what with each row of the table; default_text may be NULL. */
+void config_each(void (*what)(void *context, const char *name, const char *default_text,
+                              const char *help),
+                 void *context);
+
+/* Checks, and prints what is in force, a secret only as that it is set: one NAME=VALUE per line, or
+ * one JSON object. */
+bool config_print_checked(FILE *out, bool is_json, struct error *err);
+
 /* The table, as `pgforce --help` shows it; or as a Markdown table for docs/configuration.md. */
 void config_print_help(FILE *out);
 void config_print_markdown(FILE *out);

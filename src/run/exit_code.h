@@ -1,21 +1,17 @@
 /*
- * What a command's end means to whoever started it. The numbers are sysexits.h's.
- *
- *     0   done
- *     10  a plan that has something to do
- *     64  usage: the command line is wrong
- *     65  the data given is wrong
- *     70  a bug of ours
- *     75  failed for now: the same command may succeed later
- *     78  configuration: an operator must act; a supervisor must not start it again blindly
+ * What a command's end means to whoever started it: one table, from which help, the manual page and
+ * docs/operations.md are printed. From 64 on the numbers are sysexits.h's.
  */
 #ifndef PGFORCE_RUN_EXIT_CODE_H
 #define PGFORCE_RUN_EXIT_CODE_H
+
+#include <stdio.h>
 
 #include "base/error.h"
 
 enum exit_code {
     EXIT_CODE_DONE = 0,
+    EXIT_CODE_FAILED = 1,
     EXIT_CODE_CHANGES = 10,
     EXIT_CODE_USAGE = 64,
     EXIT_CODE_DATA = 65,
@@ -24,15 +20,19 @@ enum exit_code {
     EXIT_CODE_CONFIG = 78,
 };
 
-static inline enum exit_code exit_code_of(enum error_kind kind)
-{
-    static const enum exit_code codes[] = {
-        [ERROR_NONE] = EXIT_CODE_DONE,   [ERROR_RETRY] = EXIT_CODE_RETRY,
-        [ERROR_RECORD] = EXIT_CODE_DATA, [ERROR_CONFIG] = EXIT_CODE_CONFIG,
-        [ERROR_BUG] = EXIT_CODE_BUG,     [ERROR_USAGE] = EXIT_CODE_USAGE,
-    };
+enum { EXIT_CODE_COUNT = 8 };
 
-    return codes[kind];
-}
+struct exit_code_row {
+    enum exit_code code;
+    const char *meaning;
+    const char *remedy; /* what a supervisor should do */
+};
+
+extern const struct exit_code_row exit_code_rows[EXIT_CODE_COUNT];
+
+enum exit_code exit_code_of(enum error_kind kind);
+
+/* As a Markdown table, for docs/operations.md. */
+void exit_code_print_markdown(FILE *out);
 
 #endif

@@ -200,6 +200,15 @@ static const struct verb {
 
 enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
 
+struct help_commands mapping_command_verbs(void)
+{
+    static struct help_command list[VERB_COUNT];
+
+    for (size_t i = 0; i < VERB_COUNT; i++)
+        list[i] = (struct help_command){verbs[i].name, verbs[i].usage, NULL};
+    return (struct help_commands){list, VERB_COUNT};
+}
+
 static const struct verb *find_verb(const char *name, struct error *err)
 {
     char names[256] = "";
@@ -210,7 +219,10 @@ static const struct verb *find_verb(const char *name, struct error *err)
         size_t used = strlen(names);
         snprintf(names + used, sizeof(names) - used, "%s%s", used > 0 ? ", " : "", verbs[i].name);
     }
-    error_set(err, ERROR_USAGE, "unknown verb \"%s\": pgforce mapping %s", name, names);
+    const char *nearest = help_nearest(name, mapping_command_verbs());
+    error_set(err, ERROR_USAGE, "unknown verb \"%s\"%s%s%s: pgforce mapping %s", name,
+              nearest != NULL ? ", did you mean \"" : "", nearest != NULL ? nearest : "",
+              nearest != NULL ? "\"?" : "", names);
     return NULL;
 }
 

@@ -8,11 +8,15 @@
 #define PGFORCE_RUN_MAPPING_COMMAND_H
 
 #include "run/config.h"
+#include "run/help.h"
 
 /* texts[0] is the verb; for the other two there need be nothing. */
 bool mapping_command_run(const struct config *config, int count, char **texts, struct error *err);
 bool mapping_command_pause(const struct config *config, int count, char **texts, struct error *err);
 bool mapping_command_resume(const struct config *config, int count, char **texts,
                             struct error *err);
+
+/* Its verbs, for help. */
+struct help_commands mapping_command_verbs(void);
 
 #endif

@@ -12,6 +12,7 @@ PRINTED = [
     ("api.md", "route-table"),
     ("mappings.md", "mapping states"),
     ("doctor.md", "rule-table"),
+    ("operations.md", "exit-code-table"),
 ]
 
 
