@@ -22,6 +22,7 @@
 #include "run/setup.h"
 #include "run/tail_command.h"
 #include "run/truncation_command.h"
+#include "run/version_command.h"
 
 struct arguments {
     int count;
@@ -86,6 +87,12 @@ static bool run_logout(const struct config *config, const struct arguments *argu
                        struct error *err)
 {
     return login_command_logout(config, arguments->count, arguments->texts, err);
+}
+
+static bool run_api_version(const struct config *config, const struct arguments *arguments,
+                            struct error *err)
+{
+    return version_command_run(config, arguments->count, arguments->texts, err);
 }
 
 static bool run_import(const struct config *config, const struct arguments *arguments,
@@ -343,6 +350,9 @@ static const struct command commands[] = {
      "connect to an organisation, and keep what it takes", run_login, 0, 20, true, false},
     {"logout", "[--json]", "forget that, and revoke it at Salesforce", run_logout, 0, 1, true,
      false},
+    {"api-version", "[NN.0 [--change]] [--json]",
+     "the version of Salesforce's API that is spoken; what another would change", run_api_version,
+     0, 3, true, false},
     {"import", "FILE [--allow-missing] [--json]", "map what a Heroku Connect export maps",
      run_import, 1, 3, true, false},
     {"export", "[FILE]", "write what is mapped, as Heroku Connect would", run_export, 0, 2, true,

@@ -152,3 +152,35 @@ void actions_objects(struct request *request)
 
     run(request, &(struct child_call){.arguments = arguments, .done = answer_objects});
 }
+
+/* "60.0": it becomes an argument of a command. NULL after answering 400. */
+static const char *read_target(struct request *request)
+{
+    const char *target =
+        request_body(request) != NULL ? request_param(request, "target_version") : "";
+
+    if (request->body == NULL)
+        return NULL;
+    if (target != NULL && *target != '\0' && target[strspn(target, "0123456789.")] == '\0')
+        return target;
+    request_refuse(request, 400, "bad_request", "target_version must be like 60.0");
+    return NULL;
+}
+
+void actions_schema_diff(struct request *request)
+{
+    const char *target = connections_is_ours(request) ? read_target(request) : NULL;
+    const char *arguments[] = {"api-version", target, "--json", NULL};
+
+    if (target != NULL)
+        child_run(request, &(struct child_call){.arguments = arguments, .status = 200});
+}
+
+void actions_change_version(struct request *request)
+{
+    const char *target = connections_is_ours(request) ? read_target(request) : NULL;
+    const char *arguments[] = {"api-version", target, "--change", "--json", NULL};
+
+    if (target != NULL)
+        child_run(request, &(struct child_call){.arguments = arguments, .status = 202});
+}

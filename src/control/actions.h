@@ -19,4 +19,8 @@ void actions_plan(struct request *request);
 void actions_schema(struct request *request); /* GET C/schemas/{object}: what can be mapped of it */
 void actions_objects(struct request *request); /* GET C/schemas: the objects */
 
+/* Another version of Salesforce's API: what it would change, and the change. */
+void actions_schema_diff(struct request *request);
+void actions_change_version(struct request *request);
+
 #endif

@@ -130,7 +130,16 @@ static void fill_failure(const struct child *child, struct http_server_response 
 
     while (failure->exit_code >= 0 && failure->exit_code != child->exit_code)
         failure++;
-    request_fill(response, failure->status, read_message(child, failure->id));
+    json_t *answer = read_message(child, failure->id);
+    struct buf output BUF_AUTO = {0};
+
+    buf_init(&output, MAX_OUTPUT_BYTES);
+    read_all(child->output_fd, &output);
+    json_t *more = json_loadb(output.data, output.size_bytes, 0, NULL);
+    if (json_is_object(more))
+        json_object_update_missing(answer, more);
+    json_decref(more);
+    request_fill(response, failure->status, answer);
 }
 
 static void fill_output(const struct child *child, struct http_server_response *response)

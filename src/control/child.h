@@ -3,8 +3,8 @@
  *
  * A child is `pgforce VERB ... --json`, with the request's body as its standard input. The answer
  * is held back until it ends: its standard output is the body, its exit code the status, what it
- * wrote to standard error the message. So the API and the command line cannot differ. When the
- * client goes away the child goes on.
+ * wrote to standard error the message (beside what else a command that failed has printed). So the
+ * API and the command line cannot differ. When the client goes away the child goes on.
  */
 #ifndef PGFORCE_CONTROL_CHILD_H
 #define PGFORCE_CONTROL_CHILD_H

@@ -54,6 +54,7 @@ struct pull {
     struct schedule *schedules; /* one per mapping */
     bool must_load;             /* the mappings have changed since they were read */
     bool is_paused;
+    bool has_old_version; /* of the API: the next start takes the new one */
     int64_t orphans_due_ms;
     bool must_compare;                  /* an operator asks for a comparison */
     bool has_heard;                     /* change events wait in pgforce.heard */
@@ -345,6 +346,8 @@ static bool drain_notifications(struct pull *pull)
         else
             is_notified = true;
         pull->must_compare = pull->must_compare || strcmp(notify->extra, "repair") == 0;
+        if (connection_is_new_version(notify->extra))
+            pull->has_old_version = true;
         PQfreemem(notify);
     }
     return is_notified;
@@ -532,6 +535,8 @@ static bool run_until_stopped(struct pull *pull, struct error *err)
 {
     pull->must_load = true;
     while (!wait_is_stopping()) {
+        if (pull->has_old_version)
+            return connection_ask_restart(err);
         if (pull->must_load && !load_mappings(pull, err))
             return false;
         bool must_retry = pull->must_load || pull->orphans_due_ms <= clock_monotonic_ms();

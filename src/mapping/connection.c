@@ -96,3 +96,13 @@ bool connection_note_sign_in(struct pg *pg, const char *schema_name, bool is_aut
                   " and ($2 = 'UNAUTHORIZED' or organization_id is not null)",
                   PG_PARAMS(schema_name, is_authorized ? "IDLE" : "UNAUTHORIZED"), err);
 }
+
+bool connection_is_new_version(const char *said)
+{
+    return strcmp(said, CONNECTION_NEW_VERSION) == 0;
+}
+
+bool connection_ask_restart(struct error *err)
+{
+    return error_set(err, ERROR_RETRY, "the API version has changed: starting again with it");
+}

@@ -29,4 +29,11 @@ bool connection_resume(struct pg *pg, const char *schema_name, int *resumed, str
 bool connection_note_sign_in(struct pg *pg, const char *schema_name, bool is_authorized,
                              struct error *err);
 
+/* What is said to the roles when the API version has changed: each ends with ERROR_RETRY, and is
+ * started again with a session of the new one. */
+#define CONNECTION_NEW_VERSION "api version"
+
+bool connection_is_new_version(const char *said);
+bool connection_ask_restart(struct error *err);
+
 #endif

@@ -54,9 +54,10 @@ struct push {
     struct mapping_list mappings;
     uint32_t *ranks;
     bool are_mappings_old;
-    bool *are_refused; /* by mapping: Bulk does not take it */
-    bool has_no_bulk;  /* the connection's flag disable_bulk_writes */
-    bool is_merged;    /* the connection's algorithm (sync/fold.h) */
+    bool has_old_version; /* of the API: the next start takes the new one */
+    bool *are_refused;    /* by mapping: Bulk does not take it */
+    bool has_no_bulk;     /* the connection's flag disable_bulk_writes */
+    bool is_merged;       /* the connection's algorithm (sync/fold.h) */
     int take_limit;
     struct queue queue;
 };
@@ -389,6 +390,8 @@ static bool drain_notifications(struct push *push)
         is_notified = true;
         if (is_about_mappings(notify))
             push->are_mappings_old = true;
+        if (connection_is_new_version(notify->extra))
+            push->has_old_version = true;
         PQfreemem(notify);
     }
     return is_notified;
@@ -434,6 +437,8 @@ static bool run_until_stopped(struct push *push, struct error *err)
 
         if (!wait_while_paused(push, err) || wait_is_stopping())
             return wait_is_stopping();
+        if (push->has_old_version)
+            return connection_ask_restart(err);
         if (!run_round(push, &round, err) || !allowance_note(&push->allowance, err) ||
             !allowance_wait(&push->allowance, err))
             return false;
