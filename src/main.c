@@ -153,7 +153,7 @@ static bool run_doctor(const struct config *config, const struct arguments *argu
 
     if (!doctor_command_run(config, arguments->count, arguments->texts, &has_errors, err))
         return false;
-    done_code = has_errors ? EXIT_CODE_CONFIG : EXIT_CODE_DONE;
+    done_code = has_errors ? EXIT_CODE_FAILED : EXIT_CODE_DONE;
     return true;
 }
 

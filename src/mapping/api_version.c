@@ -156,15 +156,14 @@ static bool compare(struct comparison *comparison, struct error *err)
 }
 
 bool api_version_compare(struct pg *pg, const char *schema_name, struct sf_session *session,
-                         json_t **mappings, bool *is_safe, struct error *err)
+                         struct api_version_diff *diff, struct error *err)
 {
     struct comparison comparison = {
         .pg = pg, .schema_name = schema_name, .arena = arena_new(), .mappings = json_array()};
 
     comparison.organisation = organisation_new(session, comparison.arena);
     bool is_ok = compare(&comparison, err);
-    *mappings = comparison.mappings;
-    *is_safe = comparison.is_safe;
+    *diff = (struct api_version_diff){comparison.mappings, comparison.is_safe};
     arena_free(comparison.arena);
     return is_ok;
 }

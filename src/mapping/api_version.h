@@ -18,12 +18,16 @@
 #include "pg/pg.h"
 #include "sf/session.h"
 
-/*
- * An array of {name, fields_have_changed, has_unsafe_changes, action_undetermined, result_message},
- * one per mapping; *is_safe when none is unsafe. session is of the new version. The caller owns it.
- */
+struct api_version_diff {
+    /* {name, fields_have_changed, has_unsafe_changes, action_undetermined, result_message}, one per
+     * mapping; json_decref. */
+    json_t *mappings;
+    bool is_safe; /* none is unsafe */
+};
+
+/* session is of the new version. diff->mappings is the caller's also on failure. */
 bool api_version_compare(struct pg *pg, const char *schema_name, struct sf_session *session,
-                         json_t **mappings, bool *is_safe, struct error *err);
+                         struct api_version_diff *diff, struct error *err);
 
 /* "60.0" for "60" and "60.0", in out; ERROR_USAGE for anything else. */
 bool api_version_read(const char *text, char out[8], struct error *err);

@@ -40,17 +40,18 @@ static bool read_current(struct call *call, PGresult **result, struct error *err
 static bool compare(struct call *call, struct error *err)
 {
     struct salesforce_wish wish = {.api_version = call->target};
-    json_t *mappings ORG_CALL_JSON_AUTO = NULL;
+    struct api_version_diff diff = {0};
 
     call->session = salesforce_open_as(call->config, call->pg, &wish, err);
-    if (call->session == NULL ||
-        !api_version_compare(call->pg, call->config->schema_name, call->session, &mappings,
-                             &call->is_safe, err))
-        return false;
-    call->report = json_pack("{s:s, s:s, s:s, s:O}", "current_api_version", call->current,
-                             "target_api_version", call->target, "target_version", call->target,
-                             "mappings", mappings);
-    return true;
+    bool is_ok = call->session != NULL && api_version_compare(call->pg, call->config->schema_name,
+                                                              call->session, &diff, err);
+    call->is_safe = is_ok && diff.is_safe;
+    if (is_ok)
+        call->report = json_pack("{s:s, s:s, s:s, s:O}", "current_api_version", call->current,
+                                 "target_api_version", call->target, "target_version", call->target,
+                                 "mappings", diff.mappings);
+    json_decref(diff.mappings);
+    return is_ok;
 }
 
 /* Whatever forbids the change; call->report then says more. */

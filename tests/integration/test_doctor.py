@@ -9,7 +9,7 @@ from api import Api
 from eventually import eventually
 from sync import account, contact, mapping
 
-CONFIG, USAGE = 78, 64
+FAILED, USAGE = 1, 64
 TOKEN = "an-administrators-token"
 
 
@@ -113,7 +113,7 @@ def test_a_database_broken_in_many_ways_has_a_finding_for_each_in_one_run(
         assert answer.status == 200, answer.body
         database.psql(f'revoke create on database "{database.name}" from pgforce', role="postgres")
         holder.cursor().execute("lock table salesforce.account in row exclusive mode")
-        report = diagnose(sync.pgforce, expect=CONFIG, PGFORCE_LONG_TRANSACTION_S="0",
+        report = diagnose(sync.pgforce, expect=FAILED, PGFORCE_LONG_TRANSACTION_S="0",
                           PGFORCE_SF_API_VERSION="46.0", PGFORCE_SF_USERNAME=rita["username"],
                           PGFORCE_SF_PASSWORD=rita["password"])
     finally:
@@ -155,18 +155,18 @@ def test_nothing_is_wrong_where_nothing_is(sync):
 
 
 def test_before_the_setup_it_says_so(pgforce):
-    report = diagnose(pgforce, "--offline", expect=CONFIG)
+    report = diagnose(pgforce, "--offline", expect=FAILED)
     assert {"MUST_BE_SET_UP", "MUST_USE_ORIGINS"} <= found(report)
     assert "MUST_HAVE_SLOT" in found(report, "skips")
 
 
 def test_what_cannot_be_reached_is_a_finding(sync):
     sync.org.stop()
-    report = diagnose(sync.pgforce, expect=CONFIG)
+    report = diagnose(sync.pgforce, expect=FAILED)
     assert "MUST_SIGN_IN" in found(report, "errors")
     assert "MUST_USE_RECENT_API_VERSION" in found(report, "skips")
     away = {"PGFORCE_DATABASE_URL": "postgresql://pgforce@127.0.0.1:1/nowhere"}
-    report = diagnose(sync.pgforce, expect=CONFIG, **away)
+    report = diagnose(sync.pgforce, expect=FAILED, **away)
     assert found(report) == {"MUST_REACH_DATABASE"}
     sync.org.start()
 
