@@ -50,7 +50,8 @@ static void choose_watched(struct range *range)
     for (size_t i = 0; i < mapping->field_count; i++) {
         const struct mapping_field *field = &mapping->fields[i];
 
-        if (field->is_filled && (field->is_calculated || field->relationship_name != NULL))
+        if (field->is_filled && !field->is_missing &&
+            (field->is_calculated || field->relationship_name != NULL))
             range->watched[range->watched_count++] = field;
     }
 }
@@ -464,6 +465,13 @@ static int64_t rest_ms(const struct progress *progress, const struct drift_sched
         return NEVER_MS;
     int64_t left_ms = schedule->interval_s * 1000 - progress->since_ms;
     return left_ms > 0 ? left_ms : 0;
+}
+
+int64_t drift_interval_s(const struct mapping *mapping, int64_t all_s)
+{
+    int64_t own_s = mapping->calculated_seconds;
+
+    return own_s > 0 && (all_s == 0 || own_s < all_s) ? own_s : all_s;
 }
 
 static bool begin_if_due(const struct poll *poll, struct progress *progress,

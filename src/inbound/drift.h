@@ -37,6 +37,9 @@ struct drift_schedule {
     int64_t next_ms;    /* answered: when to come again, from now */
 };
 
+/* How often a mapping's records are compared, when all are compared so often. */
+int64_t drift_interval_s(const struct mapping *mapping, int64_t all_s);
+
 /* Of the pull role: begins or goes on with a pass if it is due, by one range. */
 bool drift_turn(const struct poll *poll, const struct mark *mark, struct drift_schedule *schedule,
                 struct error *err);

@@ -12,6 +12,8 @@ enum {
     IDS_MAX_BYTES = 1 << 20,
     EVENTS_AT_ONCE = 2000,
     EVENTS_AT_MOST = 10 * 1000,
+    DAY_MS = 24 * 60 * 60 * 1000,
+    CALLS_AT_ONCE = 60,     /* then as many as the day's calls allow */
     RECORDS_AT_MOST = 1000, /* more of them are read by one poll, which costs less */
 };
 
@@ -129,6 +131,21 @@ bool heard_waiting(struct pg *pg, const char *schema_name, struct arena *arena,
     waiting->ids = arena_array(arena, int64_t, waiting->count + 1);
     for (size_t i = 0; i < waiting->count; i++)
         waiting->ids[i] = pg_field_int64(result, (int)i, 0);
+    return true;
+}
+
+/* until_ms is up to when the calls made have used up what the day allows. */
+bool heard_take_call(const struct mapping *mapping, int64_t *until_ms)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    int64_t calls = mapping->max_daily_api_calls > 0 ? mapping->max_daily_api_calls : 1;
+    int64_t cost_ms = DAY_MS / calls > 0 ? DAY_MS / calls : 1;
+
+    if (*until_ms < now_ms)
+        *until_ms = now_ms;
+    if (*until_ms - now_ms > CALLS_AT_ONCE * cost_ms)
+        return false;
+    *until_ms += cost_ms;
     return true;
 }
 

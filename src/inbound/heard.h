@@ -33,6 +33,10 @@ bool heard_listen(struct pg *pg, const char *schema_name, struct error *err);
 /* Whether the notification is heard_wake's. */
 bool heard_is_wake(const char *channel);
 
+/* Whether the mapping's calls of a day allow another reading now; if so it is counted. *until_ms is
+ * kept by the caller, 0 at first. */
+bool heard_take_call(const struct mapping *mapping, int64_t *until_ms);
+
 /* Which mappings have something waiting: their ids, in the arena. */
 struct heard_mappings {
     int64_t *ids;

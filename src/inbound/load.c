@@ -377,7 +377,7 @@ static bool finish(const struct load *load, struct error *err)
             is_ok && drop_second_rows(pg, mapping, err) && schema_create_indexes(pg, mapping, err);
     is_ok = is_ok && mark_store(pg, mapping, &mark, err) && mark_load_end(pg, mapping, err) &&
             store_note_filled(pg, mapping, err) &&
-            mapping_set_state(pg, mapping->id, "DATA_SYNCED", NULL, err) &&
+            mapping_set_state(pg, mapping->id, "DATA_SYNCED", mapping->note, err) &&
             pg_script(pg, "commit", err);
     if (!is_ok)
         pg_rollback(pg);

@@ -335,11 +335,12 @@ static bool store(const struct poll *poll, const struct mark *mark, struct error
     const struct mapping *mapping = poll->mapping;
     struct pg *pg = poll->world.pg;
     struct buf description BUF_AUTO = {0};
-    bool is_ok = describe_held(poll, &description, err) && origin_begin(pg, err) &&
-                 mark_store(pg, mapping, mark, err) &&
-                 mapping_set_state(pg, mapping->id, "DATA_SYNCED",
-                                   description.size_bytes > 0 ? description.data : NULL, err) &&
-                 pg_script(pg, "commit", err);
+    bool is_ok =
+        describe_held(poll, &description, err) && origin_begin(pg, err) &&
+        mark_store(pg, mapping, mark, err) &&
+        mapping_set_state(pg, mapping->id, "DATA_SYNCED",
+                          description.size_bytes > 0 ? description.data : mapping->note, err) &&
+        pg_script(pg, "commit", err);
 
     if (!is_ok)
         pg_rollback(pg);

@@ -18,6 +18,7 @@
 #include "mapping/connection.h"
 #include "mapping/mapping.h"
 #include "mapping/operation.h"
+#include "mapping/survey.h"
 #include "pg/origin.h"
 #include "pg/pg.h"
 
@@ -28,14 +29,15 @@ enum {
     HEARD_RETRY_MS = 1000, /* what the day's calls do not allow yet */
     IDLE_WAIT_MS = 60 * 1000,
     SQL_MAX_BYTES = 4096,
-    DAY_MS = 24 * 60 * 60 * 1000,
-    HEARD_AT_A_TIME = 60, /* readings at once; then as many as the day's calls allow */
+    SURVEY_MS = 60 * 60 * 1000, /* between two looks at what fields the organisation has */
 };
 
 /* When a mapping is due, kept from round to round by its id. */
 struct schedule {
     int64_t mapping_id;
     int64_t due_ms;
+    bool has_looked;        /* at the fields, since it was last read */
+    int64_t survey_due_ms;  /* when to look at what fields the organisation has */
     int64_t drift_due_ms;   /* when to see to the comparison of all records */
     int64_t heard_until_ms; /* up to when readings for events have used up the day's calls */
     struct poll_memory memory;
@@ -129,7 +131,8 @@ static bool load_mappings(struct pull *pull, struct error *err)
     if (!pg_script(pull->pg, "discard temp", err) ||
         (pull->echo != NULL && !pg_script(pull->echo, "discard temp", err)) ||
         !connection_is_paused(pull->pg, pull->options->schema_name, &pull->is_paused, err) ||
-        !mapping_load_all(pull->pg, pull->options->schema_name, arena, &list, err)) {
+        !mapping_load_all(pull->pg, pull->options->schema_name, arena, &list, err) ||
+        !survey_leave_out(&list, arena, err)) {
         arena_free(arena);
         return false;
     }
@@ -283,6 +286,24 @@ static bool read_mapping(struct pull *pull, size_t index, struct apply_report *r
                                poll_mapping(pull, &poll, &mark, report, err));
 }
 
+/* Whether the organisation has other fields than we thought: then they are read anew. */
+static bool survey_mapping(struct pull *pull, size_t index)
+{
+    struct error err = {0};
+    bool has_changed;
+
+    pull->schedules[index].survey_due_ms = clock_monotonic_ms() + SURVEY_MS;
+    if (!survey_take(pull->barrier, pull->options->session, &pull->mappings.items[index],
+                     &has_changed, &err)) {
+        log_warning("could not look for an object's fields",
+                    log_text("mapping", pull->mappings.items[index].object_name),
+                    log_text("reason", err.message));
+        return false;
+    }
+    pull->must_load = pull->must_load || has_changed;
+    return has_changed;
+}
+
 /* One mapping's trouble is its own, unless the database or the sign-in is what failed. */
 static bool note_failure(struct pull *pull, const struct mapping *mapping, struct error *err)
 {
@@ -299,6 +320,17 @@ static bool note_failure(struct pull *pull, const struct mapping *mapping, struc
     return err->kind != ERROR_BUG;
 }
 
+/* A field that is gone fails every reading; one look is enough until one succeeds. */
+static bool may_mend(struct pull *pull, size_t index, const struct error *err)
+{
+    struct schedule *schedule = &pull->schedules[index];
+
+    if ((err->kind != ERROR_CONFIG && err->kind != ERROR_RECORD) || schedule->has_looked)
+        return false;
+    schedule->has_looked = true;
+    return survey_mapping(pull, index);
+}
+
 static bool read_and_note(struct pull *pull, size_t index, struct error *err)
 {
     const struct mapping *mapping = &pull->mappings.items[index];
@@ -309,11 +341,13 @@ static bool read_and_note(struct pull *pull, size_t index, struct error *err)
         if (wait_is_stopping())
             return true;
         pull->must_load = pull->must_load || report.has_grown;
-        if (!report.has_grown && !note_failure(pull, mapping, err))
+        bool is_mended = report.has_grown || may_mend(pull, index, err);
+        if (!is_mended && !note_failure(pull, mapping, err))
             return false;
-        pause_ms = report.has_grown ? 0 : pause_ms < FAILED_RETRY_MS ? pause_ms : FAILED_RETRY_MS;
-    } else if (report.held > 0) {
-        pause_ms = HELD_RETRY_MS;
+        pause_ms = is_mended ? 0 : pause_ms < FAILED_RETRY_MS ? pause_ms : FAILED_RETRY_MS;
+    } else {
+        pull->schedules[index].has_looked = false;
+        pause_ms = report.held > 0 ? HELD_RETRY_MS : pause_ms;
     }
     pull->schedules[index].due_ms = clock_monotonic_ms() + pause_ms;
     return true;
@@ -355,21 +389,6 @@ static bool drain_notifications(struct pull *pull)
 
 /* ---- what was heard ---- */
 
-/* Whether the day's calls allow another reading now; if so it is counted. */
-static bool take_call(struct schedule *schedule, const struct mapping *mapping)
-{
-    int64_t now_ms = clock_monotonic_ms();
-    int64_t calls = mapping->max_daily_api_calls > 0 ? mapping->max_daily_api_calls : 1;
-    int64_t cost_ms = DAY_MS / calls > 0 ? DAY_MS / calls : 1;
-
-    if (schedule->heard_until_ms < now_ms)
-        schedule->heard_until_ms = now_ms;
-    if (schedule->heard_until_ms - now_ms > HEARD_AT_A_TIME * cost_ms)
-        return false;
-    schedule->heard_until_ms += cost_ms;
-    return true;
-}
-
 /* One that is still being loaded, or whose poll is due anyway, needs no reading of its own. */
 static bool may_hear(const struct pull *pull, size_t index)
 {
@@ -393,7 +412,7 @@ static bool hear_mapping(struct pull *pull, size_t index, struct error *err)
     if (!mark.is_loaded || mark.is_loading)
         return true;
     poll.world.began_us = mark.read_at_us;
-    if (!take_call(schedule, poll.mapping)) {
+    if (!heard_take_call(poll.mapping, &schedule->heard_until_ms)) {
         pull->has_heard = true;
         return true;
     }
@@ -443,22 +462,13 @@ static bool hear_all(struct pull *pull, struct error *err)
 
 /* ---- the comparison of all records ---- */
 
-static int64_t drift_interval_s(const struct pull *pull, const struct mapping *mapping)
-{
-    int64_t interval_s = pull->options->drift_interval_s;
-
-    if (mapping->calculated_seconds > 0 &&
-        (interval_s == 0 || mapping->calculated_seconds < interval_s))
-        return mapping->calculated_seconds;
-    return interval_s;
-}
-
 static bool compare_mapping(struct pull *pull, size_t index, struct error *err)
 {
     struct poll poll = make_poll(pull, index);
     struct schedule *schedule = &pull->schedules[index];
-    struct drift_schedule turn = {.interval_s = drift_interval_s(pull, poll.mapping),
-                                  .next_ms = DRIFT_RETRY_MS};
+    struct drift_schedule turn = {
+        .interval_s = drift_interval_s(poll.mapping, pull->options->drift_interval_s),
+        .next_ms = DRIFT_RETRY_MS};
     struct mark mark;
 
     arena_reset(pull->page_arena);
@@ -500,6 +510,8 @@ static bool is_due(const struct pull *pull, size_t index)
 static bool run_all_due(struct pull *pull, struct error *err)
 {
     for (size_t i = 0; i < pull->mappings.count && !wait_is_stopping(); i++) {
+        if (!pull->is_paused && pull->schedules[i].survey_due_ms <= clock_monotonic_ms())
+            survey_mapping(pull, i);
         if (is_due(pull, i) && !run_due(pull, i, err))
             return false;
         if (may_compare(pull, i) && !run_watched(pull, i, compare_mapping, err))

@@ -31,6 +31,7 @@ struct mapping_field {
     bool is_updateable;
     bool is_calculated;            /* a formula or a roll-up */
     bool is_filled;                /* false while a column that was added waits for its values */
+    bool is_missing;               /* the organisation has lost it: not writable, see survey.h */
     bool is_system;                /* Id, SystemModstamp and IsDeleted: never the user's to write */
     const char *relationship_name; /* "Account", "Parent__r"; NULL for a field of the object */
     const char *reference_object;  /* "Account"; NULL likewise */
@@ -48,6 +49,7 @@ struct mapping {
     const char *object_name; /* as the organisation spells it */
     const char *table_name;
     const char *state;             /* 'INITIAL', 'DATA_SYNCED', ... */
+    const char *note;              /* what all is well but; of survey_leave_out, else NULL */
     const char *state_description; /* NULL when there is nothing to say */
     const char *operation;         /* 'RELOAD', 'RELOAD_DESTRUCTIVE': asked for; else NULL */
     enum mapping_access access;

@@ -87,6 +87,23 @@ static void print_fields(const json_t *mapping)
                json_is_false(json_object_get(field, "is_filled")) ? "  (being filled)" : "");
 }
 
+/* What the organisation's own definition of the object has to say. */
+static void print_survey(const json_t *mapping, const char *list, const char *heading)
+{
+    const json_t *names = json_object_get(json_object_get(mapping, "organisation"), list);
+    size_t i;
+    const json_t *name;
+
+    if (json_array_size(names) == 0)
+        return;
+    printf("%-12s", heading);
+    json_array_foreach(names, i, name)
+    {
+        printf("%s%s", i > 0 ? ", " : " ", json_string_value(name));
+    }
+    printf("\n");
+}
+
 static void print_mapping(const json_t *mapping)
 {
     const struct state *state = state_find(text_of(mapping, "state"));
@@ -102,6 +119,9 @@ static void print_mapping(const json_t *mapping)
     if (text_of(mapping, "state_description")[0] != '\0')
         printf("because      %s\n", text_of(mapping, "state_description"));
     printf("way out      %s\n", state != NULL ? state->way_out : "");
+    print_survey(mapping, "missing", "gone there");
+    print_survey(mapping, "changed", "to refresh");
+    print_survey(mapping, "offered", "also there");
     print_fields(mapping);
 }
 

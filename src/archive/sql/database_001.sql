@@ -74,6 +74,8 @@ create table mapping (
     operation text check (operation in ('RELOAD', 'RELOAD_DESTRUCTIVE')),
     -- The organisation lacks the object or a field: kept, without fields and table.
     is_orphan boolean not null default false,
+    -- Of its fields in the organisation: which are missing, changed, and offered.
+    survey jsonb,
     config jsonb not null,
     -- What the file's entry says beside object_name and config, and how it spells the object.
     extra jsonb not null default '{}',
@@ -97,6 +99,8 @@ create table mapping_field (
     is_updateable boolean not null,
     -- A formula or a roll-up: may change without the record's stamp.
     is_calculated boolean not null default false,
+    -- The organisation no longer has it, or no longer shows it.
+    is_missing boolean not null default false,
     relationship_name text,
     reference_object text,
     reference_field text,
