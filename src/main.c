@@ -17,6 +17,7 @@
 #include "run/help.h"
 #include "run/login_command.h"
 #include "run/mapping_command.h"
+#include "run/relink_command.h"
 #include "run/repair_command.h"
 #include "run/roles.h"
 #include "run/setup.h"
@@ -87,6 +88,12 @@ static bool run_logout(const struct config *config, const struct arguments *argu
                        struct error *err)
 {
     return login_command_logout(config, arguments->count, arguments->texts, err);
+}
+
+static bool run_relink(const struct config *config, const struct arguments *arguments,
+                       struct error *err)
+{
+    return relink_command_run(config, arguments->count, arguments->texts, err);
 }
 
 static bool run_api_version(const struct config *config, const struct arguments *arguments,
@@ -346,10 +353,12 @@ static const struct command commands[] = {
      run_setup, 0, 1, true, false},
     {"login",
      "[--web [--port N] | --jwt [--key-file FILE] [--username USER] | --client-credentials]"
-     " [--environment NAME | --domain NAME] [--client-id ID] [--json]",
+     " [--environment NAME | --domain NAME] [--client-id ID] [--relink] [--json]",
      "connect to an organisation, and keep what it takes", run_login, 0, 20, true, false},
     {"logout", "[--json]", "forget that, and revoke it at Salesforce", run_logout, 0, 1, true,
      false},
+    {"relink", "[--yes] [--json]", "move to the organisation of a refreshed sandbox", run_relink, 0,
+     2, true, false},
     {"api-version", "[NN.0 [--change]] [--json]",
      "the version of Salesforce's API that is spoken; what another would change", run_api_version,
      0, 3, true, false},

@@ -87,7 +87,8 @@ static bool store(struct login *login, struct sf_session *session,
 
     return pg_run(login->pg, "begin", PG_PARAMS(), err) &&
            credential_store(login->pg, login->config, credential, err) &&
-           salesforce_bind(login->config, session, login->pg, err) &&
+           (arguments_has(&login->read, "relink") ||
+            salesforce_bind(login->config, session, login->pg, err)) &&
            connection_note_sign_in(login->pg, schema_name, true, err) &&
            pg_run(login->pg, "commit", PG_PARAMS(), err);
 }
@@ -113,7 +114,8 @@ static void report(const struct login *login, struct sf_session *session,
 /* Signs in with what was given, and keeps it. */
 static bool try_and_store(struct login *login, struct error *err)
 {
-    struct salesforce_wish wish = {.credentials = &login->credentials};
+    struct salesforce_wish wish = {.credentials = &login->credentials,
+                                   .takes_any_organisation = arguments_has(&login->read, "relink")};
     struct credential credential CREDENTIAL_AUTO = {0};
     struct seal_key key;
 
@@ -329,8 +331,9 @@ static bool choose(struct login *login, struct error *err)
 
 bool login_command_login(const struct config *config, int count, char **texts, struct error *err)
 {
-    static const char known[] = "jwt client-credentials web environment= domain= client-id="
-                                " username= key-file= port= begin finish redirect-uri= next= json";
+    static const char known[] =
+        "jwt client-credentials web environment= domain= client-id="
+        " username= key-file= port= begin finish redirect-uri= next= relink json";
     struct login login = {.config = config};
 
     if (!arguments_read(count, texts, known, &login.read, err))
