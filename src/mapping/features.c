@@ -31,7 +31,7 @@ static const struct feature {
     {"sync_repair_unlimited_query_all", ALWAYS_ON, "deleted records are read with the others"},
     {"temp_tables_in_transactions", ALWAYS_ON, "staging tables live in the transaction"},
     {"ucs_basic_collation_index", ALWAYS_ON, "sfid is compared by bytes"},
-    {"use_assignment_rules", ALWAYS_ON, "the organisation's active assignment rules run"},
+    {"use_assignment_rules", HONOURED, NULL}, /* outbound/push.c */
     {"verbose_sfnotifier_logging", ALWAYS_OFF, "the log's detail is PGFORCE_LOG_LEVEL"},
 };
 

@@ -317,7 +317,8 @@ static bool load_flags(struct push *push, struct error *err)
 {
     PGresult *result PG_RESULT_AUTO = pg_query(push->pg,
                                                "select features ->> 'poll_db_no_merge' = 'false',"
-                                               " features ->> 'disable_bulk_writes' = 'true'"
+                                               " features ->> 'disable_bulk_writes' = 'true',"
+                                               " features ->> 'use_assignment_rules' = 'true'"
                                                " from pgforce.connection"
                                                " where schema_name = $1",
                                                PG_PARAMS(push->options->schema_name), err);
@@ -326,6 +327,8 @@ static bool load_flags(struct push *push, struct error *err)
         return false;
     push->is_merged = PQntuples(result) > 0 && pg_field_bool(result, 0, 0);
     push->has_no_bulk = PQntuples(result) > 0 && pg_field_bool(result, 0, 1);
+    sf_session_use_assignment_rules(push->options->session,
+                                    PQntuples(result) > 0 && pg_field_bool(result, 0, 2));
     return true;
 }
 

@@ -35,7 +35,8 @@ struct sf_session {
     int64_t requests;
     char *instance_suffixes; /* may be NULL */
     struct sf_vault vault;
-    bool has_unstored; /* what the vault holds is older than ours: it could not be written */
+    bool is_unassigned; /* writes run no assignment rules */
+    bool has_unstored;  /* what the vault holds is older than ours: it could not be written */
 };
 
 /* A field of struct sf_credentials, by its place: they are copied, scrubbed and wiped alike. */
@@ -456,6 +457,11 @@ int64_t sf_session_requests(const struct sf_session *session)
     return session->requests;
 }
 
+void sf_session_use_assignment_rules(struct sf_session *session, bool is_used)
+{
+    session->is_unassigned = !is_used;
+}
+
 static const char *make_url(const struct sf_session *session, const char *path, struct arena *arena)
 {
     if (strncmp(path, "/services/", 10) == 0 || strncmp(path, "/cometd/", 8) == 0)
@@ -472,12 +478,14 @@ static const char *const *make_headers(const struct sf_session *session, const s
 
     while (call->headers != NULL && call->headers[extra] != NULL)
         extra++;
-    const char **headers = arena_array(arena, const char *, extra + 4);
+    const char **headers = arena_array(arena, const char *, extra + 5);
     size_t used = 0;
     headers[used++] = session->authorization;
     headers[used++] = session->call_options;
     if (call->body_bytes > 0)
         headers[used++] = arena_printf(arena, "Content-Type: %s", type);
+    if (session->is_unassigned && call->method != NULL && strcmp(call->method, "GET") != 0)
+        headers[used++] = "Sforce-Auto-Assign: FALSE";
     for (size_t i = 0; i < extra; i++)
         headers[used++] = call->headers[i];
     return headers;

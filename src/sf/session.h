@@ -101,6 +101,10 @@ const char *sf_session_refresh_token(const struct sf_session *session);
  * next sf_request. */
 const char *sf_session_access_token(const struct sf_session *session);
 
+/* Whether writes run the organisation's assignment rules; they do unless told otherwise here. Jobs
+ * of the Bulk API never do. Source: REST API Developer Guide, "Assignment Rule Header". */
+void sf_session_use_assignment_rules(struct sf_session *session, bool is_used);
+
 /* Gets a new access token now. */
 bool sf_session_renew(struct sf_session *session, struct error *err);
 

@@ -45,6 +45,30 @@ static void a_session_knows_its_organisation_and_sends_its_token(void **state)
     server_free(server);
 }
 
+static void writes_say_when_they_run_no_assignment_rules(void **state)
+{
+    static const struct org_answer script[] = {
+        TOKEN("t"), {200, "{}", NULL, false}, {200, "{}", NULL, false}, {200, "{}", NULL, false}};
+    struct scripted_server *server = ORG(script);
+    struct sf_session *session;
+    struct sf_call calls[3] = {{.method = "POST", .path = "/one"},
+                               {.method = "GET", .path = "/two"},
+                               {.method = "POST", .path = "/three"}};
+    struct error err = {0};
+
+    (void)state;
+    assert_true(org_open(server, &session, &err));
+    for (int i = 0; i < 3; i++) {
+        sf_session_use_assignment_rules(session, i == 2);
+        assert_true(sf_request_one(session, &calls[i], &err));
+        sf_call_done(&calls[i]);
+    }
+    sf_session_close(session);
+    server_stop(server);
+    assert_int_equal(count_of(server->received, "Sforce-Auto-Assign: FALSE\r\n"), 1);
+    server_free(server);
+}
+
 static void an_expired_token_is_renewed_once_for_all_calls(void **state)
 {
     static const struct org_answer script[] = {TOKEN("old"),
@@ -425,6 +449,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_knows_its_organisation_and_sends_its_token),
+        cmocka_unit_test(writes_say_when_they_run_no_assignment_rules),
         cmocka_unit_test(an_expired_token_is_renewed_once_for_all_calls),
         cmocka_unit_test(a_token_refused_twice_is_not_a_loop),
         cmocka_unit_test(another_organisation_after_signing_in_again_is_refused),
