@@ -474,12 +474,11 @@ static const char *const *make_headers(const struct sf_session *session, const s
                                        struct arena *arena)
 {
     const char *type = call->content_type != NULL ? call->content_type : "application/json";
-    size_t extra = 0;
+    size_t extra = 0, used = 0;
 
     while (call->headers != NULL && call->headers[extra] != NULL)
         extra++;
     const char **headers = arena_array(arena, const char *, extra + 5);
-    size_t used = 0;
     headers[used++] = session->authorization;
     headers[used++] = session->call_options;
     if (call->body_bytes > 0)
