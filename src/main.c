@@ -322,6 +322,13 @@ static bool run_housekeeper(const struct config *config, const struct arguments 
     return roles_housekeeper(config, err);
 }
 
+static bool run_watch(const struct config *config, const struct arguments *arguments,
+                      struct error *err)
+{
+    (void)arguments;
+    return roles_watch(config, err);
+}
+
 static bool run_help_config(const struct config *config, const struct arguments *arguments,
                             struct error *err)
 {
@@ -390,6 +397,8 @@ static const struct command commands[] = {
     {"pull", "", "the role that reads Salesforce", run_pull, 0, 0, true, true},
     {"listen", "", "the role that hears of changes in Salesforce", run_listen, 0, 0, true, true},
     {"housekeeper", "", "the role that moves settled entries to the archive", run_housekeeper, 0, 0,
+     true, true},
+    {"watch", "", "the role that tells operators, and guards the server's disk", run_watch, 0, 0,
      true, true},
     {"serve", "[--behind-proxy]", "the role that serves the HTTP API and the dashboard", run_serve,
      0, 1, true, true},

@@ -179,6 +179,16 @@ static const struct checks_rule rules[] = {
             " from given join pgforce.connection c on c.schema_name = given.schema_name"
             " where c.state = 'UNAUTHORIZED'",
      .event_type = "salesforce-connection"},
+    {.id = "MUST_HAVE_API_REQUESTS",
+     .title = "API requests are left, by the organisation's last word",
+     .needs = CHECKS_NEEDS_SETUP,
+     .sql = "select null, case when c.api_used >= c.api_max * 0.95 then 'RED' else 'YELLOW' end,"
+            " format('%s of the day''s %s API requests are used', c.api_used, c.api_max),"
+            " 'poll less often (pgforce mapping edit), or buy requests'"
+            " from given join pgforce.connection c on c.schema_name = given.schema_name"
+            " where c.api_max > 0 and c.api_used >= c.api_max * 0.8"
+            " and c.api_seen_at > now() - interval '1 day'",
+     .event_type = "limit"},
 };
 
 const struct checks_rule *checks_slot_rules(size_t *count)

@@ -2,11 +2,13 @@
 
 #include <string.h>
 
+#include "archive/gap.h"
 #include "archive/housekeeper.h"
 #include "archive/install.h"
 #include "archive/progress.h"
 #include "base/log.h"
 #include "base/wait.h"
+#include "control/watch.h"
 #include "inbound/listen.h"
 #include "inbound/pull.h"
 #include "mapping/connection.h"
@@ -33,6 +35,22 @@ static bool follow_timeline(struct pg *pg, const struct config *config,
     return progress_follow_timeline(pg, config->schema_name, system->timeline, err);
 }
 
+/* A slot that was given up on purpose is missing, too: the reason is worth more than that. */
+static bool refuse_gap(struct pg *pg, const struct config *config, struct error *err)
+{
+    struct buf reason BUF_AUTO = {0};
+
+    buf_init(&reason, 4096);
+    if (!gap_find_open(pg, config->schema_name, &reason, err))
+        return false;
+    if (reason.size_bytes == 0)
+        return true;
+    return error_set(err, ERROR_CONFIG,
+                     "changes are missing from the log: %s. Run `pgforce setup --accept-gap` to go"
+                     " on from there with a new slot",
+                     reason.data);
+}
+
 /* The slot is compared with the progress before anything is read from it: a gap is never silent. */
 static bool verify(struct pg *pg, const struct config *config, struct error *err)
 {
@@ -40,7 +58,7 @@ static bool verify(struct pg *pg, const struct config *config, struct error *err
     struct progress progress;
     struct slot slot;
 
-    return install_check_version(pg, config->schema_name, err) &&
+    return install_check_version(pg, config->schema_name, err) && refuse_gap(pg, config, err) &&
            progress_load(pg, config->schema_name, &progress, err) &&
            slot_refuse_synchronous(pg, progress.slot_name, err) &&
            slot_read(pg, progress.slot_name, &slot, err) &&
@@ -160,6 +178,19 @@ bool roles_housekeeper(const struct config *config, struct error *err)
     return housekeeper_run(config->database_url, &retention, err);
 }
 
+bool roles_watch(const struct config *config, struct error *err)
+{
+    const struct watch_options options = {.database_url = config->database_url,
+                                          .schema_name = config->schema_name,
+                                          .app_role = config->app_role,
+                                          .limits = config->limits,
+                                          .give_up_bytes = config->slot_give_up_bytes,
+                                          .notify_url = config->notify_url,
+                                          .notify_command = config->notify_command};
+
+    return watch_run(&options, err);
+}
+
 bool roles_serve(const struct config *config, struct error *err)
 {
     struct serve_options options = config->api;
@@ -174,8 +205,8 @@ bool roles_serve(const struct config *config, struct error *err)
 
 bool roles_run(const struct config *config, struct error *err)
 {
-    static const char *const roles[] = {"archive", "push",        "pull",
-                                        "listen",  "housekeeper", "serve"};
+    static const char *const roles[] = {"archive",     "push",  "pull", "listen",
+                                        "housekeeper", "watch", "serve"};
     size_t count = sizeof(roles) / sizeof(roles[0]);
 
     /* The API is served where an address was given for it: two daemons may share a machine. */

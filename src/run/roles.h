@@ -16,6 +16,7 @@ bool roles_push(const struct config *config, struct error *err);
 bool roles_pull(const struct config *config, struct error *err);
 
 /* The HTTP API and the dashboard. */
+bool roles_watch(const struct config *config, struct error *err);
 bool roles_serve(const struct config *config, struct error *err);
 
 /* Hears of changes in Salesforce, for the mappings that want it. */

@@ -3,10 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/gap.h"
 #include "archive/install.h"
 #include "archive/progress.h"
 #include "archive/retention.h"
 #include "base/log.h"
+#include "inbound/drift.h"
+#include "mapping/mapping.h"
 #include "pg/origin.h"
 #include "pg/replica.h"
 #include "stream/slot.h"
@@ -275,6 +278,29 @@ static bool has_progress(struct pg *pg, const char *schema_name, bool *has, stru
     return result != NULL;
 }
 
+/* What was lost on the way out cannot be sent; what differs from the organisation now is found. */
+static bool ask_for_repair(struct pg *pg, const struct config *config, struct error *err)
+{
+    struct arena *arena = arena_new();
+    struct mapping_list list;
+    bool is_ok = mapping_load_all(pg, config->schema_name, arena, &list, err);
+
+    for (size_t i = 0; is_ok && i < list.count; i++)
+        is_ok = drift_ask(pg, &list.items[i], err);
+    arena_free(arena);
+    return is_ok;
+}
+
+static bool record_gap(struct pg *pg, const struct config *config, lsn_t from_lsn,
+                       const char *reason, struct error *err)
+{
+    struct progress now;
+
+    return progress_load(pg, config->schema_name, &now, err) &&
+           gap_accept(pg, config->schema_name, from_lsn, now.commit_end_lsn, reason, err) &&
+           ask_for_repair(pg, config, err);
+}
+
 /* The slot is verified, or made where there is none, or replaced where the operator accepts the
  * gap. */
 static bool settle_slot(struct pg *pg, const struct config *config,
@@ -282,6 +308,7 @@ static bool settle_slot(struct pg *pg, const struct config *config,
 {
     struct progress progress;
     struct replica_system system;
+    struct buf reason BUF_AUTO = {0};
     struct slot slot;
     bool has;
 
@@ -296,13 +323,16 @@ static bool settle_slot(struct pg *pg, const struct config *config,
     bool is_verified = slot_verify(&slot, system.identifier, &progress, err);
     if (!options->accepts_gap)
         return is_verified;
+    buf_init(&reason, 2 * ERROR_MESSAGE_BYTES);
+    buf_text(&reason, is_verified ? "the operator asked for it" : err->message);
     log_warning("accepted a gap", log_text("after", lsn_format(progress.commit_end_lsn).text),
-                log_text("reason", is_verified ? "the operator asked for it" : err->message));
+                log_text("reason", reason.data));
     if (slot.exists &&
         !pg_run(pg, "select pg_drop_replication_slot($1)", PG_PARAMS(slot.name), err))
         return error_prefix(err, "dropping the old slot");
     slot.exists = false;
-    return make_slot(pg, config, &slot, err);
+    return make_slot(pg, config, &slot, err) &&
+           record_gap(pg, config, progress.commit_end_lsn, reason.data, err);
 }
 
 static bool check_server(struct pg *pg, const struct config *config, struct error *err)

@@ -363,8 +363,6 @@ create table gap (
     to_lsn pg_lsn,
     reason text not null,
     found_at timestamptz not null default now(),
-    accepted_at timestamptz,
-    -- The tables have been compared with the organisation since.
-    repaired_at timestamptz
+    accepted_at timestamptz
 );
 create index gap_idx_schema_name on gap (schema_name, found_at);
