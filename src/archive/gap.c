@@ -12,19 +12,20 @@ bool gap_open(struct pg *pg, const char *schema_name, const char *reason, struct
                   PG_PARAMS(schema_name, reason), err);
 }
 
-bool gap_accept(struct pg *pg, const char *schema_name, lsn_t from_lsn, lsn_t to_lsn,
-                const char *reason, struct error *err)
+bool gap_accept(struct pg *pg, const char *schema_name, const struct gap_record *gap,
+                struct error *err)
 {
-    return pg_run(
-        pg,
-        "with closed as (update pgforce.gap"
-        " set to_lsn = $3, accepted_at = now()"
-        " where schema_name = $1 and accepted_at is null"
-        " returning 1)"
-        " insert into pgforce.gap (schema_name, from_lsn, to_lsn, reason, accepted_at)"
-        " select $1, $2, $3, $4, now()"
-        " where not exists (select from closed)",
-        PG_PARAMS(schema_name, lsn_format(from_lsn).text, lsn_format(to_lsn).text, reason), err);
+    return pg_run(pg,
+                  "with closed as (update pgforce.gap"
+                  " set to_lsn = $3, accepted_at = now()"
+                  " where schema_name = $1 and accepted_at is null"
+                  " returning 1)"
+                  " insert into pgforce.gap (schema_name, from_lsn, to_lsn, reason, accepted_at)"
+                  " select $1, $2, $3, $4, now()"
+                  " where not exists (select from closed)",
+                  PG_PARAMS(schema_name, lsn_format(gap->from_lsn).text,
+                            lsn_format(gap->to_lsn).text, gap->reason),
+                  err);
 }
 
 bool gap_find_open(struct pg *pg, const char *schema_name, struct buf *reason, struct error *err)

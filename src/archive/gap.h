@@ -16,9 +16,15 @@
 /* The log ends at the stored progress. One that is open already stays as it is. */
 bool gap_open(struct pg *pg, const char *schema_name, const char *reason, struct error *err);
 
-/* The operator goes on from to_lsn: closes what is open, or records a gap from from_lsn. */
-bool gap_accept(struct pg *pg, const char *schema_name, lsn_t from_lsn, lsn_t to_lsn,
-                const char *reason, struct error *err);
+struct gap_record {
+    lsn_t from_lsn;
+    lsn_t to_lsn;
+    const char *reason;
+};
+
+/* The operator goes on from to_lsn: closes what is open, or records the whole. */
+bool gap_accept(struct pg *pg, const char *schema_name, const struct gap_record *gap,
+                struct error *err);
 
 /* Appends the reason of the open one; nothing when there is none. */
 bool gap_find_open(struct pg *pg, const char *schema_name, struct buf *reason, struct error *err);

@@ -296,9 +296,10 @@ static bool record_gap(struct pg *pg, const struct config *config, lsn_t from_ls
 {
     struct progress now;
 
-    return progress_load(pg, config->schema_name, &now, err) &&
-           gap_accept(pg, config->schema_name, from_lsn, now.commit_end_lsn, reason, err) &&
-           ask_for_repair(pg, config, err);
+    if (!progress_load(pg, config->schema_name, &now, err))
+        return false;
+    const struct gap_record gap = {from_lsn, now.commit_end_lsn, reason};
+    return gap_accept(pg, config->schema_name, &gap, err) && ask_for_repair(pg, config, err);
 }
 
 /* The slot is verified, or made where there is none, or replaced where the operator accepts the
