@@ -8,6 +8,7 @@
 #include "base/wait.h"
 #include "run/adopt_command.h"
 #include "run/api_command.h"
+#include "run/arguments.h"
 #include "run/commands.h"
 #include "run/config.h"
 #include "run/configure_command.h"
@@ -71,10 +72,18 @@ static bool run_setup(const struct config *config, const struct arguments *argum
         return setup_print_superuser_sql(config, stdout, err);
     if (has_flag(arguments, "--print-sql"))
         return setup_print_sql(config, stdout, err);
-    if (!refuse_other_flags(arguments, "--accept-gap", err) || !setup_run(config, &options, err))
+    struct arguments_read read;
+    if (!arguments_read(arguments->count, arguments->texts, "accept-gap json", &read, err))
         return false;
-    printf("schema %s is set up; next: pgforce import FILE, then pgforce run\n",
-           config->schema_name);
+    if (read.rest_count > 0)
+        return error_set(err, ERROR_USAGE, "setup takes options alone");
+    if (!setup_run(config, &options, err))
+        return false;
+    if (arguments_has(&read, "json"))
+        printf("{\"schema_name\": \"%s\", \"is_set_up\": true}\n", config->schema_name);
+    else
+        printf("schema %s is set up; next: pgforce import FILE, then pgforce run\n",
+               config->schema_name);
     return true;
 }
 
@@ -356,8 +365,8 @@ static bool run_help_completion(const struct config *config, const struct argume
                                 struct error *err);
 
 static const struct command commands[] = {
-    {"setup", "[--accept-gap | --print-sql | --print-superuser-sql]", "make the database ready",
-     run_setup, 0, 1, true, false},
+    {"setup", "[--accept-gap | --print-sql | --print-superuser-sql] [--json]",
+     "make the database ready", run_setup, 0, 2, true, false},
     {"login",
      "[--web [--port N] | --jwt [--key-file FILE] [--username USER] | --client-credentials]"
      " [--environment NAME | --domain NAME] [--client-id ID] [--relink] [--json]",
@@ -371,8 +380,8 @@ static const struct command commands[] = {
      0, 3, true, false},
     {"import", "FILE [--allow-missing] [--json]", "map what a Heroku Connect export maps",
      run_import, 1, 3, true, false},
-    {"export", "[FILE]", "write what is mapped, as Heroku Connect would", run_export, 0, 2, true,
-     false},
+    {"export", "[FILE] [--json]", "write what is mapped, as Heroku Connect would", run_export, 0, 2,
+     true, false},
     {"plan", "FILE [--prune] [--json]", "say what apply would do; exit code 10 if anything",
      run_plan, 1, 4, true, false},
     {"apply", "FILE [--prune [--yes]] [--json]", "make the mappings what the file says", run_apply,
@@ -402,8 +411,8 @@ static const struct command commands[] = {
      true, true},
     {"serve", "[--behind-proxy]", "the role that serves the HTTP API and the dashboard", run_serve,
      0, 1, true, true},
-    {"token", "create NAME [ROLE] | list | revoke NAME", "who may use the HTTP API", run_token, 1,
-     3, true, false},
+    {"token", "create NAME [ROLE] | list | revoke NAME [--json]", "who may use the HTTP API",
+     run_token, 1, 4, true, false},
     {"status", "[--json]", "what is mapped, what waits, how far it has come", run_status, 0, 1,
      true, false},
     {"doctor", "[MAPPING] [--json] [--offline]", "all that is wrong, and what mends it", run_doctor,
@@ -416,8 +425,8 @@ static const struct command commands[] = {
      1, 3, true, false},
     {"ignore", "--id N|--mapping NAME|--all-failed [--json]", "give refused entries up", run_ignore,
      1, 3, true, false},
-    {"truncations", "[--delete N | --dismiss N]", "TRUNCATEs that wait for an operator's word",
-     run_truncations, 0, 2, true, false},
+    {"truncations", "[--delete N | --dismiss N] [--json]",
+     "TRUNCATEs that wait for an operator's word", run_truncations, 0, 3, true, false},
     {"tail", "[OPTION]...", "print changes as they are committed (tail --help)", run_tail, 0,
      ANY_NUMBER, false, false},
     {"decode", "FILE [--format FORMAT]", "print a file of changes as JSON", run_decode, 0,

@@ -155,6 +155,7 @@ PGresult *truncation_list(struct pg *pg, const char *schema_name, struct error *
     return pg_query(pg,
                     "select t.id, m.table_name, t.policy, t.state, t.record_count,"
                     " to_char(t.truncated_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS')"
+                    " as truncated_at"
                     " from pgforce.truncation t"
                     " join pgforce.mapping m on m.id = t.mapping_id"
                     " where m.schema_name = $1"

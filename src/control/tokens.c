@@ -85,9 +85,10 @@ bool tokens_revoke(struct pg *pg, const char *schema_name, const char *name, str
 
 PGresult *tokens_list(struct pg *pg, const char *schema_name, struct error *err)
 {
-    return pg_query(pg,
-                    "select name, role," PG_RFC3339(" created_at") " from pgforce.api_token"
-                                                                   " where schema_name = $1"
-                                                                   " order by name",
-                    PG_PARAMS(schema_name), err);
+    return pg_query(
+        pg,
+        "select name, role," PG_RFC3339(" created_at") " as created_at from pgforce.api_token"
+                                                       " where schema_name = $1"
+                                                       " order by name",
+        PG_PARAMS(schema_name), err);
 }

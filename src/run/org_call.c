@@ -122,3 +122,30 @@ void org_call_decref(json_t **json)
 {
     json_decref(*json);
 }
+
+/* Type oids of int8, int2 and int4, as everywhere. */
+static json_t *field_json(const PGresult *result, int row, int column)
+{
+    const char *text = pg_field(result, row, column);
+    Oid type = PQftype(result, column);
+
+    if (text == NULL)
+        return json_null();
+    return type == 20 || type == 21 || type == 23
+               ? json_integer(pg_field_int64(result, row, column))
+               : json_string(text);
+}
+
+json_t *org_call_rows_json(const PGresult *result)
+{
+    json_t *rows = json_array();
+
+    for (int row = 0; row < PQntuples(result); row++) {
+        json_t *object = json_object();
+
+        for (int column = 0; column < PQnfields(result); column++)
+            json_object_set_new(object, PQfname(result, column), field_json(result, row, column));
+        json_array_append_new(rows, object);
+    }
+    return rows;
+}

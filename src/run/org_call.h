@@ -35,6 +35,9 @@ struct configure_target org_call_target(const struct org_call *call);
 bool org_call_apply(struct org_call *call, json_t *root, const struct configure_options *options,
                     struct configure_report *report, struct error *err);
 
+/* An array of objects named by the result's columns; numbers as numbers. The caller owns it. */
+json_t *org_call_rows_json(const PGresult *result);
+
 /* To standard output. */
 void org_call_print_json(const json_t *json);
 json_t *org_call_report_json(const struct configure_report *report);

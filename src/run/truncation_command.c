@@ -5,6 +5,7 @@
 
 #include "archive/truncation.h"
 #include "run/arguments.h"
+#include "run/org_call.h"
 
 bool truncation_command_print(struct pg *pg, const struct config *config, struct error *err)
 {
@@ -34,19 +35,47 @@ static bool read_id(const char *text, int64_t *id, struct error *err)
                      text);
 }
 
-static bool answer(struct pg *pg, const struct config *config, const char *text,
+static bool print_list_json(struct pg *pg, const struct config *config, struct error *err)
+{
+    PGresult *result PG_RESULT_AUTO = truncation_list(pg, config->schema_name, err);
+
+    if (result == NULL)
+        return false;
+    json_t *rows ORG_CALL_JSON_AUTO = org_call_rows_json(result);
+    org_call_print_json(rows);
+    return true;
+}
+
+static void report(int64_t id, enum truncation_answer word, bool is_json)
+{
+    if (is_json) {
+        json_t *json ORG_CALL_JSON_AUTO =
+            json_pack("{s:I, s:s}", "id", (json_int_t)id, "result",
+                      word == TRUNCATION_DELETE ? "DELETED" : "DISMISSED");
+        org_call_print_json(json);
+        return;
+    }
+    puts(word == TRUNCATION_DELETE ? "the records are deleted in Salesforce too"
+                                   : "the records stay in Salesforce");
+}
+
+static bool answer(struct pg *pg, const struct config *config, const struct arguments_read *read,
                    enum truncation_answer word, struct error *err)
 {
+    const char *text = arguments_value(read, word == TRUNCATION_DELETE ? "delete" : "dismiss", 0);
     int64_t id;
     bool is_ok = read_id(text, &id, err) && pg_script(pg, "begin", err) &&
                  truncation_answer(pg, config->schema_name, id, word, err) &&
                  pg_script(pg, "commit", err);
 
-    if (!is_ok)
-        return false;
-    puts(word == TRUNCATION_DELETE ? "the records are deleted in Salesforce too"
-                                   : "the records stay in Salesforce");
-    return true;
+    if (is_ok)
+        report(id, word, arguments_has(read, "json"));
+    return is_ok;
+}
+
+static bool list(struct pg *pg, const struct config *config, bool is_json, struct error *err)
+{
+    return is_json ? print_list_json(pg, config, err) : truncation_command_print(pg, config, err);
 }
 
 bool truncation_command_run(const struct config *config, int count, char **arguments,
@@ -54,20 +83,18 @@ bool truncation_command_run(const struct config *config, int count, char **argum
 {
     struct arguments_read read;
 
-    if (!arguments_read(count, arguments, "delete= dismiss=", &read, err))
+    if (!arguments_read(count, arguments, "delete= dismiss= json", &read, err))
         return false;
-    const char *deleted = arguments_value(&read, "delete", 0);
-    const char *dismissed = arguments_value(&read, "dismiss", 0);
-    if (read.rest_count > 0 || read.option_count > 1)
+    bool deletes = arguments_has(&read, "delete");
+    bool dismisses = arguments_has(&read, "dismiss");
+    if (read.rest_count > 0 || (deletes && dismisses))
         return error_set(err, ERROR_USAGE, "give one of --delete N and --dismiss N, or nothing");
     struct pg *pg = pg_open(config->database_url, "pgforce truncations", err);
     bool is_ok = pg != NULL;
-    if (is_ok && deleted != NULL)
-        is_ok = answer(pg, config, deleted, TRUNCATION_DELETE, err);
-    else if (is_ok && dismissed != NULL)
-        is_ok = answer(pg, config, dismissed, TRUNCATION_DISMISS, err);
+    if (is_ok && (deletes || dismisses))
+        is_ok = answer(pg, config, &read, deletes ? TRUNCATION_DELETE : TRUNCATION_DISMISS, err);
     else if (is_ok)
-        is_ok = truncation_command_print(pg, config, err);
+        is_ok = list(pg, config, arguments_has(&read, "json"), err);
     pg_close(pg);
     return is_ok;
 }

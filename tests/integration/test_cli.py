@@ -149,3 +149,33 @@ def test_bash_completes_commands_verbs_and_options(tmp_path):
     assert complete(tmp_path, "pgforce", "mapping", "orp") == ["orphans"]
     assert complete(tmp_path, "pgforce", "mapping", "reload", "--d") == ["--destructive"]
     assert complete(tmp_path, "pgforce", "login", "--cl") == ["--client-credentials", "--client-id"]
+
+
+# What runs until it is stopped, prints a page, or has formats of its own.
+WITHOUT_JSON = {
+    *("run", "archive", "push", "pull", "listen", "housekeeper", "serve", "tail", "decode", "mapping"),
+    *("rule-table", "config-table", "exit-code-table", "man-page", "bash-completion"),
+}
+
+
+def test_every_command_that_answers_can_answer_in_json():
+    for name in set(command_names()) - WITHOUT_JSON:
+        assert "[--json]" in run("help", name).stdout, name
+    verbs = run("help", "mapping").stdout.split("verbs:\n")[1].splitlines()
+    assert [verb for verb in verbs if "--json" not in verb] == ["  states     "]
+
+
+def test_setup_tokens_and_truncations_answer_in_json(pgforce):
+    pgforce.set_up()
+    assert json.loads(pgforce.run("setup", "--json").stdout)["is_set_up"] is True
+    made = json.loads(pgforce.run("token", "create", "ann", "operator", "--json").stdout)
+    assert (made["name"], made["role"]) == ("ann", "operator")
+    (listed,) = json.loads(pgforce.run("token", "list", "--json").stdout)
+    assert listed.keys() == {"name", "role", "created_at"}
+    assert json.loads(pgforce.run("token", "revoke", "ann", "--json").stdout) == {"revoked": "ann"}
+    assert json.loads(pgforce.run("token", "list", "--json").stdout) == []
+    assert json.loads(pgforce.run("truncations", "--json").stdout) == []
+    assert json.loads(pgforce.run("export", "--json").stdout)["mappings"] == []
+    pgforce.run("token", "create", expect=64)
+    pgforce.run("token", "--json", expect=64)
+    pgforce.run("setup", "extra", expect=64)
