@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "control/mappings.h"
+#include "control/tokens.h"
 
 /* What the database knows of the connection. $1 is the schema, $2 the application's name. */
 static const char connection_sql[] =
@@ -311,4 +312,25 @@ void connections_app(struct request *request)
         request_refuse(request, 404, "not_found", "there is no application %s here",
                        request->arguments[0]);
     json_decref(connection);
+}
+
+void connections_tokens(struct request *request)
+{
+    struct error err = {0};
+
+    if (!connections_is_ours(request))
+        return;
+    PGresult *tokens PG_RESULT_AUTO =
+        tokens_list(request->serve->pg, request->serve->options->schema_name, &err);
+    if (tokens == NULL) {
+        request_fail(request, &err);
+        return;
+    }
+    json_t *results = json_array();
+    for (int i = 0; i < PQntuples(tokens); i++)
+        json_array_append_new(
+            results, json_pack("{s:s, s:s, s:s}", "name", PQgetvalue(tokens, i, 0), "role",
+                               PQgetvalue(tokens, i, 1), "created_at", PQgetvalue(tokens, i, 2)));
+    request_answer(request, 200,
+                   json_pack("{s:i, s:o}", "count", PQntuples(tokens), "results", results));
 }

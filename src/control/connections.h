@@ -19,6 +19,7 @@ void connections_list(struct request *request);     /* GET /api/v3/connections *
 void connections_show(struct request *request);     /* GET /api/v3/connections/{id} */
 void connections_edit(struct request *request);     /* PATCH /api/v3/connections/{id} */
 void connections_app(struct request *request);      /* GET /api/v3/apps/{app} */
+void connections_tokens(struct request *request);   /* GET C/tokens: names and roles */
 
 /* Whether the id in the route is our connection's; false after answering 404 or 503. */
 bool connections_is_ours(struct request *request);

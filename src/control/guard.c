@@ -410,6 +410,11 @@ void guard_login(struct request *request)
     answer_who(request);
 }
 
+void guard_session(struct request *request)
+{
+    answer_who(request);
+}
+
 void guard_logout(struct request *request)
 {
     struct browser_session *session = find_session(request);

@@ -39,4 +39,7 @@ bool guard_authorize(struct request *request, enum request_role needed);
 void guard_login(struct request *request);
 void guard_logout(struct request *request);
 
+/* GET /session: who asks, as /login answers it. */
+void guard_session(struct request *request);
+
 #endif

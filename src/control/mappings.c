@@ -78,7 +78,9 @@ static const char *const same_keys[] = {
     "is_loaded",
     "is_orphan",
     "sf_max_daily_api_calls",
-    "progress",
+    "changes_up_to",
+    "load",
+    "operation",
 };
 
 static json_t *make_mapping(struct request *request, const json_t *report)
@@ -193,10 +195,11 @@ static void answer_imported(struct request *request, json_t *output)
     json_decref(reports);
 }
 
-/* An import of one mapping: what the organisation must be asked is asked by the command. */
+/* An import of one mapping, which becomes just that: what the organisation must be asked is asked
+ * by the command. */
 static void import_one(struct request *request, const char *object_name, json_t *config)
 {
-    static const char *const arguments[] = {"import", "-", NULL};
+    static const char *const arguments[] = {"import", "-", "--exact", NULL};
     json_t *file = json_pack("{s:i, s:[{s:s, s:O}]}", "version", 1, "mappings", "object_name",
                              object_name, "config", config);
     char *text = file != NULL ? json_dumps(file, JSON_COMPACT) : NULL;
@@ -226,18 +229,36 @@ void mappings_create(struct request *request)
     import_one(request, object_name, config);
 }
 
+/* The stored config, over which what is asked for is laid: a setting or a list that it names
+ * becomes what it says, so fields that a list no longer has are taken away; null takes one away. */
+static json_t *lay_over(const json_t *stored, json_t *asked)
+{
+    json_t *config = json_copy((json_t *)stored);
+    const char *key;
+    json_t *value;
+
+    json_object_update(config, asked);
+    json_object_foreach(asked, key, value) if (json_is_null(value)) json_object_del(config, key);
+    return config;
+}
+
 void mappings_edit(struct request *request)
 {
     json_t *body = request_body(request);
-    const char *object_name = body != NULL ? mappings_find_object(request) : NULL;
-    json_t *config = json_object_get(body, "config");
+    json_t *report = body != NULL ? load_asked(request) : NULL;
+    json_t *asked = json_object_get(body, "config");
 
-    if (object_name == NULL)
+    if (report == NULL)
         return;
-    if (!json_is_object(config))
+    if (json_is_object(asked)) {
+        json_t *config = lay_over(json_object_get(report, "config"), asked);
+
+        import_one(request, text_of(report, "object_name"), config);
+        json_decref(config);
+    } else {
         request_refuse(request, 400, "bad_request", "a change needs \"config\", an object");
-    else
-        import_one(request, object_name, config);
+    }
+    json_decref(report);
 }
 
 /* 202 or another status when it was done, else what the error says. */

@@ -5,10 +5,13 @@
 #include "control/actions.h"
 #include "control/authorize.h"
 #include "control/connections.h"
+#include "control/dashboard.h"
+#include "control/explorer.h"
 #include "control/guard.h"
 #include "control/health.h"
 #include "control/mappings.h"
 #include "control/notifications.h"
+#include "control/statistics.h"
 #include "control/validations.h"
 
 #define C "api/v3/connections/{id}"
@@ -28,6 +31,9 @@ static const struct route {
     {"GET", "healthz", REQUEST_NOBODY, health_ready, "the same"},
     {"GET", "status", REQUEST_VIEWER, health_status, "how the connection is doing, in figures"},
     {"GET", "metrics", REQUEST_VIEWER, health_metrics, "the same for Prometheus"},
+    {"GET", "", REQUEST_NOBODY, dashboard_page, "the dashboard"},
+    {"GET", "dashboard/{file}", REQUEST_NOBODY, dashboard_file, "what its page loads"},
+    {"GET", "session", REQUEST_VIEWER, guard_session, "who asks: the token's name and role"},
     {"POST", "login", REQUEST_NOBODY, guard_login, "a browser's session: {\"token\": ...}"},
     {"POST", "logout", REQUEST_VIEWER, guard_logout, "ends it"},
 
@@ -68,10 +74,26 @@ static const struct route {
     {"POST", C "/notifications/acknowledge", REQUEST_OPERATOR, notifications_acknowledge,
      "marks them as seen"},
 
+    {"GET", C "/statistics", REQUEST_VIEWER, statistics_show,
+     "changes by the minute of the last hour; API requests used"},
+    {"GET", C "/tables/{table}/rows", REQUEST_VIEWER, explorer_rows,
+     "rows by `id`: `after`, `limit`; `status`, `id`, `sfid` choose"},
+    {"GET", C "/log", REQUEST_VIEWER, explorer_log,
+     "the log, the newest first: `before`, `limit`; `archive`, `table`, `state`, `record`, `sfid`,"
+     " `since`, `until` choose"},
+    {"GET", C "/tail", REQUEST_VIEWER, explorer_tail,
+     "the log's entries `after` one, the oldest first; without it the newest; `table`, `limit`"},
+    {"POST", C "/actions/retry", REQUEST_OPERATOR, explorer_retry,
+     "sends refused entries again: `id`, `table` or `all`"},
+    {"POST", C "/actions/ignore", REQUEST_OPERATOR, explorer_ignore,
+     "gives refused entries up: `id`, `table` or `all`"},
+    {"GET", C "/tokens", REQUEST_ADMIN, connections_tokens, "names and roles of the API's tokens"},
+
     {"GET", C "/mappings", REQUEST_VIEWER, mappings_list, "all mappings"},
     {"POST", C "/mappings", REQUEST_ADMIN, mappings_create, "`object_name` and `config`"},
     {"GET", M, REQUEST_VIEWER, mappings_show, "a mapping"},
-    {"PATCH", M, REQUEST_ADMIN, mappings_edit, "its `config`"},
+    {"PATCH", M, REQUEST_ADMIN, mappings_edit,
+     "its `config`: what it names becomes that, fields that are not in its list are taken away"},
     {"DELETE", M, REQUEST_ADMIN, mappings_delete,
      "the mapping and its table; `keep_table=true` leaves that"},
     {"POST", M "/actions/reload", REQUEST_ADMIN, mappings_reload,

@@ -65,6 +65,7 @@ static bool read_path(struct file_call *file, int count, char **texts, const cha
         return error_set(err, ERROR_USAGE, "one FILE is wanted (\"-\" is standard input)");
     file->options.is_file = true;
     file->options.prunes = has(file, "prune");
+    file->options.is_exact = has(file, "exact");
     file->options.allows_missing = has(file, "allow-missing");
     return true;
 }
@@ -94,7 +95,7 @@ bool configure_command_import(const struct config *config, int count, char **tex
 {
     struct file_call file = {.call.config = config, .print = print_import};
 
-    return read_path(&file, count, texts, "allow-missing json", err) && run_file(&file, err);
+    return read_path(&file, count, texts, "exact allow-missing json", err) && run_file(&file, err);
 }
 
 static bool print_plan(struct file_call *file)
@@ -115,8 +116,8 @@ bool configure_command_plan(const struct config *config, int count, char **texts
                             struct error *err)
 {
     struct file_call file = {.call.config = config, .print = print_plan, .options.is_plan = true};
-    bool is_ok =
-        read_path(&file, count, texts, "prune allow-missing json", err) && run_file(&file, err);
+    bool is_ok = read_path(&file, count, texts, "prune exact allow-missing json", err) &&
+                 run_file(&file, err);
 
     *has_changes = is_ok && file.report.done.step_count > 0;
     return is_ok;

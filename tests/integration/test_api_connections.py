@@ -145,6 +145,21 @@ def test_a_mapping_is_created_edited_and_deleted(api, database):
     assert database.query("select to_regclass('salesforce.contact')") == [(None,)]
 
 
+def test_an_edit_changes_what_its_config_names_and_takes_away_what_a_list_lacks(api, database):
+    path = mapping_path(api)
+    before = api.get(path).json["config"]
+    answer = api.call("PATCH", path, {"config": {"sf_polling_seconds": 900}})
+    assert answer.json["config"] == {**before, "sf_polling_seconds": 900}
+    fields = {name: {} for name in before["fields"] if name != "Phone"}
+    after = api.call("PATCH", path, {"config": {"fields": fields}}).json["config"]
+    assert after["fields"] == fields and after["upsert_field"] == before["upsert_field"]
+    assert database.query(
+        "select count(*) from information_schema.columns where table_schema = 'salesforce'"
+        " and table_name = 'account' and column_name = 'phone'") == [(0,)]
+    answer = api.call("PATCH", path, {"config": {"upsert_field": None}})
+    assert "upsert_field" not in answer.json["config"] and answer.json["upsert_field"] is None
+
+
 def test_bad_mappings_are_refused(api):
     _, path = discover(api)
     for body in ({}, {"object_name": "Contact"}, {"object_name": "Contact", "config": []}):

@@ -1,0 +1,324 @@
+#include "control/explorer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "archive/failures.h"
+#include "archive/hstore.h"
+#include "control/connections.h"
+
+enum {
+    SQL_MAX_BYTES = 1024 * 1024, /* a table has at most 1600 columns */
+    DEFAULT_LIMIT = 50,
+    MAX_LIMIT = 200,
+};
+
+#define QUERY_CANCELED "57014"
+
+static const char *read_filter(const struct request *request, const char *name)
+{
+    const char *value = http_server_param(request->http, name);
+
+    return value != NULL && *value != '\0' ? value : NULL;
+}
+
+static struct pg_number read_limit(const struct request *request)
+{
+    const char *text = read_filter(request, "limit");
+    int limit = text != NULL ? atoi(text) : DEFAULT_LIMIT;
+
+    return pg_number(limit > 0 && limit < MAX_LIMIT ? limit : MAX_LIMIT);
+}
+
+/* ---- reading, for a bounded time: others wait for it ---- */
+
+/* NULL after answering. */
+static PGresult *read_page(struct request *request, const char *sql, struct pg_params params)
+{
+    struct pg *pg = request->serve->pg;
+    struct error err = {0};
+    PGresult *result = NULL;
+
+    if (pg_script(pg, "begin read only; set local statement_timeout = '10s'", &err))
+        result = pg_query(pg, sql, params, &err);
+    bool is_canceled = result == NULL && strcmp(pg_sqlstate(pg), QUERY_CANCELED) == 0;
+    pg_rollback(pg);
+    if (is_canceled)
+        request_refuse(request, 503, "too_slow",
+                       "finding that took longer than 10 seconds: choose a table or a time");
+    else if (result == NULL)
+        request_fail(request, &err);
+    return result;
+}
+
+/* The last row's key, where another page may follow. */
+static json_t *next_key(const PGresult *page, int column, const struct pg_number *limit)
+{
+    int count = PQntuples(page);
+
+    return count == atoi(limit->text) ? json_integer(pg_field_int64(page, count - 1, column))
+                                      : json_null();
+}
+
+/* ---- rows ---- */
+
+/* The columns of a mapped table, in their order; NULL after answering. */
+static PGresult *read_columns(struct request *request, const char *table_name)
+{
+    PGresult *columns = read_page(request,
+                                  "select a.attname"
+                                  " from pgforce.mapping m"
+                                  " join pg_namespace n on n.nspname = m.schema_name"
+                                  " join pg_class c on c.relnamespace = n.oid"
+                                  " and c.relname = m.table_name and c.relkind = 'r'"
+                                  " join pg_attribute a on a.attrelid = c.oid"
+                                  " and a.attnum > 0 and not a.attisdropped"
+                                  " where m.schema_name = $1 and m.table_name = $2"
+                                  " order by a.attnum",
+                                  PG_PARAMS(request->serve->options->schema_name, table_name));
+
+    if (columns == NULL || PQntuples(columns) > 0)
+        return columns;
+    PQclear(columns);
+    request_refuse(request, 404, "not_found", "there is no mapped table %s", table_name);
+    return NULL;
+}
+
+/* Each column as text of bounded length, then the key. */
+static void append_rows_sql(struct buf *sql, const struct request *request, const PGresult *columns)
+{
+    buf_text(sql, "select ");
+    for (int i = 0; i < PQntuples(columns); i++) {
+        buf_text(sql, "left(");
+        pg_append_identifier(sql, PQgetvalue(columns, i, 0));
+        buf_text(sql, "::text, 500) || case when length(");
+        pg_append_identifier(sql, PQgetvalue(columns, i, 0));
+        buf_text(sql, "::text) > 500 then '…' else '' end, ");
+    }
+    buf_text(sql, "id from ");
+    pg_append_qualified(sql, request->serve->options->schema_name, request->arguments[1]);
+    buf_text(sql, " where id > coalesce($1::integer, 0)"
+                  " and ($2::text is null or _hc_lastop = $2)"
+                  " and ($3::integer is null or id = $3::integer)"
+                  " and ($4::text is null or sfid = $4)"
+                  " order by id"
+                  " limit $5");
+}
+
+static json_t *make_row(const PGresult *columns, const PGresult *page, int row)
+{
+    json_t *values = json_object();
+
+    for (int i = 0; i < PQntuples(columns); i++) {
+        const char *value = pg_field(page, row, i);
+
+        json_object_set_new(values, PQgetvalue(columns, i, 0),
+                            value != NULL ? json_string(value) : json_null());
+    }
+    return values;
+}
+
+static void answer_rows(struct request *request, const PGresult *columns)
+{
+    struct pg_number limit = read_limit(request);
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&sql, SQL_MAX_BYTES);
+    append_rows_sql(&sql, request, columns);
+    PGresult *page PG_RESULT_AUTO =
+        read_page(request, sql.data,
+                  PG_PARAMS(read_filter(request, "after"), read_filter(request, "status"),
+                            read_filter(request, "id"), read_filter(request, "sfid"), limit.text));
+    if (page == NULL)
+        return;
+    json_t *names = json_array();
+    for (int i = 0; i < PQntuples(columns); i++)
+        json_array_append_new(names, json_string(PQgetvalue(columns, i, 0)));
+    json_t *rows = json_array();
+    for (int i = 0; i < PQntuples(page); i++)
+        json_array_append_new(rows, make_row(columns, page, i));
+    request_answer(request, 200,
+                   json_pack("{s:s, s:o, s:o, s:o}", "table", request->arguments[1], "columns",
+                             names, "results", rows, "next",
+                             next_key(page, PQntuples(columns), &limit)));
+}
+
+void explorer_rows(struct request *request)
+{
+    if (!connections_is_ours(request))
+        return;
+    PGresult *columns PG_RESULT_AUTO = read_columns(request, request->arguments[1]);
+    if (columns != NULL)
+        answer_rows(request, columns);
+}
+
+/* ---- the log ---- */
+
+/* What an entry is told of; of very large ones not their values. */
+#define ENTRY_COLUMNS                                                                              \
+    "id, " PG_RFC3339("created_at") ", " PG_RFC3339(                                               \
+        "processed_at") ", state, action, table_name,"                                             \
+                        " record_id, sfid, sf_message, origin,"                                    \
+                        " case when octet_length(\"values\") <= 65536 then \"values\" end,"        \
+                        " case when octet_length(old) <= 65536 then old end,"                      \
+                        " coalesce(octet_length(\"values\") > 65536 or octet_length(old) > "       \
+                        "65536, false)"
+
+/* hstore's text as an object; null for none and for what is no hstore. */
+static json_t *make_values(struct request *request, const char *text)
+{
+    struct hstore_pair *pairs;
+    struct error ignored = {0};
+    size_t count;
+
+    if (text == NULL || !hstore_parse(text, request->arena, &pairs, &count, &ignored))
+        return json_null();
+    json_t *values = json_object();
+    for (size_t i = 0; i < count; i++)
+        json_object_set_new(values, pairs[i].key,
+                            pairs[i].value != NULL ? json_string(pairs[i].value) : json_null());
+    return values;
+}
+
+static json_t *make_entry(struct request *request, const PGresult *page, int row)
+{
+    static const char *const names[] = {NULL,         "created_at", "processed_at", "state",
+                                        "action",     "table_name", "record_id",    "sfid",
+                                        "sf_message", "origin"};
+    json_t *entry = json_object();
+
+    json_object_set_new(entry, "id", json_integer(pg_field_int64(page, row, 0)));
+    for (int i = 1; i < (int)(sizeof(names) / sizeof(names[0])); i++) {
+        const char *value = pg_field(page, row, i);
+
+        json_object_set_new(entry, names[i], value != NULL ? json_string(value) : json_null());
+    }
+    json_object_set_new(entry, "values", make_values(request, pg_field(page, row, 10)));
+    json_object_set_new(entry, "old", make_values(request, pg_field(page, row, 11)));
+    json_object_set_new(entry, "is_large", json_boolean(pg_field_bool(page, row, 12)));
+    return entry;
+}
+
+static void answer_entries(struct request *request, const PGresult *page, json_t *next)
+{
+    json_t *entries = json_array();
+
+    for (int i = 0; i < PQntuples(page); i++)
+        json_array_append_new(entries, make_entry(request, page, i));
+    request_answer(request, 200, json_pack("{s:o, s:o}", "results", entries, "next", next));
+}
+
+static void append_log(struct buf *sql, const struct request *request, bool is_archive)
+{
+    pg_append_qualified(sql, request->serve->options->schema_name,
+                        is_archive ? "_trigger_log_archive" : "_trigger_log");
+}
+
+void explorer_log(struct request *request)
+{
+    struct pg_number limit = read_limit(request);
+    struct buf sql BUF_AUTO = {0};
+
+    if (!connections_is_ours(request))
+        return;
+    buf_init(&sql, SQL_MAX_BYTES);
+    buf_text(&sql, "select " ENTRY_COLUMNS " from ");
+    append_log(&sql, request, request_flag(request, "archive"));
+    buf_text(&sql, " where ($1::integer is null or id < $1::integer)"
+                   " and ($2::text is null or table_name = $2)"
+                   " and ($3::text is null or state = $3)"
+                   " and ($4::integer is null or record_id = $4::integer)"
+                   " and ($5::text is null or sfid = $5)"
+                   " and ($6::timestamptz is null or created_at >= $6::timestamptz)"
+                   " and ($7::timestamptz is null or created_at < $7::timestamptz)"
+                   " order by id desc"
+                   " limit $8");
+    PGresult *page PG_RESULT_AUTO =
+        read_page(request, sql.data,
+                  PG_PARAMS(read_filter(request, "before"), read_filter(request, "table"),
+                            read_filter(request, "state"), read_filter(request, "record"),
+                            read_filter(request, "sfid"), read_filter(request, "since"),
+                            read_filter(request, "until"), limit.text));
+    if (page != NULL)
+        answer_entries(request, page, next_key(page, 0, &limit));
+}
+
+/* "next" is where to go on, whether there was anything or not. */
+void explorer_tail(struct request *request)
+{
+    const char *after = read_filter(request, "after");
+    struct pg_number limit = read_limit(request);
+    struct buf sql BUF_AUTO = {0};
+
+    if (!connections_is_ours(request))
+        return;
+    buf_init(&sql, SQL_MAX_BYTES);
+    buf_text(&sql, "select * from (select " ENTRY_COLUMNS " from ");
+    append_log(&sql, request, false);
+    buf_printf(&sql,
+               " where ($1::integer is null or id > $1::integer)"
+               " and ($2::text is null or table_name = $2)"
+               " order by id%s"
+               " limit $3) e order by id",
+               after != NULL ? "" : " desc");
+    PGresult *page PG_RESULT_AUTO =
+        read_page(request, sql.data, PG_PARAMS(after, read_filter(request, "table"), limit.text));
+    if (page == NULL)
+        return;
+    int count = PQntuples(page);
+    answer_entries(request, page,
+                   json_integer(count > 0 ? pg_field_int64(page, count - 1, 0)
+                                          : atoll(after != NULL ? after : "0")));
+}
+
+/* ---- what is done about refused entries ---- */
+
+/* Which of them; false after answering. All is said, never meant by silence. */
+static bool read_choice(struct request *request, struct failures_choice *choice)
+{
+    json_t *body = request_body(request);
+    const json_t *id = json_object_get(body, "id");
+
+    if (body == NULL)
+        return false;
+    choice->log_id = json_integer_value(id);
+    choice->table_name = json_string_value(json_object_get(body, "table"));
+    if (choice->log_id > 0 || choice->table_name != NULL ||
+        json_is_true(json_object_get(body, "all")))
+        return connections_is_ours(request);
+    request_refuse(request, 400, "bad_request",
+                   "say which: {\"id\": NUMBER}, {\"table\": NAME} or {\"all\": true}");
+    return false;
+}
+
+void explorer_retry(struct request *request)
+{
+    struct failures_choice choice = {0};
+    struct failures_result result;
+    struct error err = {0};
+
+    if (!read_choice(request, &choice))
+        return;
+    if (failures_retry(request->serve->pg, request->serve->options->schema_name, &choice, &result,
+                       &err))
+        request_answer(request, 200,
+                       json_pack("{s:I, s:I}", "requeued", (json_int_t)result.requeued, "rowless",
+                                 (json_int_t)result.rowless));
+    else
+        request_fail(request, &err);
+}
+
+void explorer_ignore(struct request *request)
+{
+    struct failures_choice choice = {0};
+    struct error err = {0};
+    int64_t count;
+
+    if (!read_choice(request, &choice))
+        return;
+    if (failures_ignore(request->serve->pg, request->serve->options->schema_name, &choice, &count,
+                        &err))
+        request_answer(request, 200, json_pack("{s:I}", "ignored", (json_int_t)count));
+    else
+        request_fail(request, &err);
+}

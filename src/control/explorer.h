@@ -1,0 +1,28 @@
+/*
+ * What operators look into: the rows of mapped tables, the log and its archive, and what they do
+ * about entries that Salesforce refused.
+ *
+ * Every answer is a page: bounded, in the order of a key, going on from the last one seen, so that
+ * it costs the same at the end of a large table as at its beginning. A table is named as
+ * pgforce.mapping knows it, or there is none. Long values are cut, and say so.
+ */
+#ifndef PGFORCE_CONTROL_EXPLORER_H
+#define PGFORCE_CONTROL_EXPLORER_H
+
+#include "control/request.h"
+
+/* GET C/tables/{table}/rows: `after` and `limit`; `status`, `id`, `sfid` choose. */
+void explorer_rows(struct request *request);
+
+/* GET C/log: the newest first, `before` and `limit`; `archive`, `table`, `state`, `record`, `sfid`,
+ * `since`, `until` choose. */
+void explorer_log(struct request *request);
+
+/* GET C/tail: the oldest first, behind `after`; without it the newest ones. */
+void explorer_tail(struct request *request);
+
+/* POST C/actions/retry and C/actions/ignore: {"id": N}, {"table": NAME} or {"all": true}. */
+void explorer_retry(struct request *request);
+void explorer_ignore(struct request *request);
+
+#endif
