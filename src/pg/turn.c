@@ -1,6 +1,7 @@
 #include "pg/turn.h"
 
 #include "base/log.h"
+#include "base/service.h"
 #include "base/wait.h"
 
 enum { POLL_MS = 1000 };
@@ -48,6 +49,8 @@ bool turn_take(struct pg *pg, const char *role, const char *schema_name, struct 
             return true;
         if (!is_told)
             tell_whom(pg, role, schema_name);
+        /* All that is asked of a standby: that it is there. */
+        service_tell("READY=1\nSTATUS=stands by\nWATCHDOG=1");
         if (wait_for(-1, 0, POLL_MS) == WAIT_STOP)
             return error_set(err, ERROR_RETRY, "told to stop while standing by");
     }

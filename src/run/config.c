@@ -228,7 +228,7 @@ static const struct option options[] = {
 enum { OPTION_COUNT = sizeof(options) / sizeof(options[0]) };
 
 /* Set by the supervisor for its children; no option. */
-static const char *const internal_names[] = {"PGFORCE_PARENT_FD"};
+static const char *const internal_names[] = {"PGFORCE_PARENT_FD", "PGFORCE_SERVICE_FD"};
 
 static bool is_known_name(const char *name, size_t length)
 {

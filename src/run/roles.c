@@ -7,6 +7,7 @@
 #include "archive/install.h"
 #include "archive/progress.h"
 #include "base/log.h"
+#include "base/service.h"
 #include "base/wait.h"
 #include "control/watch.h"
 #include "inbound/listen.h"
@@ -105,6 +106,7 @@ static bool stream_to_log(const struct config *config, struct error *err)
 
 bool roles_archive(const struct config *config, struct error *err)
 {
+    service_speak();
     struct pg *pg = pg_open(config->database_url, "pgforce archive", err);
     /* A standby looks at the slot when its turn has come: until then it is another's. */
     bool is_ok = pg != NULL && turn_await(pg, "archive", config->schema_name, err) &&

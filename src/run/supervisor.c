@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/service.h"
 #include "run/exit_code.h"
 
 enum {
@@ -20,7 +21,12 @@ enum {
     LONGEST_DELAY_MS = 60 * 1000,
     HEALTHY_AFTER_MS = 30 * 1000, /* a child that ran this long has recovered */
     STOP_WAIT_MS = 10 * 1000,     /* then the child is killed */
+    RELAY_MS = 1000,              /* how long a child's word to the service manager may wait */
 };
+
+/* The role whose progress is the daemon's: what it says is told on (service.h). While it does not
+ * run, which is our business, the daemon is alive as long as we are. */
+static const char heart[] = "archive";
 
 struct child {
     const char *role;
@@ -34,6 +40,7 @@ struct child {
 struct supervisor {
     struct child *children;
     size_t count;
+    bool is_heard;      /* by a service manager */
     int parent_pipe[2]; /* the children hold the reading end; ours closes when we die */
     sigset_t signals;
 };
@@ -131,6 +138,18 @@ static bool has_work(const struct supervisor *supervisor)
     return false;
 }
 
+static void tell_manager(const struct supervisor *supervisor)
+{
+    if (!supervisor->is_heard)
+        return;
+    service_relay();
+    for (size_t i = 0; i < supervisor->count; i++)
+        if (strcmp(supervisor->children[i].role, heart) == 0 && supervisor->children[i].pid == 0)
+            service_tell("STATUS=%s %s\nWATCHDOG=1", heart,
+                         supervisor->children[i].is_parked ? "is parked: its log says why"
+                                                           : "is being restarted");
+}
+
 static bool has_children(const struct supervisor *supervisor)
 {
     for (size_t i = 0; i < supervisor->count; i++)
@@ -170,10 +189,14 @@ static void stop_children(struct supervisor *supervisor)
 static bool supervise(struct supervisor *supervisor, struct error *err)
 {
     while (has_work(supervisor)) {
-        int signal_number = wait_signal(supervisor, start_due(supervisor));
+        int64_t wait_ms = start_due(supervisor);
+        int signal_number = wait_signal(
+            supervisor, supervisor->is_heard && wait_ms > RELAY_MS ? RELAY_MS : wait_ms);
 
         reap(supervisor);
+        tell_manager(supervisor);
         if (signal_number == SIGTERM || signal_number == SIGINT) {
+            service_tell("STOPPING=1\nSTATUS=stopping");
             stop_children(supervisor);
             return true;
         }
@@ -183,7 +206,7 @@ static bool supervise(struct supervisor *supervisor, struct error *err)
 
 bool supervisor_run(const char *const *roles, size_t count, struct error *err)
 {
-    struct supervisor supervisor = {.count = count};
+    struct supervisor supervisor = {.count = count, .is_heard = service_open_relay()};
 
     if (pipe2(supervisor.parent_pipe, 0) != 0)
         return error_set(err, ERROR_RETRY, "cannot make a pipe: %s", strerror(errno));

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/service.h"
 #include "base/wait.h"
 #include "change/change.h"
 #include "stream/blockers.h"
@@ -293,6 +294,16 @@ static bool connect_and_start(struct stream *stream, lsn_t resume, struct error 
     return start(stream, resume, err);
 }
 
+/* A step that ended has received, stored or found nothing to do: whatever hangs, ends none. */
+static void tell_progress(const struct stream *stream)
+{
+    lsn_t behind = stream->received > stream->durable ? stream->received - stream->durable : 0;
+
+    if (service_is_due())
+        service_tell("STATUS=archived up to %s, %llu bytes behind\nWATCHDOG=1",
+                     lsn_format(stream->durable).text, (unsigned long long)behind);
+}
+
 static bool run_until_stopped(struct stream *stream, struct error *err)
 {
     bool is_over = false;
@@ -300,6 +311,7 @@ static bool run_until_stopped(struct stream *stream, struct error *err)
     while (!is_over) {
         if (!step(stream, &is_over, err))
             return false;
+        tell_progress(stream);
         is_over = is_over || (stream->sink->is_done != NULL && stream->sink->is_done(stream->sink));
     }
     return settle(stream, false, err);
@@ -315,6 +327,8 @@ bool stream_run(const struct stream_options *options, struct sink *sink, struct 
     if (is_ok) {
         log_info("streaming", log_text("slot", options->slot_name), log_text("sink", sink->name),
                  log_text("from", lsn_format(stream.reached).text));
+        service_tell("READY=1\nSTATUS=streaming from %s\nWATCHDOG=1",
+                     lsn_format(stream.reached).text);
         sink->tell_alive = tell_alive;
         sink->stream = &stream;
         is_ok = run_until_stopped(&stream, err);
