@@ -31,7 +31,8 @@ def test_a_poll_that_finds_nothing_costs_two_calls_and_writes_nothing_to_the_tab
     sync.start("pull")
     sync.wait_for_polls(3)
     sync.roles["pull"].stop()
-    found = calls(sync)
+    # At its start, and each hour, the role looks at the object's fields.
+    found = [path for path in calls(sync) if not path.endswith("/describe")]
     assert set(found) == {"queryAll", "sobjects/Account/deleted/"}
     assert abs(found.count("queryAll") - found.count("sobjects/Account/deleted/")) <= 1
     assert sync.query("select ctid::text, xmin::text from salesforce.account order by id") == before
