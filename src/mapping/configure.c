@@ -206,6 +206,7 @@ static bool resolve_and_apply(const struct configure_target *target, const struc
                                     .is_plan = options->is_plan,
                                     .prunes = options->prunes,
                                     .readds = options->readds,
+                                    .recreates_views = options->recreates_views,
                                     .reason = "import"};
 
     org.allows_missing = options->allows_missing;

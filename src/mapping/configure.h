@@ -28,12 +28,13 @@ struct configure_target {
 };
 
 struct configure_options {
-    bool is_plan;        /* nothing is done */
-    bool is_exact;       /* what a mapping's entry does not name is taken away */
-    bool prunes;         /* mappings without an entry are deleted; implies is_exact */
-    bool allows_missing; /* what the organisation lacks is kept as an orphan */
-    bool is_file;        /* what the root says beside its mappings is kept too */
-    bool readds;         /* lifecycle.h */
+    bool is_plan;         /* nothing is done */
+    bool is_exact;        /* what a mapping's entry does not name is taken away */
+    bool prunes;          /* mappings without an entry are deleted; implies is_exact */
+    bool allows_missing;  /* what the organisation lacks is kept as an orphan */
+    bool is_file;         /* what the root says beside its mappings is kept too */
+    bool readds;          /* lifecycle.h */
+    bool recreates_views; /* likewise */
 };
 
 struct configure_report {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mapping/dependants.h"
 #include "mapping/import.h"
 #include "mapping/operation.h"
 #include "mapping/schema.h"
@@ -23,6 +24,7 @@ struct change {
     bool has_stopped; /* one that was aborted */
     /* Of the mapping being changed. */
     bool has_new_columns;
+    struct dependants_aside aside;
 };
 
 static void add_step(struct change *change, const char *action, const char *object_name,
@@ -99,10 +101,44 @@ static bool create_mapping(struct change *change, const struct mapping *old, str
                                                schema_follow_truncate(change->pg, wanted, err)));
 }
 
+static bool is_in_the_way(const struct change *change, const struct dependant *dependant)
+{
+    return !dependant->is_plain_view || !change->options->recreates_views;
+}
+
+/* What users have made of a column is named before it is touched, and stops us unless it can be
+ * made again. */
+static bool see_to_dependants(struct change *change, const struct dependants_column *column,
+                              struct error *err)
+{
+    struct dependants found;
+
+    if (!dependants_read(change->pg, column, change->arena, &found, err))
+        return false;
+    for (size_t i = 0; i < found.count; i++) {
+        const struct dependant *each = &found.items[i];
+        bool is_blocked = is_in_the_way(change, each);
+
+        step(change, is_blocked ? "blocked by" : "make again", column->mapping,
+             "%s %s on column %s", each->kind, each->name, column->name);
+        if (is_blocked && !change->is_plan)
+            return error_set(err, ERROR_CONFIG,
+                             "column %s cannot be changed: the %s %s depends on it; drop that, and"
+                             " make it again afterwards%s",
+                             column->name, each->kind, each->name,
+                             each->is_plain_view ? ", or use --recreate-views" : "");
+    }
+    return change->is_plan || found.count == 0 ||
+           dependants_put_aside(change->pg, column, &change->aside, err);
+}
+
 static bool drop_column(struct change *change, const struct mapping *mapping,
                         const struct mapping_field *field, struct error *err)
 {
     step(change, "drop column", mapping, "%s", field->column_name);
+    if (!see_to_dependants(change, &(struct dependants_column){mapping, field->column_name, true},
+                           err))
+        return false;
     return change->is_plan ||
            (schema_drop_column(change->pg, mapping, field, err) &&
             store_delete_field(change->pg, mapping->id, field->column_name, err));
@@ -152,6 +188,9 @@ static bool change_column(struct change *change, const struct mapping *mapping,
     if (!is_kept && schema_is_wider(old->column_type, wanted->column_type)) {
         step(change, "widen column", mapping, "%s from %s to %s", field.column_name,
              old->column_type, field.column_type);
+        if (!see_to_dependants(change,
+                               &(struct dependants_column){mapping, field.column_name, false}, err))
+            return false;
         if (!change->is_plan && !schema_widen_column(change->pg, mapping, &field, err))
             return false;
     } else if (!is_kept) {
@@ -291,7 +330,10 @@ static bool change_mapping(struct change *change, const struct mapping *old, str
     wanted->id = old->id;
     wanted->table_name = old->table_name;
     change->has_new_columns = false;
-    if (!change_columns(change, old, wanted, err) || !change_indexes(change, old, wanted, err))
+    change->aside = (struct dependants_aside){.arena = change->arena};
+    if (!change_columns(change, old, wanted, err) ||
+        !dependants_restore(change->pg, &change->aside, err) ||
+        !change_indexes(change, old, wanted, err))
         return false;
     change_settings(change, old, wanted);
     if (change->has_new_columns)

@@ -42,6 +42,7 @@ struct lifecycle_options {
     bool prunes;  /* mappings that are not in the list are deleted */
     bool readds;  /* a column whose type cannot be changed in place is dropped and filled anew;
                    * otherwise it is kept */
+    bool recreates_views;   /* plain views on a column that changes are made again after it */
     const char *reason;     /* said to the roles */
     const char *connection; /* JSON of what an export says beside its mappings; NULL to leave it */
 };

@@ -184,7 +184,10 @@ static void print_done(const struct org_call *call, const struct configure_repor
 /* What was wrong came from the command line. */
 static bool apply_entry(struct org_call *call, json_t *entry, bool readds, struct error *err)
 {
-    struct configure_options options = {.is_exact = true, .readds = readds};
+    struct configure_options options = {.is_exact = true,
+                                        .readds = readds,
+                                        .recreates_views =
+                                            arguments_has(&call->read, "recreate-views")};
     json_t *root ORG_CALL_JSON_AUTO = json_pack("{s:[O]}", "mappings", entry);
     struct configure_report report;
 

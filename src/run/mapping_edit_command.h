@@ -12,7 +12,7 @@
 #define MAPPING_EDIT_OPTIONS                                                                       \
     "access= field= without= index= no-index= unique-id= no-unique-id polling= notify no-notify "  \
     "max-api-calls= filter= no-filter numeric no-numeric conflict-policy= delete-policy= "         \
-    "truncate-policy= calculated="
+    "truncate-policy= calculated= recreate-views"
 
 bool mapping_edit_command_create(struct org_call *call, struct error *err);
 bool mapping_edit_command_edit(struct org_call *call, struct error *err);

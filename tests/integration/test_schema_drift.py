@@ -84,10 +84,7 @@ def test_a_field_of_another_type_is_named_and_a_new_one_is_offered(sync, rank):
     assert "to refresh   Rank__c" in shown
     assert "Later__c" in next(line for line in shown.splitlines() if line.startswith("also there"))
     sync.pgforce.run("mapping", "refresh", "Account")
-    assert sync.value(
-        "select atttypmod - 4 from pg_attribute where attrelid = 'salesforce.account'::regclass"
-        " and attname = 'rank__c'"
-    ) == 200
+    assert length(sync) == 200
 
 
 def test_an_object_that_is_gone_is_an_error_of_its_mapping_alone(sync, rank):
@@ -98,3 +95,71 @@ def test_an_object_that_is_gone_is_an_error_of_its_mapping_alone(sync, rank):
     eventually(lambda: show(sync)["state"] == "SYSTEM_ERROR")
     sync.org.clear_faults()
     eventually(lambda: show(sync)["state"] == "DATA_SYNCED")
+
+
+def length(sync):
+    return sync.value(
+        "select atttypmod - 4 from pg_attribute where attrelid = 'salesforce.account'::regclass"
+        " and attname = 'rank__c'"
+    )
+
+
+VIEWS = """
+create view salesforce.ranks with (security_barrier=true) as select id, rank__c from salesforce.account;
+create view salesforce.best as select * from salesforce.ranks where rank__c = 'first';
+grant select on salesforce.ranks to public;
+grant select (rank__c) on salesforce.best to app;
+comment on view salesforce.best is 'the best';
+"""
+
+
+def views(sync):
+    return sync.query(
+        "select relname, relacl::text, reloptions::text, obj_description(oid), pg_get_viewdef(oid),"
+        " (select max(attacl::text) from pg_attribute where attrelid = c.oid)"
+        " from pg_class c where relname in ('ranks', 'best') order by 1"
+    )
+
+
+def test_views_in_the_way_are_named_and_made_again_only_when_asked(sync, rank):
+    sync.query(VIEWS, role="pgforce")
+    before = views(sync)
+    change_field(sync, rank, type="Text", label="R", length=200)
+    refused = sync.pgforce.run("mapping", "refresh", "Account", expect=78).stderr
+    assert "the view salesforce.ranks depends on it" in refused and "--recreate-views" in refused
+    assert (views(sync), length(sync)) == (before, 10)
+    said = sync.pgforce.run("mapping", "refresh", "Account", "--recreate-views").stdout
+    assert "make again" in said and "salesforce.ranks" in said
+    assert (views(sync), length(sync)) == (before, 200)
+    assert sync.query("select rank__c from salesforce.best", role="pgforce") == [("first",)]
+
+
+@pytest.mark.parametrize(
+    ("made", "named"),
+    [
+        ("create materialized view salesforce.kept as select rank__c from salesforce.account",
+         "materialised view salesforce.kept"),
+        ("alter table salesforce.account add column loud text generated always as (upper(rank__c)) stored",
+         "generated column loud"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_made_again_is_never_dropped(sync, rank, made, named):
+    sync.query(made, role="pgforce")
+    change_field(sync, rank, type="Text", label="R", length=200)
+    refused = sync.pgforce.run("mapping", "refresh", "Account", "--recreate-views", expect=78).stderr
+    assert named in refused
+    assert length(sync) == 10
+
+
+def test_a_foreign_key_on_a_column_keeps_it_from_being_dropped(sync, rank):
+    sync.query(
+        "create table salesforce.rank (name varchar(10) primary key);"
+        " insert into salesforce.rank values ('first');"
+        " alter table salesforce.account add foreign key (rank__c) references salesforce.rank",
+        role="pgforce",
+    )
+    refused = sync.pgforce.run(
+        "mapping", "edit", "Account", "--without", "Rank__c", "--yes", expect=78
+    ).stderr
+    assert "foreign key account_rank__c_fkey of salesforce.account" in refused
+    assert rows(sync) == [("Acme", "first")]
