@@ -46,7 +46,13 @@ static void fill_entry(const PGresult *result, int row, struct arena *arena,
     entry->was_in_doubt = pg_field_bool(result, row, 13);
     entry->was_settled = pg_field_bool(result, row, 14);
     entry->later_values = copy_field_text(result, row, 15, arena);
+    entry->commit_lsn = (uint64_t)pg_field_int64(result, row, 16);
+    entry->is_unit = pg_field_bool(result, row, 17);
 }
+
+#define STOPPED_TABLES                                                                             \
+    "select m.table_name from pgforce.truncation t join pgforce.mapping m on m.id = t.mapping_id"  \
+    " where m.schema_name = $1 and t.state = 'STOPPED'"
 
 /* What a common table expression `relevant` chose, with all that is known of it. $1 is the schema.
  */
@@ -58,19 +64,22 @@ static void fill_entry(const PGresult *result, int row, struct arena *arena,
     " and i.id < r.id"                                                                             \
     " order by i.id desc limit 1) end),"                                                           \
     " r.\"values\", coalesce(d.state, ''), coalesce(d.attempt, 0),"                                \
-    " coalesce(d.retry_at > clock_timestamp(), false), d.external_id, d.body,"                     \
+    " coalesce(d.retry_at > clock_timestamp(), false) or r.table_name = any(array(" STOPPED_TABLES \
+    ")), d.external_id, d.body,"                                                                   \
     " (extract(epoch from d.sent_at) * 1000000)::bigint,"                                          \
     " coalesce(d.was_in_doubt, false), r.processed_at is not null and r.state = 'NEW',"            \
     " case when r.processed_at is not null and r.state = 'NEW' and r.action = 'UPDATE'"            \
     " then (select string_agg(n.\"values\", ', ') from @ n where n.id > r.id"                      \
     " and n.table_name = r.table_name and n.record_id = r.record_id"                               \
-    " and n.action = 'UPDATE' and n.state in ('SUCCESS', 'MERGED')) end"                           \
+    " and n.action = 'UPDATE' and n.state in ('SUCCESS', 'MERGED')) end,"                          \
+    " coalesce((r.commit_lsn - '0/0'::pg_lsn)::bigint, 0), coalesce(d.is_unit, false)"             \
     " from relevant r"                                                                             \
     " left join pgforce.delivery d on d.schema_name = $1 and d.log_id = r.id"                      \
     " order by r.id"
 
 #define ENTRY                                                                                      \
-    " l.id, l.table_name, l.record_id, l.action, l.state, l.sfid, l.\"values\", l.processed_at"
+    " l.id, l.table_name, l.record_id, l.action, l.state, l.sfid, l.\"values\", l.processed_at,"   \
+    " l.commit_lsn"
 
 static bool take(struct pg *pg, const char *sql, struct pg_params params, struct queue *queue,
                  struct error *err)
@@ -100,16 +109,15 @@ bool queue_take(struct pg *pg, const char *schema_name, struct queue *queue, str
         " held as ("
         " select" ENTRY " from blocked b"
         " join @ l on l.id = b.id"
+        " where not $3::boolean"
         " order by l.id"
         " limit $2),"
         " taken as ("
         " select" ENTRY " from @ l"
         " where l.state in ('NEW', 'PENDING')"
-        " and l.table_name <> all (array(select m.table_name"
-        " from pgforce.truncation t join pgforce.mapping m on m.id = t.mapping_id"
-        " where m.schema_name = $1 and t.state = 'STOPPED'))"
+        " and ($3::boolean or (l.table_name <> all (array(" STOPPED_TABLES "))"
         " and not exists (select from blocked b where b.table_name = l.table_name"
-        " and b.record_id = l.record_id and b.id <= l.id)"
+        " and b.record_id = l.record_id and b.id <= l.id)))"
         " order by l.id"
         " limit $2),"
         " relevant as ("
@@ -126,7 +134,10 @@ bool queue_take(struct pg *pg, const char *schema_name, struct queue *queue, str
     struct buf sql BUF_AUTO = {0};
 
     format_sql(&sql, schema_name, format);
-    return take(pg, sql.data, PG_PARAMS(schema_name, pg_number(queue->limit).text), queue, err);
+    return take(
+        pg, sql.data,
+        PG_PARAMS(schema_name, pg_number(queue->limit).text, queue->is_whole ? "true" : "false"),
+        queue, err);
 }
 
 bool queue_take_job(struct pg *pg, const char *schema_name, int64_t bulk_job, struct queue *queue,
@@ -173,7 +184,7 @@ bool queue_store_intents(struct pg *pg, const char *schema_name, const char *int
                " select *"
                " from jsonb_to_recordset($2::jsonb) as i(log_id integer, mapping_id bigint,"
                " record_id integer, action text, external_id text, sfid text, body jsonb,"
-               " bulk_job bigint)),"
+               " bulk_job bigint, is_unit boolean)),"
                " jobs as ("
                " insert into pgforce.bulk_job (id, schema_name, mapping_id, action)"
                " overriding system value"
@@ -183,14 +194,14 @@ bool queue_store_intents(struct pg *pg, const char *schema_name, const char *int
                " stored as ("
                " insert into pgforce.delivery as d"
                " (schema_name, log_id, mapping_id, record_id, action, external_id, sfid, body,"
-               " state, bulk_job)"
+               " state, bulk_job, is_unit)"
                " select $1, log_id, mapping_id, record_id, action, external_id, sfid, body,"
-               " 'SENDING', bulk_job"
+               " 'SENDING', bulk_job, coalesce(is_unit, false)"
                " from i"
                " on conflict (schema_name, log_id) do update"
                " set state = 'SENDING', attempt = d.attempt + 1, sent_at = clock_timestamp(),"
                " external_id = excluded.external_id, sfid = excluded.sfid, body = excluded.body,"
-               " bulk_job = excluded.bulk_job, retry_at = null)"
+               " bulk_job = excluded.bulk_job, is_unit = excluded.is_unit, retry_at = null)"
                " update @ l"
                " set state = 'PENDING', updated_at = now()"
                " from i"

@@ -37,17 +37,22 @@ struct queue_entry {
     const char *external_id; /* the unique identifier it was sent with; NULL if none */
     const char *body;        /* the record as it was sent, JSON; NULL for DELETE */
     int64_t sent_at_us;
+    uint64_t commit_lsn; /* the transaction's that it was captured in; 0: none, made by hand */
+    bool is_unit;        /* was sent together with its transaction, all or none */
 };
 
 struct queue {
     struct arena *arena;         /* given: where the entries and their texts live */
     int limit;                   /* given: how many that wait for their time, and how many others */
+    bool is_whole;               /* given: leave nothing out */
     struct queue_entry *entries; /* by ascending log_id */
     size_t count;
 };
 
 /* Reads the entries that are NEW or PENDING, and the FAILED INSERTs of their records. What stands
- * behind a held entry of its record is left out: it could not be sent, and would fill the queue. */
+ * behind a held entry of its record is left out, unless is_whole, and so is a table whose writing
+ * has stopped: it could not be sent, and would fill the queue. With is_whole all of that is held.
+ */
 bool queue_take(struct pg *pg, const char *schema_name, struct queue *queue, struct error *err);
 
 /* SQL after asked_at in pgforce.bulk_job: a job is asked less and less often. */
@@ -65,8 +70,8 @@ bool queue_doubt_unfinished(struct pg *pg, const char *schema_name, int64_t *cou
 
 /*
  * intents: a JSON array of {"log_id", "mapping_id", "record_id", "action", "external_id", "sfid",
- * "body"} and, for a Bulk job, "bulk_job", which gets its row. The entries become PENDING, their
- * deliveries SENDING with one attempt more.
+ * "body"}, for a Bulk job "bulk_job", which gets its row, and "is_unit". The entries become
+ * PENDING, their deliveries SENDING with one attempt more.
  */
 bool queue_store_intents(struct pg *pg, const char *schema_name, const char *intents,
                          struct error *err);

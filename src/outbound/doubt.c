@@ -10,6 +10,7 @@
 #include "sf/rest.h"
 #include "sf/soql.h"
 #include "sync/delivery.h"
+#include "sync/unit.h"
 
 enum { SOQL_MAX_BYTES = 64 * 1024 };
 
@@ -26,7 +27,7 @@ struct found {
 
 struct search {
     const struct doubt_world *world;
-    const struct doubt_entries *doubts;
+    struct doubt_entries *doubts;
     json_t *records; /* all pages together */
     struct found *found;
     size_t found_count;
@@ -239,7 +240,7 @@ static int64_t quarantine_ms(const struct search *search, const struct queue_ent
     return delivery_quarantine_ms(action, entry->external_id != NULL);
 }
 
-static void judge(struct search *search, size_t index, struct settle *settle)
+static void judge(struct search *search, size_t index)
 {
     const struct queue_entry *entry = search->doubts->items[index];
     struct found *found = find(search, entry);
@@ -263,17 +264,16 @@ static void judge(struct search *search, size_t index, struct settle *settle)
         found->is_taken = true;
 
     struct delivery_verdict verdict = delivery_resolve(&doubt);
-    struct settle_outcome outcome = {
+    search->doubts->outcomes[index] = (struct settle_outcome){
         .verdict = verdict,
-        .sfid = verdict.binds_id && found != NULL ? found->sfid : NULL,
+        .sfid = verdict.binds_id && found != NULL ? arena_strdup(search->world->arena, found->sfid)
+                                                  : NULL,
         .message = verdict.reason,
         .wait_ms = verdict.state == DELIVERY_PENDING ? quarantine - waited_ms : 0,
     };
-    settle_add(settle, search->doubts->mapping, entry, &outcome);
 }
 
-bool doubt_resolve(const struct doubt_world *world, const struct doubt_entries *doubts,
-                   struct settle *settle, struct error *err)
+bool doubt_resolve(const struct doubt_world *world, struct doubt_entries *doubts, struct error *err)
 {
     json_t *records SF_JSON_AUTO = json_array();
     struct search search = {.world = world, .doubts = doubts, .records = records};
@@ -282,9 +282,93 @@ bool doubt_resolve(const struct doubt_world *world, const struct doubt_entries *
         return error_prefix(err, "reading back writes in doubt of %s",
                             doubts->mapping->object_name);
     index_found(&search);
+    doubts->outcomes = arena_array(world->arena, struct settle_outcome, doubts->count);
     if (!mark_bound(&search, err))
         return false;
     for (size_t i = 0; i < doubts->count; i++)
-        judge(&search, i, settle);
+        judge(&search, i);
     return true;
+}
+
+/* ---- units ---- */
+
+static bool is_doubt_of(const struct queue_entry *entry, uint64_t commit_lsn)
+{
+    return entry->is_unit && entry->commit_lsn == commit_lsn &&
+           strcmp(entry->phase, "IN_DOUBT") == 0;
+}
+
+/* A change of a record that was to be made in the same call. */
+static bool is_follower(const struct queue_entry *entry)
+{
+    return entry->sfid == NULL && strcmp(entry->action, "INSERT") != 0;
+}
+
+static const char *id_of_record(const struct queue *queue, const struct settle_outcome *outcomes,
+                                const size_t *indexes, size_t count,
+                                const struct queue_entry *entry)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct queue_entry *other = &queue->entries[indexes[i]];
+
+        if (other->record_id == entry->record_id && outcomes[indexes[i]].sfid != NULL &&
+            strcmp(other->table_name, entry->table_name) == 0)
+            return outcomes[indexes[i]].sfid;
+    }
+    return NULL;
+}
+
+static void agree_doubts(const struct queue *queue, struct settle_outcome *outcomes,
+                         const size_t *indexes, size_t count, struct arena *arena)
+{
+    struct unit_part *parts = arena_array(arena, struct unit_part, count);
+
+    for (size_t i = 0; i < count; i++) {
+        const struct queue_entry *entry = &queue->entries[indexes[i]];
+
+        parts[i].verdict = outcomes[indexes[i]].verdict;
+        parts[i].is_follower = is_follower(entry);
+        delivery_action_parse(entry->action, &parts[i].action);
+    }
+    size_t decided = unit_agree_doubts(parts, count);
+    for (size_t i = 0; i < count; i++) {
+        struct settle_outcome *outcome = &outcomes[indexes[i]];
+        bool has_changed = outcome->verdict.state != parts[i].verdict.state;
+
+        outcome->verdict = parts[i].verdict;
+        outcome->wait_ms = outcomes[indexes[decided]].wait_ms;
+        if (has_changed)
+            outcome->message = parts[i].verdict.reason;
+        if (outcome->verdict.state != DELIVERY_SUCCESS)
+            outcome->sfid = NULL;
+        else if (parts[i].is_follower)
+            outcome->sfid =
+                id_of_record(queue, outcomes, indexes, count, &queue->entries[indexes[i]]);
+    }
+}
+
+void doubt_agree(const struct queue *queue, struct settle_outcome *outcomes, bool *are_judged,
+                 struct arena *arena)
+{
+    size_t *indexes = arena_array(arena, size_t, queue->count);
+    bool *are_seen = arena_array(arena, bool, queue->count);
+
+    for (size_t i = 0; i < queue->count; i++) {
+        uint64_t commit_lsn = queue->entries[i].commit_lsn;
+        bool is_whole = true;
+        size_t count = 0;
+
+        if (!are_judged[i] || are_seen[i] || !is_doubt_of(&queue->entries[i], commit_lsn))
+            continue;
+        for (size_t j = 0; j < queue->count; j++)
+            if (is_doubt_of(&queue->entries[j], commit_lsn)) {
+                indexes[count++] = j;
+                is_whole = is_whole && are_judged[j];
+                are_seen[j] = true;
+            }
+        if (is_whole)
+            agree_doubts(queue, outcomes, indexes, count, arena);
+        for (size_t j = 0; !is_whole && j < count; j++)
+            are_judged[indexes[j]] = false;
+    }
 }

@@ -31,10 +31,19 @@ struct doubt_entries {
     const struct mapping *mapping;
     struct queue_entry **items;
     size_t count;
+    struct settle_outcome *outcomes; /* answered, in step with the items; in the arena */
 };
 
-/* Judges the entries of one mapping that are in doubt and due; outcomes go to settle. */
-bool doubt_resolve(const struct doubt_world *world, const struct doubt_entries *doubts,
-                   struct settle *settle, struct error *err);
+/* Judges the entries of one mapping that are in doubt and due. */
+bool doubt_resolve(const struct doubt_world *world, struct doubt_entries *doubts,
+                   struct error *err);
+
+/*
+ * Of all mappings together, in step with the queue: the outcomes of what was sent as a unit
+ * (sync/unit.h) are made to agree. While another entry of its unit is not judged, neither is an
+ * entry: are_judged.
+ */
+void doubt_agree(const struct queue *queue, struct settle_outcome *outcomes, bool *are_judged,
+                 struct arena *arena);
 
 #endif

@@ -28,6 +28,7 @@
 #include "outbound/doubt.h"
 #include "outbound/plan.h"
 #include "outbound/settle.h"
+#include "outbound/units.h"
 #include "outbound/waves.h"
 #include "pg/origin.h"
 #include "pg/pg.h"
@@ -267,6 +268,44 @@ static bool count_calls(struct push *push, const struct round *round, struct err
     return true;
 }
 
+static struct units choose_units(struct push *push, struct plan *plan)
+{
+    struct units units = {
+        .world = {push->pg, push->options->session, push->options->schema_name, push->arena},
+        .plan = plan,
+        .settle = push->settle,
+        .parallel = push->options->parallel};
+
+    if (push->options->is_atomic)
+        units_choose(&units, push->queue.count >= (size_t)push->take_limit);
+    return units;
+}
+
+/* Looks at what both the round and the units would overwrite, and leaves the round as it was. */
+static bool look_at_all(struct push *push, const struct units *units, struct round *round,
+                        struct error *err)
+{
+    const struct order_plan ordinary = units->plan->round;
+
+    units_show_updates(units);
+    bool is_ok = look(push, units->plan, round, err);
+    units->plan->round = ordinary;
+    return is_ok;
+}
+
+static bool send_units(const struct units *units, struct round *round, struct error *err)
+{
+    struct units_report report = {0};
+    bool is_ok = units_send(units, &report, err);
+
+    round->sent += report.sent;
+    round->failed += report.failed;
+    round->resolved += report.resolved;
+    for (size_t i = 0; i < units->choice.count && report.calls > 0; i++, report.calls--)
+        round->calls[units->plan->orders[units->choice.units[i].entries[0]].mapping]++;
+    return is_ok;
+}
+
 static bool send_plan(struct push *push, struct round *round, struct error *err)
 {
     struct plan *plan =
@@ -274,6 +313,7 @@ static bool send_plan(struct push *push, struct round *round, struct error *err)
 
     if (!allowance_hold(&push->allowance, &push->mappings, plan, push->arena, err))
         return false;
+    struct units units = choose_units(push, plan);
     plan->round = order_next_round(plan->orders, push->queue.count, ORDER_BATCH_MAX, push->arena);
     adapt_window(push);
     settle_superseded(push, plan, round);
@@ -281,13 +321,19 @@ static bool send_plan(struct push *push, struct round *round, struct error *err)
         refuse(push, &plan->round.refusals[i], round);
     round->plan = plan;
     round->calls = arena_array(push->arena, int64_t, push->mappings.count);
-    return look(push, plan, round, err) && send_batches(push, round, err) &&
-           count_calls(push, round, err);
+    return look_at_all(push, &units, round, err) && send_batches(push, round, err) &&
+           send_units(&units, round, err) && count_calls(push, round, err);
 }
 
+/* What was read back, in step with the queue. */
+struct read_back {
+    struct settle_outcome *outcomes;
+    bool *are_judged;
+};
+
 /* The due doubts of one mapping, judged by reading back. */
-static bool resolve_mapping(struct push *push, const struct mapping *mapping, struct round *round,
-                            struct error *err)
+static bool resolve_mapping(struct push *push, const struct mapping *mapping,
+                            struct read_back *read, struct error *err)
 {
     struct doubt_world world = {push->pg, push->options->session, push->arena, clock_wall_us(),
                                 push->options->quarantine_ms};
@@ -304,11 +350,36 @@ static bool resolve_mapping(struct push *push, const struct mapping *mapping, st
     }
     if (doubts.count == 0)
         return true;
-    if (!doubt_resolve(&world, &doubts, push->settle, err))
+    if (!doubt_resolve(&world, &doubts, err))
         return false;
-    round->resolved += doubts.count;
+    for (size_t i = 0; i < doubts.count; i++) {
+        read->outcomes[doubts.items[i] - push->queue.entries] = doubts.outcomes[i];
+        read->are_judged[doubts.items[i] - push->queue.entries] = true;
+    }
     log_info("read back writes in doubt", log_text("mapping", mapping->object_name),
              log_number("entries", (int64_t)doubts.count));
+    return true;
+}
+
+static bool resolve_doubts(struct push *push, struct round *round, struct error *err)
+{
+    size_t count = push->queue.count;
+    struct read_back read = {arena_array(push->arena, struct settle_outcome, count),
+                             arena_array(push->arena, bool, count)};
+
+    for (size_t i = 0; i < push->mappings.count; i++)
+        if (!resolve_mapping(push, &push->mappings.items[i], &read, err))
+            return false;
+    doubt_agree(&push->queue, read.outcomes, read.are_judged, push->arena);
+    for (size_t i = 0; i < count; i++) {
+        const struct queue_entry *entry = &push->queue.entries[i];
+
+        if (!read.are_judged[i])
+            continue;
+        settle_add(push->settle, mapping_find_by_table(&push->mappings, entry->table_name), entry,
+                   &read.outcomes[i]);
+        round->resolved++;
+    }
     return settle_store_patiently(push->settle, push->pg, push->options->schema_name, err);
 }
 
@@ -329,6 +400,11 @@ static bool load_flags(struct push *push, struct error *err)
     push->has_no_bulk = PQntuples(result) > 0 && pg_field_bool(result, 0, 1);
     sf_session_use_assignment_rules(push->options->session,
                                     PQntuples(result) > 0 && pg_field_bool(result, 0, 2));
+    if (push->is_merged && push->options->is_atomic)
+        return error_set(
+            err, ERROR_CONFIG,
+            "PGFORCE_PUSH_ATOMIC=on needs the ordered algorithm, for merged entries are"
+            " of several transactions: import the flag poll_db_no_merge as true");
     return true;
 }
 
@@ -364,14 +440,12 @@ static bool run_round(struct push *push, struct round *round, struct error *err)
 
     *round = (struct round){0};
     arena_reset(push->arena);
-    push->queue = (struct queue){.arena = push->arena, .limit = push->take_limit};
+    push->queue = (struct queue){
+        .arena = push->arena, .limit = push->take_limit, .is_whole = options->is_atomic};
     if (!load_mappings(push, err) || !follow_jobs(push, round, err) ||
         !queue_take(push->pg, options->schema_name, &push->queue, err))
         return false;
-    for (size_t i = 0; i < push->mappings.count; i++)
-        if (!resolve_mapping(push, &push->mappings.items[i], round, err))
-            return false;
-    return round->resolved > 0 || send_plan(push, round, err);
+    return resolve_doubts(push, round, err) && (round->resolved > 0 || send_plan(push, round, err));
 }
 
 static bool is_about_mappings(const PGnotify *notify)

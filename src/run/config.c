@@ -166,6 +166,8 @@ static const struct option options[] = {
      " take effect; 0 to 86400"},
     {"PGFORCE_PUSH_PARALLEL", FIELD(push_parallel), parse_parallel, "8",
      "requests that are on their way to Salesforce at once, for different records; 1 to 50"},
+    {"PGFORCE_PUSH_ATOMIC", FIELD(push_is_atomic), parse_switch, "off",
+     "on or off: what one transaction changed is written to Salesforce all or none"},
     {"PGFORCE_ALLOW_CAPTURE_OFF", FIELD(allows_capture_off), parse_switch, "off",
      "on or off: what a transaction changes after calling pgforce_capture_off() is neither logged "
      "nor"

@@ -34,6 +34,7 @@ struct config {
     int bulk_read_above;
     bool confirms_all_deletions;
     int push_parallel;
+    bool push_is_atomic;
     bool allows_capture_off;
     int bulk_threshold;
     int archive_after_s;

@@ -137,6 +137,7 @@ bool roles_push(const struct config *config, struct error *err)
                                    .schema_name = config->schema_name,
                                    .session = session,
                                    .parallel = (size_t)config->push_parallel,
+                                   .is_atomic = config->push_is_atomic,
                                    .bulk_threshold = (size_t)config->bulk_threshold,
                                    .quarantine_ms = (int64_t)config->doubt_quarantine_s * 1000};
     bool is_ok = session != NULL && push_run(&options, err);

@@ -6,7 +6,13 @@
 
 #include "sandbox/routes.h"
 
-enum { MAX_SUBREQUESTS = 25, MAX_GRAPHS = 75, MAX_NODES = 500, MAX_PATH_STEPS = 20 };
+enum {
+    MAX_SUBREQUESTS = 25,
+    MAX_COLLECTIONS = 5,
+    MAX_GRAPHS = 75,
+    MAX_NODES = 500,
+    MAX_PATH_STEPS = 20
+};
 
 struct subrequest {
     struct call *outer;
@@ -192,7 +198,24 @@ static void run_item(struct call *call, const json_t *item, json_t *answers, str
     json_object_set(answers, name, sub->answer);
 }
 
-/* With allOrNone, all but the failed ones are told that they were undone. */
+/* A collection's status is 200 also when records of it were refused. */
+static bool has_refused_record(const json_t *answer)
+{
+    size_t index;
+    const json_t *result;
+
+    if (!json_is_array(answer))
+        return false;
+    json_array_foreach(answer, index, result)
+    {
+        if (json_is_false(json_object_get(result, "success")))
+            return true;
+    }
+    return false;
+}
+
+/* With allOrNone, all but the failed ones are told that they were undone; a collection's answer
+ * goes on saying what its own records were. */
 static void halt(json_t *responses)
 {
     size_t index;
@@ -200,7 +223,8 @@ static void halt(json_t *responses)
 
     json_array_foreach(responses, index, response)
     {
-        if (json_integer_value(json_object_get(response, "httpStatusCode")) >= 400)
+        if (json_integer_value(json_object_get(response, "httpStatusCode")) >= 400 ||
+            json_is_array(json_object_get(response, "body")))
             continue;
         json_object_set_new(response, "body",
                             one_error("PROCESSING_HALTED",
@@ -223,7 +247,7 @@ static bool run_items(struct call *call, const json_t *list, json_t *responses)
         struct subrequest sub;
 
         run_item(call, item, answers, &sub);
-        has_failed = has_failed || sub.status >= 400;
+        has_failed = has_failed || sub.status >= 400 || has_refused_record(sub.answer);
         json_array_append_new(responses, write_composite(&sub, item));
         json_decref(sub.answer);
     }
@@ -251,6 +275,23 @@ static json_t *run_list(struct call *call, const json_t *list, bool is_all_or_no
     return NULL;
 }
 
+/* Queries count with them. */
+static bool has_too_many_collections(const json_t *list)
+{
+    int count = 0;
+    size_t index;
+    const json_t *item;
+
+    json_array_foreach(list, index, item)
+    {
+        const char *url = json_string_value(json_object_get(item, "url"));
+
+        count += url != NULL &&
+                 (strstr(url, "/composite/sobjects") != NULL || strstr(url, "/query") != NULL);
+    }
+    return count > MAX_COLLECTIONS;
+}
+
 void composite_run(struct call *call)
 {
     json_t *list = read_list(call, "compositeRequest", MAX_SUBREQUESTS);
@@ -258,6 +299,11 @@ void composite_run(struct call *call)
 
     if (list == NULL)
         return;
+    if (has_too_many_collections(list)) {
+        call_error(call, "INVALID_INPUT", "at most %d queries and collections in one call",
+                   MAX_COLLECTIONS);
+        return;
+    }
     json_t *responses =
         run_list(call, list, json_is_true(json_object_get(call->body, "allOrNone")), &is_good);
     if (responses != NULL)

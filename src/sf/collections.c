@@ -66,8 +66,7 @@ static bool is_short(double number)
     return strtod(text, NULL) == number;
 }
 
-/* All numbers of a text are written with as many digits as the longest of them needs. */
-static size_t digits_needed(const json_t *records)
+size_t sf_collection_digits(const json_t *records)
 {
     const char *name;
     json_t *record;
@@ -93,7 +92,8 @@ static char *make_body(const struct sf_batch *batch)
     json_t *body SF_JSON_AUTO = json_object();
     json_object_set_new(body, "allOrNone", json_false());
     json_object_set(body, "records", (json_t *)(uintptr_t)batch->records);
-    return json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(digits_needed(batch->records)));
+    return json_dumps(body,
+                      JSON_COMPACT | JSON_REAL_PRECISION(sf_collection_digits(batch->records)));
 }
 
 static const char *const *read_fields(const json_t *error, struct arena *arena)
@@ -138,9 +138,8 @@ static void read_errors(const json_t *errors, struct arena *arena, struct sf_row
     out->outcome = sf_outcome_of_record(out->code, message);
 }
 
-/* False when the element is no result: then nothing is known of any record. */
-static bool read_result(const json_t *json, const struct sf_batch *batch, struct arena *arena,
-                        struct sf_row_result *out)
+bool sf_collection_read_result(const json_t *json, enum sf_write write, struct arena *arena,
+                               struct sf_row_result *out)
 {
     static const char *const no_fields[] = {NULL};
     const json_t *success = json_object_get(json, "success");
@@ -158,8 +157,8 @@ static bool read_result(const json_t *json, const struct sf_batch *batch, struct
         return true;
     }
     out->outcome = SF_OUTCOME_SUCCESS;
-    out->is_created = batch->write == SF_CREATE || json_is_true(json_object_get(json, "created"));
-    return batch->write != SF_CREATE || whole_id[0] != '\0';
+    out->is_created = write == SF_CREATE || json_is_true(json_object_get(json, "created"));
+    return write != SF_CREATE || whole_id[0] != '\0';
 }
 
 static void doubt(struct sf_batch *batch, const char *why)
@@ -182,7 +181,8 @@ static void read_results(const json_t *json, struct sf_batch *batch, struct aren
     batch->results = arena_array(arena, struct sf_row_result, count);
     batch->result_count = count;
     for (size_t i = 0; i < count; i++) {
-        if (!read_result(json_array_get(json, i), batch, arena, &batch->results[i])) {
+        if (!sf_collection_read_result(json_array_get(json, i), batch->write, arena,
+                                       &batch->results[i])) {
             doubt(batch, "the answer has a result that is none");
             return;
         }

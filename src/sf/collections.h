@@ -56,6 +56,13 @@ struct sf_batch {
 /* {"attributes": {"type": object}}: set the fields in it, and "id" for an update. */
 json_t *sf_record_new(const char *object);
 
+/* All numbers of a text are written with as many digits as the longest of them needs. */
+size_t sf_collection_digits(const json_t *records);
+
+/* One element of an answer. False when it is no result: then nothing is known of any record. */
+bool sf_collection_read_result(const json_t *json, enum sf_write write, struct arena *arena,
+                               struct sf_row_result *out);
+
 /* Sends all batches. False only for what concerns them all (told to stop, signing in failed,
  * a batch not fit to send): each batch's fate holds even then. */
 bool sf_collection_write(struct sf_session *session, struct sf_batch *batches, size_t count,

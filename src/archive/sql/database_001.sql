@@ -251,6 +251,8 @@ create table delivery (
     message text,
     -- The Bulk job that it goes with.
     bulk_job bigint,
+    -- Sent together with its transaction: all of it was done, or none.
+    is_unit boolean not null default false,
     primary key (schema_name, log_id)
 );
 

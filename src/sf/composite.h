@@ -1,0 +1,42 @@
+/*
+ * Writing to Salesforce in one call of several steps, of which all take effect or none.
+ *
+ * A step is a request of collections.h; one with a single record is a call on that record. Steps
+ * are done in their order, and a later one may name a record that an earlier one creates
+ * (sf_composite_reference). Promises: nothing is sent twice (but a request refused for its token);
+ * when any record is refused, no result says success, whatever the answer said of it; an answer
+ * that does not fit the steps makes the whole call in doubt. Decides nothing.
+ * Source: REST API Developer Guide, "Composite", "sObject Collections".
+ */
+#ifndef PGFORCE_SF_COMPOSITE_H
+#define PGFORCE_SF_COMPOSITE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "sf/collections.h"
+#include "sf/session.h"
+
+struct sf_composite {
+    /* Asked; owned by the caller. No upserts; object is needed where a step deletes one record. */
+    struct sf_batch *steps;
+    size_t count;
+
+    /* Answered, as of one struct sf_batch; the results are in the steps. */
+    enum sf_fate fate;
+    enum sf_outcome outcome;
+    const char *code;
+    const char *message;
+    int retry_after_s;
+};
+
+/* In place of the id of a record that an earlier step creates: "@{r0.id}", "@{r0[7].id}". */
+const char *sf_composite_reference(size_t step, size_t record, bool is_only, struct arena *arena);
+
+/* Sends all of them, at the same time; false only for what concerns them all. */
+bool sf_composite_write(struct sf_session *session, struct sf_composite *composites, size_t count,
+                        struct arena *arena, struct error *err);
+
+#endif
