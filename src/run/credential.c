@@ -50,11 +50,10 @@ bool credential_read_key(const struct config *config, struct seal_key *key, stru
 
 /* ---- reading ---- */
 
-static bool open_secrets(const struct config *config, const PGresult *result,
-                         struct credential *credential, struct error *err)
+bool credential_open(const struct config *config, struct credential *credential, struct error *err)
 {
-    const char *sealed = pg_field(result, 0, 5);
-    const char *hint = pg_field(result, 0, 6);
+    const char *sealed = credential_text(credential, "sealed");
+    const char *hint = credential_text(credential, "key_hint");
     struct buf text SEAL_BUF_AUTO = {0};
     struct seal_key key;
 
@@ -98,14 +97,12 @@ bool credential_load(struct pg *pg, const struct config *config, bool locks,
     if (PQntuples(result) == 0)
         return true;
     credential->fields =
-        json_pack("{s:s, s:s, s:s, s:s*, s:s*, s:b}", "grant_name", pg_field(result, 0, 0),
-                  "login_url", pg_field(result, 0, 1), "client_id", pg_field(result, 0, 2),
-                  "username", pg_field(result, 0, 3), "jwt_key_file", pg_field(result, 0, 4),
-                  "is_fresh", pg_field_bool(result, 0, 7));
-    if (open_secrets(config, result, credential, err))
-        return true;
-    credential_done(credential);
-    return false;
+        json_pack("{s:s, s:s, s:s, s:s*, s:s*, s:s*, s:s*, s:b}", "grant_name",
+                  pg_field(result, 0, 0), "login_url", pg_field(result, 0, 1), "client_id",
+                  pg_field(result, 0, 2), "username", pg_field(result, 0, 3), "jwt_key_file",
+                  pg_field(result, 0, 4), "sealed", pg_field(result, 0, 5), "key_hint",
+                  pg_field(result, 0, 6), "is_fresh", pg_field_bool(result, 0, 7));
+    return true;
 }
 
 /* ---- writing ---- */
@@ -193,7 +190,8 @@ static bool enter_vault(void *context, struct sf_kept *kept, struct error *err)
 
     vault->pg = pg_open(vault->config->database_url, "pgforce login", err);
     if (vault->pg == NULL || !pg_run(vault->pg, "begin", PG_PARAMS(), err) ||
-        !credential_load(vault->pg, vault->config, true, &vault->credential, err)) {
+        !credential_load(vault->pg, vault->config, true, &vault->credential, err) ||
+        !credential_open(vault->config, &vault->credential, err)) {
         leave_transaction(vault);
         return false;
     }

@@ -16,8 +16,9 @@
 #include "run/config.h"
 #include "sf/session.h"
 
-/* One JSON object: grant_name, login_url, client_id, username, jwt_key_file, is_fresh, and the
- * secrets client_secret, refresh_token, access_token, instance_url. NULL: nothing is stored. */
+/* One JSON object: grant_name, login_url, client_id, username, jwt_key_file, is_fresh, and, once it
+ * was opened, the secrets client_secret, refresh_token, access_token, instance_url. NULL: nothing
+ * is stored. */
 struct credential {
     json_t *fields;
 };
@@ -32,9 +33,13 @@ void credential_done(struct credential *credential);
 /* The key, or ERROR_CONFIG that says how to make one. */
 bool credential_read_key(const struct config *config, struct seal_key *key, struct error *err);
 
-/* locks: nobody else reads it so until the transaction ends. */
+/* Without the secrets, so that no key is needed to see what there is. locks: nobody else reads it
+ * so until the transaction ends. */
 bool credential_load(struct pg *pg, const struct config *config, bool locks,
                      struct credential *credential, struct error *err);
+
+/* The secrets too. Nothing stored, or nothing sealed, is no error. */
+bool credential_open(const struct config *config, struct credential *credential, struct error *err);
 
 /* In place of what was stored. */
 bool credential_store(struct pg *pg, const struct config *config,

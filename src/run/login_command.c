@@ -158,9 +158,16 @@ static bool log_in_by_jwt(struct login *login, struct error *err)
     login->grant_name = "jwt";
     credentials->jwt_key_file = option(login, "key-file", login->config->salesforce.jwt_key_file);
     credentials->username = option(login, "username", login->config->salesforce.username);
-    return need(credentials->jwt_key_file, "--key-file or PGFORCE_SF_JWT_KEY_FILE", err) &&
-           need(credentials->username, "--username or PGFORCE_SF_USERNAME", err) &&
-           try_and_store(login, err);
+    if (!need(credentials->jwt_key_file, "--key-file or PGFORCE_SF_JWT_KEY_FILE", err) ||
+        !need(credentials->username, "--username or PGFORCE_SF_USERNAME", err))
+        return false;
+    /* The roles run in another folder. What cannot be found is said when it is read. */
+    char *path = realpath(credentials->jwt_key_file, NULL);
+    if (path != NULL)
+        credentials->jwt_key_file = path;
+    bool is_ok = try_and_store(login, err);
+    free(path);
+    return is_ok;
 }
 
 static bool log_in_by_client(struct login *login, struct error *err)
@@ -360,7 +367,8 @@ static bool log_out(struct login *login, struct error *err)
     struct error problem = {0};
     bool was_there;
 
-    bool is_read = credential_load(login->pg, login->config, false, &credential, &problem);
+    bool is_read = credential_load(login->pg, login->config, false, &credential, &problem) &&
+                   credential_open(login->config, &credential, &problem);
     const char *token = is_read ? credential_text(&credential, "refresh_token") : NULL;
     bool is_revoked =
         token != NULL &&

@@ -95,6 +95,8 @@ static struct sf_session *sign_in(const struct config *config, struct pg *pg,
     if (!credential_load(pg, config, false, &credential, err))
         return NULL;
     if (!is_by_environment(&config->salesforce, &credential)) {
+        if (!credential_open(config, &credential, err))
+            return NULL;
         credentials = use_stored(&config->salesforce, &credential);
         if (credentials.refresh_token != NULL)
             options->vault = credential_vault(config);

@@ -260,6 +260,7 @@ bool sf_grant_is_trusted(const char *instance_url, const char *login_url, const 
         return false;
     const char *host = scheme + 3;
     size_t length = strcspn(host, ":/?#");
-    return strcasecmp(instance_url, login_url) == 0 || http_url_is_loopback(instance_url) ||
+    return strcasecmp(instance_url, login_url) == 0 ||
+           (http_url_is_loopback(instance_url) && http_url_is_loopback(login_url)) ||
            is_listed(host, length, salesforce_suffixes) || is_listed(host, length, suffixes);
 }

@@ -2,6 +2,7 @@
 
 import html
 import json
+import os
 import re
 import subprocess
 import urllib.parse
@@ -110,7 +111,10 @@ def test_client_credentials_are_kept_and_the_environment_can_go(connected, sandb
 
 
 def test_a_key_signs_in_without_any_secret_stored(connected, sandbox, database, jwt_key):
-    connected.run("login", "--jwt", "--key-file", jwt_key, "--username", sandbox.username)
+    relative = os.path.relpath(jwt_key)
+    connected.run("login", "--jwt", "--key-file", relative, "--username", sandbox.username)
+    path = database.query("select jwt_key_file from pgforce.credential", role="pgforce")
+    assert path == [(str(jwt_key),)]
     ((grant, _, username, sealed),) = stored(database)
     assert (grant, username, sealed) == ("jwt", sandbox.username, None)
     without(connected, "LOGIN_URL", "CLIENT_ID", "CLIENT_SECRET")
@@ -193,6 +197,13 @@ def test_the_environment_goes_before_what_is_stored(connected, sandbox, database
     assert "PGFORCE_SF_CLIENT_ID" in refused.stderr
     user = {"PGFORCE_SF_USERNAME": sandbox.username, "PGFORCE_SF_PASSWORD": "wrong"}
     assert "PGFORCE_SF_PASSWORD" in connected.run("objects", env=user, expect=78).stderr
+
+
+def test_what_is_stored_is_not_even_opened_when_the_environment_is_enough(connected, key_file, sandbox):
+    connected.run("login", "--client-credentials")
+    key_file.write_text("a0" * 32)
+    user = {"PGFORCE_SF_USERNAME": sandbox.username, "PGFORCE_SF_PASSWORD": sandbox.password}
+    assert "Account" in connected.run("objects", env=user).stdout
 
 
 def test_a_key_that_others_can_read_is_refused(connected, key_file):
