@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "inbound/fetch.h"
+#include "mapping/usage.h"
 #include "sf/id.h"
 
 enum {
@@ -236,13 +237,16 @@ bool heard_apply(const struct poll *poll, bool *must_poll, struct apply_report *
                  struct error *err)
 {
     int64_t began_ms = clock_monotonic_ms();
+    int64_t requests = sf_session_requests(poll->session);
     struct arena *arena = arena_new();
     struct batch batch;
 
     *must_poll = false;
     bool is_ok = read_batch(poll, arena, &batch, err);
     if (is_ok && !batch.must_poll) {
-        is_ok = apply_batch(poll, &batch, report, err);
+        is_ok = apply_batch(poll, &batch, report, err) &&
+                usage_count(poll->world.pg, poll->mapping->id,
+                            sf_session_requests(poll->session) - requests, err);
         log_debug("read what was heard of", log_text("mapping", poll->mapping->object_name),
                   log_number("records", (int64_t)batch.count),
                   log_number("ms", clock_monotonic_ms() - began_ms));
