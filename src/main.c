@@ -18,6 +18,7 @@
 #include "run/help.h"
 #include "run/login_command.h"
 #include "run/mapping_command.h"
+#include "run/recover_command.h"
 #include "run/relink_command.h"
 #include "run/repair_command.h"
 #include "run/roles.h"
@@ -183,6 +184,17 @@ static bool run_help_rules(const struct config *config, const struct arguments *
     return true;
 }
 
+static bool run_recover(const struct config *config, const struct arguments *arguments,
+                        struct error *err)
+{
+    bool has_plan;
+
+    if (!recover_command_run(config, arguments->count, arguments->texts, &has_plan, err))
+        return false;
+    done_code = has_plan ? EXIT_CODE_CHANGES : EXIT_CODE_DONE;
+    return true;
+}
+
 static bool run_repair(const struct config *config, const struct arguments *arguments,
                        struct error *err)
 {
@@ -270,26 +282,21 @@ static bool run_all(const struct config *config, const struct arguments *argumen
     return roles_run(config, err);
 }
 
-static bool run_archive(const struct config *config, const struct arguments *arguments,
-                        struct error *err)
-{
-    (void)arguments;
-    return roles_archive(config, err);
-}
+/* Roles take no arguments. */
+#define RUN_ROLE(name)                                                                             \
+    static bool run_##name(const struct config *config, const struct arguments *arguments,         \
+                           struct error *err)                                                      \
+    {                                                                                              \
+        (void)arguments;                                                                           \
+        return roles_##name(config, err);                                                          \
+    }
 
-static bool run_push(const struct config *config, const struct arguments *arguments,
-                     struct error *err)
-{
-    (void)arguments;
-    return roles_push(config, err);
-}
-
-static bool run_pull(const struct config *config, const struct arguments *arguments,
-                     struct error *err)
-{
-    (void)arguments;
-    return roles_pull(config, err);
-}
+RUN_ROLE(archive)
+RUN_ROLE(push)
+RUN_ROLE(pull)
+RUN_ROLE(listen)
+RUN_ROLE(housekeeper)
+RUN_ROLE(watch)
 
 static bool run_serve(const struct config *config, const struct arguments *arguments,
                       struct error *err)
@@ -315,27 +322,6 @@ static bool run_help_routes(const struct config *config, const struct arguments 
     (void)err;
     api_command_print_routes(has_flag(arguments, "--json"));
     return true;
-}
-
-static bool run_listen(const struct config *config, const struct arguments *arguments,
-                       struct error *err)
-{
-    (void)arguments;
-    return roles_listen(config, err);
-}
-
-static bool run_housekeeper(const struct config *config, const struct arguments *arguments,
-                            struct error *err)
-{
-    (void)arguments;
-    return roles_housekeeper(config, err);
-}
-
-static bool run_watch(const struct config *config, const struct arguments *arguments,
-                      struct error *err)
-{
-    (void)arguments;
-    return roles_watch(config, err);
 }
 
 static bool run_help_config(const struct config *config, const struct arguments *arguments,
@@ -394,6 +380,9 @@ static const struct command commands[] = {
      1, 2, true, false},
     {"mapping", "VERB [OBJECT] [OPTION]...", "list, show, change, reload, delete mappings",
      run_mapping, 1, ANY_NUMBER, false, false},
+    {"recover", "[--yes] [--json]",
+     "after a restore: what waits, compared with the organisation; exit code 10: not done yet",
+     run_recover, 0, 2, true, false},
     {"repair", "OBJECT [--dry-run] [--json]",
      "compare all records with their rows and repair what differs", run_repair, 1, 3, true, false},
     {"pause", "[--json]", "read and send nothing; changes are still logged", run_pause, 0, 1, true,

@@ -6,6 +6,7 @@
 #include "archive/housekeeper.h"
 #include "archive/install.h"
 #include "archive/progress.h"
+#include "archive/restored.h"
 #include "base/log.h"
 #include "base/service.h"
 #include "base/wait.h"
@@ -130,8 +131,27 @@ static struct sf_session *sign_in(const struct config *config, struct error *err
     return session;
 }
 
+/* What waits in an older copy of the log may have been sent by the database that is gone. */
+static bool refuse_restored(const struct config *config, struct error *err)
+{
+    struct buf reason BUF_AUTO = {0};
+    struct pg *pg = pg_open(config->database_url, "pgforce push", err);
+
+    buf_init(&reason, 4096);
+    bool is_ok = pg != NULL && restored_find(pg, config->schema_name, &reason, err);
+    pg_close(pg);
+    if (!is_ok || reason.size_bytes == 0)
+        return is_ok;
+    return error_set(err, ERROR_CONFIG,
+                     "sends nothing, for this database is an older copy: %s. `pgforce recover` says"
+                     " what of its log is in the organisation already",
+                     reason.data);
+}
+
 bool roles_push(const struct config *config, struct error *err)
 {
+    if (!refuse_restored(config, err))
+        return false;
     struct sf_session *session = sign_in(config, err);
     struct push_options options = {.url = config->database_url,
                                    .schema_name = config->schema_name,

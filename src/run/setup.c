@@ -6,6 +6,7 @@
 #include "archive/gap.h"
 #include "archive/install.h"
 #include "archive/progress.h"
+#include "archive/restored.h"
 #include "archive/retention.h"
 #include "base/log.h"
 #include "inbound/drift.h"
@@ -328,6 +329,8 @@ static bool settle_slot(struct pg *pg, const struct config *config,
     buf_text(&reason, is_verified ? "the operator asked for it" : err->message);
     log_warning("accepted a gap", log_text("after", lsn_format(progress.commit_end_lsn).text),
                 log_text("reason", reason.data));
+    if (!restored_note(pg, config->schema_name, err))
+        return false;
     if (slot.exists &&
         !pg_run(pg, "select pg_drop_replication_slot($1)", PG_PARAMS(slot.name), err))
         return error_prefix(err, "dropping the old slot");

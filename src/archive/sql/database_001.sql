@@ -24,6 +24,8 @@ create table connection (
     api_used bigint,
     api_max bigint,
     api_seen_at timestamptz,
+    -- The database is an older copy, and how that is known; nothing is sent until it is null again.
+    restored_reason text,
     -- What an imported file said beside its mappings, to be exported again.
     imported jsonb,
     created_at timestamptz not null default now()

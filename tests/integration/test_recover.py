@@ -1,0 +1,125 @@
+"""After a database was restored to an earlier time nothing is sent until `pgforce recover` has compared."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from cluster import BUILD, Cluster, give_to_server
+from conftest import Database
+from eventually import eventually
+from programs import Pgforce
+from sync import Sync, account
+
+CONFIG, PLAN = 78, 10
+
+
+class Backup:
+    """A copy of the whole server, and the server as it comes back from it: without its slots, in a new
+    history, as every restore to a point in time ends."""
+
+    def __init__(self, cluster, folder):
+        self.cluster = cluster
+        self.copy = folder / "backup"
+        cluster.stop()
+        self._copy(cluster.data, self.copy)
+        cluster.start()
+
+    def restore(self):
+        self.cluster.stop("immediate")
+        shutil.rmtree(self.cluster.data)
+        self._copy(self.copy, self.cluster.data)
+        for slot in (self.cluster.data / "pg_replslot").iterdir():
+            shutil.rmtree(slot)
+        with open(self.cluster.data / "postgresql.auto.conf", "a") as settings:
+            settings.write("restore_command = 'false'\n")
+        signal = self.cluster.data / "recovery.signal"
+        signal.touch()
+        give_to_server(signal)
+        self.cluster.start()
+        eventually(lambda: self.cluster.query("select pg_is_in_recovery()") == [(False,)])
+
+    @staticmethod
+    def _copy(source, target):
+        subprocess.run(["cp", "-a", f"{source}/.", target], check=True) if target.exists() else (
+            subprocess.run(["cp", "-a", source, target], check=True))
+
+
+@pytest.fixture
+def elsewhere(scratch, sandbox, logs):
+    cluster = Cluster(scratch / "restored", BUILD / "plugin" / "pgforce.so")
+    cluster.start()
+    database = Database(cluster, "elsewhere")
+    cluster.create_database(database.name)
+    env = {
+        "PGFORCE_DATABASE_URL": database.dsn("pgforce"),
+        "PGFORCE_APP_ROLE": "app",
+        "PGFORCE_SF_LOGIN_URL": sandbox.url,
+        "PGFORCE_SF_CLIENT_ID": sandbox.client_id,
+        "PGFORCE_SF_CLIENT_SECRET": sandbox.client_secret,
+        "PGFORCE_DOUBT_QUARANTINE_S": "1",
+    }
+    pgforce = Pgforce(database, env, logs)
+    yield Sync(pgforce, database, sandbox)
+    pgforce.end()
+    cluster.remove()
+
+
+def names(sync):
+    return sorted(row["Name"] for row in sync.org.query("select Name from Account"))
+
+
+def test_a_restored_database_sends_nothing_until_it_has_been_compared(elsewhere, tmp_path):
+    sync, cluster = elsewhere, elsewhere.database.cluster
+    sync.map(account())
+    sync.start("archive", "push")
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Old', 'a-0'), ('Calm', 'a-9')")
+    sync.settled(2)
+    sync.roles["push"].stop()
+    # These wait when the backup is made, and are sent afterwards.
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Ada', 'a-1')")
+    sync.query("update salesforce.account set name = 'Older' where external_id__c = 'a-0'")
+    sync.query("update salesforce.account set phone = '1' where external_id__c = 'a-9'")
+    sync.logged(5)
+    sync.roles["archive"].stop()
+    backup = Backup(cluster, tmp_path)
+    sync.start("archive", "push")
+    sync.settled(5)
+    [old] = [row["Id"] for row in sync.org.query("select Id, Name from Account") if row["Name"] == "Older"]
+    # A colleague goes on in Salesforce: later than the entry, to the second.
+    sync.org.advance(5)
+    sync.org.update("Account", old, Name="Newest")
+    for role in sync.roles.values():
+        role.stop()
+    backup.restore()
+
+    for role, says in (("push", "pgforce recover"), ("archive", "--accept-gap")):
+        stopped = sync.start(role)
+        assert stopped.wait() == CONFIG
+        assert says in stopped.log_text()
+    assert "timeline 2" in sync.roles["push"].log_text()
+    assert "--accept-gap" in sync.pgforce.run("recover", expect=CONFIG).stderr
+    sync.pgforce.run("setup", "--accept-gap")
+    # A new slot does not make what waits any newer.
+    assert sync.start("push").wait() == CONFIG
+
+    plan = json.loads(sync.pgforce.run("recover", "--json", expect=PLAN).stdout)
+    assert [(item["action"], item["verdict"]) for item in plan] == [
+        ("INSERT", "read back"), ("UPDATE", "ignore"), ("UPDATE", "ignore")]
+    assert "1 to be read back, 2 to be ignored; with --yes" in sync.pgforce.run("recover", expect=PLAN).stdout
+    assert sync.start("push").wait() == CONFIG
+    sync.pgforce.run("recover", "--yes")
+    sync.start("archive", "push", "pull")
+    sync.settled(5)
+    assert names(sync) == ["Ada", "Calm", "Newest"]
+    assert sync.entries("action, state", "id > 2") == [
+        ("INSERT", "SUCCESS"), ("UPDATE", "IGNORED"), ("UPDATE", "IGNORED")]
+    eventually(lambda: sync.query("select name, sfid is not null from salesforce.account order by name")
+               == [("Ada", True), ("Calm", True), ("Newest", True)])
+    assert "nothing to recover" in sync.pgforce.run("recover").stdout
+
+
+def test_a_database_that_goes_on_has_nothing_to_recover(sync):
+    sync.map(account())
+    assert "nothing to recover" in sync.pgforce.run("recover").stdout
