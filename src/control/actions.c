@@ -104,7 +104,7 @@ void actions_import(struct request *request)
 
 void actions_plan(struct request *request)
 {
-    static const char *const arguments[] = {"plan", "-", "--json", NULL};
+    static const char *const arguments[] = {"plan", "-", "--allow-missing", "--json", NULL};
 
     if (has_mappings(request))
         run(request, &(struct child_call){.arguments = arguments,

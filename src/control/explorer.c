@@ -243,10 +243,43 @@ void explorer_log(struct request *request)
         answer_entries(request, page, next_key(page, 0, &limit));
 }
 
+/* Server-sent events (WHATWG HTML, 9.2): what there is now, and when to ask again. */
+static void answer_events(struct request *request, const PGresult *page)
+{
+    struct http_server_response *response = request->response;
+
+    http_server_add_header(response, "Content-Type", "text/event-stream;charset=UTF-8");
+    buf_text(&response->body, "retry: 2000\n\n");
+    for (int i = 0; i < PQntuples(page); i++) {
+        json_t *entry = make_entry(request, page, i);
+        char *text = json_dumps(entry, JSON_COMPACT);
+
+        /* JSON has its line ends escaped, so an entry is one line. */
+        buf_printf(&response->body, "id: %s\ndata: %s\n\n", PQgetvalue(page, i, 0), text);
+        free(text);
+        json_decref(entry);
+    }
+}
+
+/* Where an EventSource goes on counts more than where it began. */
+static const char *find_after(const struct request *request)
+{
+    const char *last = http_server_header(request->http, "Last-Event-ID");
+
+    return last != NULL ? last : read_filter(request, "after");
+}
+
+static bool wants_events(const struct request *request)
+{
+    const char *accepted = http_server_header(request->http, "Accept");
+
+    return accepted != NULL && strstr(accepted, "text/event-stream") != NULL;
+}
+
 /* "next" is where to go on, whether there was anything or not. */
 void explorer_tail(struct request *request)
 {
-    const char *after = read_filter(request, "after");
+    const char *after = find_after(request);
     struct pg_number limit = read_limit(request);
     struct buf sql BUF_AUTO = {0};
 
@@ -266,6 +299,10 @@ void explorer_tail(struct request *request)
     if (page == NULL)
         return;
     int count = PQntuples(page);
+    if (wants_events(request)) {
+        answer_events(request, page);
+        return;
+    }
     answer_entries(request, page,
                    json_integer(count > 0 ? pg_field_int64(page, count - 1, 0)
                                           : atoll(after != NULL ? after : "0")));

@@ -18,7 +18,8 @@ void explorer_rows(struct request *request);
  * `since`, `until` choose. */
 void explorer_log(struct request *request);
 
-/* GET C/tail: the oldest first, behind `after`; without it the newest ones. */
+/* GET C/tail: the oldest first, behind `after`; without it the newest ones. As server-sent events
+ * where they are asked for. */
 void explorer_tail(struct request *request);
 
 /* POST C/actions/retry and C/actions/ignore: {"id": N}, {"table": NAME} or {"all": true}. */

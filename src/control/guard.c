@@ -25,8 +25,9 @@ struct hash {
 };
 
 struct browser_session {
-    struct hash hash; /* of the cookie */
-    int64_t ends_ms;  /* 0: free */
+    struct hash hash;  /* of the cookie */
+    struct hash token; /* whose it stands for: it is worth as much as that is now */
+    int64_t ends_ms;   /* 0: free */
     enum request_role role;
     char actor[ACTOR_BYTES];
 };
@@ -255,24 +256,30 @@ static bool look_up(struct request *request, const struct hash *hash, struct err
 
 /* Fills in role and actor, or leaves them when the token is none of ours; false when the stored
  * ones cannot be read. */
-static bool match_token(struct request *request, const char *token, struct error *err)
+static bool match_hash(struct request *request, const struct hash *hash, struct error *err)
 {
     const char *configured = request->serve->options->token;
-    size_t length = strlen(token);
 
-    if (length == 0 || length > MAX_TOKEN_BYTES)
-        return true;
-    struct hash hash = hash_text(token, length);
     if (configured != NULL) {
         struct hash known = hash_text(configured, strlen(configured));
 
-        if (is_same(hash.hex, &known)) {
+        if (is_same(hash->hex, &known)) {
             request->role = REQUEST_ADMIN;
             request->actor = "PGFORCE_API_TOKEN";
             return true;
         }
     }
-    return look_up(request, &hash, err);
+    return look_up(request, hash, err);
+}
+
+static bool match_token(struct request *request, const char *token, struct error *err)
+{
+    size_t length = strlen(token);
+
+    if (length == 0 || length > MAX_TOKEN_BYTES)
+        return true;
+    struct hash hash = hash_text(token, length);
+    return match_hash(request, &hash, err);
 }
 
 /* A token that cannot be judged, one that is wrong, one too many: false after refusing. */
@@ -360,13 +367,14 @@ static void set_cookie(struct request *request, const char *value, int age_s)
                      cookie_name(guard), value, age_s, guard->is_tls ? "; Secure" : ""));
 }
 
-static void start_session(struct request *request)
+static void start_session(struct request *request, const char *token)
 {
     struct browser_session *session = take_place(request->serve->guard);
     char cookie[TOKENS_TEXT_BYTES];
 
     tokens_make(cookie);
     *session = (struct browser_session){.hash = hash_text(cookie, strlen(cookie)),
+                                        .token = hash_text(token, strlen(token)),
                                         .ends_ms = clock_monotonic_ms() + SESSION_MS,
                                         .role = request->role};
     strncpy(session->actor, request->actor, ACTOR_BYTES - 1);
@@ -406,7 +414,7 @@ void guard_login(struct request *request)
     const char *token = json_string_value(json_object_get(body, "token"));
     if (!accept_token(request, token != NULL ? token : ""))
         return;
-    start_session(request);
+    start_session(request, token);
     answer_who(request);
 }
 
@@ -436,13 +444,21 @@ static const char *find_bearer(const struct request *request)
     return header + 7 + strspn(header + 7, " ");
 }
 
+/* A session ends with its token. Where the tokens cannot be read it goes on: whatever it asks for
+ * needs the same database. */
 static bool use_session(struct request *request)
 {
-    const struct browser_session *session = find_session(request);
+    struct browser_session *session = find_session(request);
+    struct error ignored = {0};
 
     if (session == NULL)
         return false;
     request->is_by_cookie = true;
+    if (match_hash(request, &session->token, &ignored)) {
+        if (request->role == REQUEST_NOBODY)
+            OPENSSL_cleanse(session, sizeof(*session));
+        return request->role != REQUEST_NOBODY;
+    }
     request->role = session->role;
     request->actor = session->actor;
     return true;

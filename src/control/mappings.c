@@ -102,7 +102,7 @@ static json_t *make_mapping(struct request *request, const json_t *report)
                         json_pack("{s:o, s:n, s:n, s:n}", "sf_poll", copy_of(report, "polled_at"),
                                   "sf_write", "db_poll", "db_write"));
     json_object_set_new(mapping, "db_count_date", json_null());
-    json_object_set_new(mapping, "salesforce_count_date", json_null());
+    json_object_set_new(mapping, "salesforce_count_date", copy_of(report, "sf_counted_at"));
     add_urls(request, mapping, text_of(report, "connection_uuid"));
     return mapping;
 }
@@ -309,6 +309,22 @@ void mappings_abort(struct request *request)
                 operation_abort(request->serve->pg, request->serve->options->schema_name,
                                 object_name, &err),
                 202, &err);
+}
+
+/* As it is now, with what was counted. */
+static void answer_counted(struct request *request, json_t *output)
+{
+    (void)output;
+    mappings_show(request);
+}
+
+void mappings_count(struct request *request)
+{
+    const char *object_name = mappings_find_object(request);
+    const char *arguments[] = {"mapping", "count", object_name, "--json", NULL};
+
+    if (object_name != NULL)
+        child_run(request, &(struct child_call){.arguments = arguments, .done = answer_counted});
 }
 
 static json_t *make_error(const struct failure *failure)

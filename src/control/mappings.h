@@ -22,6 +22,7 @@ void mappings_edit(struct request *request);   /* PATCH M {config} */
 void mappings_delete(struct request *request); /* DELETE M[?keep_table=true] */
 void mappings_reload(struct request *request); /* POST M/actions/reload[{"destructive": true}] */
 void mappings_abort(struct request *request);  /* POST M/actions/abort */
+void mappings_count(struct request *request);  /* POST M/actions/count */
 void mappings_errors(struct request *request); /* GET M/errors */
 
 /* GET C/errors: of all mappings. */

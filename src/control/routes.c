@@ -82,7 +82,8 @@ static const struct route {
      "the log, the newest first: `before`, `limit`; `archive`, `table`, `state`, `record`, `sfid`,"
      " `since`, `until` choose"},
     {"GET", C "/tail", REQUEST_VIEWER, explorer_tail,
-     "the log's entries `after` one, the oldest first; without it the newest; `table`, `limit`"},
+     "the log's entries `after` one, the oldest first; without it the newest; `table`, `limit`; as "
+     "JSON or server-sent events"},
     {"POST", C "/actions/retry", REQUEST_OPERATOR, explorer_retry,
      "sends refused entries again: `id`, `table` or `all`"},
     {"POST", C "/actions/ignore", REQUEST_OPERATOR, explorer_ignore,
@@ -101,6 +102,8 @@ static const struct route {
     {"POST", M "/actions/abort", REQUEST_ADMIN, mappings_abort, "stops what runs on it"},
     {"GET", M "/validations", REQUEST_VIEWER, validations_mapping,
      "what the doctor finds of the mapping"},
+    {"POST", M "/actions/count", REQUEST_OPERATOR, mappings_count,
+     "asks Salesforce how many records it has, for `counts`"},
     {"GET", M "/errors", REQUEST_VIEWER, mappings_errors, "its entries that Salesforce refused"},
 
     {"GET", "api/v3/apps/{app}", REQUEST_VIEWER, connections_app, "the application's databases"},

@@ -84,9 +84,13 @@ bool mark_load_read(struct pg *pg, const struct mapping *mapping, struct arena *
 bool mark_load_begin(struct pg *pg, const struct mapping *mapping, const struct mark_load *load,
                      struct error *err)
 {
+    /* $4 is the largest number where the organisation could not count. */
     return mark_load_end(pg, mapping, err) &&
            pg_run(pg,
-                  "insert into pgforce.load"
+                  "with counted as (update pgforce.mapping"
+                  " set sf_count = $4::bigint, sf_counted_at = clock_timestamp()"
+                  " where id = $1::bigint and $4::bigint < 9223372036854775807)"
+                  " insert into pgforce.load"
                   " (mapping_id, job_id, is_direct, rows_total, rows_done)"
                   " values ($1, $2, $3, $4, $5)",
                   PG_PARAMS(pg_number(mapping->id).text, load->job_id, load->is_direct ? "t" : "f",

@@ -6,7 +6,8 @@ enum { COUNTED_ROWS = 20000 };
 static void append_counts(struct buf *sql, const char *schema_name)
 {
     buf_text(sql, "jsonb_build_object('counts', jsonb_build_object("
-                  "'db', greatest(c.reltuples, 0)::bigint, 'pending', (select count(*) from ");
+                  "'db', greatest(c.reltuples, 0)::bigint, 'sf', m.sf_count, 'pending', (select "
+                  "count(*) from ");
     pg_append_qualified(sql, schema_name, "_trigger_log");
     buf_text(sql, " l where l.table_name = m.table_name and l.state in ('NEW', 'PENDING')),"
                   " 'errors', (select count(*) from ");
@@ -26,7 +27,10 @@ static const char settings[] =
     " 'sf_notify_enabled', m.notify, 'sf_polling_seconds', m.polling_seconds,"
     " 'sf_max_daily_api_calls', m.max_daily_api_calls,"
     " 'upsert_field', m.upsert_field, 'config', m.config,"
-    " 'created_at', " PG_RFC3339("m.created_at") ", 'updated_at', " PG_RFC3339("m.updated_at") ")";
+    " 'sf_counted_at', " PG_RFC3339(
+        "m.sf_counted_at") ","
+                           " 'created_at', " PG_RFC3339(
+                               "m.created_at") ", 'updated_at', " PG_RFC3339("m.updated_at") ")";
 
 static const char progress[] =
     "jsonb_build_object('is_loaded', coalesce(w.is_loaded, false),"

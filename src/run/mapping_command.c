@@ -208,6 +208,7 @@ static const struct verb {
      MAPPING_EDIT_OPTIONS " yes wait json", NULL, mapping_edit_command_edit, true, true},
     {"refresh", "OBJECT [--recreate-views] [--json]", "recreate-views json", NULL,
      mapping_edit_command_refresh, true, true},
+    {"count", "OBJECT [--json]", "json", NULL, mapping_edit_command_count, true, true},
     {"orphans", "[--remove [--keep-table] [--yes]] [--json]", "remove keep-table yes json", NULL,
      mapping_edit_command_orphans, false, true},
     {"delete", "OBJECT [--keep-table] [--yes] [--json]", "keep-table yes json", run_delete, NULL,

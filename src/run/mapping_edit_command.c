@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "mapping/operation.h"
+#include "mapping/organisation.h"
 #include "mapping/orphan.h"
 #include "run/ask.h"
 #include "run/load_progress.h"
@@ -254,6 +255,40 @@ bool mapping_edit_command_refresh(struct org_call *call, struct error *err)
     json_t *entry ORG_CALL_JSON_AUTO = NULL;
 
     return require_entry(call, &entry, err) && apply_entry(call, entry, true, err);
+}
+
+static bool store_count(const struct org_call *call, const char *object_name, int64_t count,
+                        struct error *err)
+{
+    return pg_run(call->pg,
+                  "update pgforce.mapping"
+                  " set sf_count = $3, sf_counted_at = clock_timestamp()"
+                  " where schema_name = $1 and object_name = $2",
+                  PG_PARAMS(call->config->schema_name, object_name, pg_number(count).text), err);
+}
+
+/* One request: what Salesforce has of what the mapping chooses. */
+bool mapping_edit_command_count(struct org_call *call, struct error *err)
+{
+    json_t *entry ORG_CALL_JSON_AUTO = NULL;
+    int64_t count;
+
+    if (!require_entry(call, &entry, err))
+        return false;
+    const char *name = json_string_value(json_object_get(entry, "object_name"));
+    const char *filter =
+        json_string_value(json_object_get(json_object_get(entry, "config"), "filter"));
+    struct organisation *organisation = organisation_new(call->session, call->arena);
+    if (!organisation_count(organisation, name, filter, &count, err) ||
+        !store_count(call, name, count, err))
+        return false;
+    json_t *json ORG_CALL_JSON_AUTO =
+        json_pack("{s:s, s:I}", "object_name", name, "count", (json_int_t)count);
+    if (arguments_has(&call->read, "json"))
+        org_call_print_json(json);
+    else
+        printf("%s: %lld records in Salesforce\n", name, (long long)count);
+    return true;
 }
 
 static bool remove_orphans(struct org_call *call, const json_t *orphans, struct error *err)

@@ -1,5 +1,5 @@
 /*
- * The verbs of `pgforce mapping` that need the organisation: create, edit, refresh, orphans.
+ * The verbs of `pgforce mapping` that need the organisation: create, edit, refresh, count, orphans.
  *
  * They turn the command line into a mapping's config and leave the rest to mapping/configure.h.
  */
@@ -17,6 +17,7 @@
 bool mapping_edit_command_create(struct org_call *call, struct error *err);
 bool mapping_edit_command_edit(struct org_call *call, struct error *err);
 bool mapping_edit_command_refresh(struct org_call *call, struct error *err);
+bool mapping_edit_command_count(struct org_call *call, struct error *err);
 bool mapping_edit_command_orphans(struct org_call *call, struct error *err);
 
 #endif

@@ -235,6 +235,9 @@ def test_a_plan_says_what_an_import_would_do(api):
     assert plan.status == 200 and "Contact" in plan.text
     assert len(discover(api)[0]["mappings"]) == 1
     assert api.post(path + "/actions/plan", json.loads(export(account()))).status == 200
+    # What the import keeps as an orphan is no reason for the plan to fail.
+    lacking = {**contact(), "object_name": "Nowhere__c"}
+    assert api.post(path + "/actions/plan", {"version": 1, "mappings": [lacking]}).status == 200
 
 
 def test_objects_and_fields_that_can_be_mapped(api):

@@ -100,6 +100,22 @@ def test_the_tail_goes_on_where_it_was(api, sync):
     assert api.get(api.path + "/tail?after=0&table=contact").json["results"] == []
 
 
+def test_the_tail_is_server_sent_events_for_who_asks_so(api, sync):
+    sync.start("archive")
+    sync.query("insert into salesforce.account (name) values (%s)", ["One\n\nid: 9"])
+    sync.logged(1)
+    ask = {"Accept": "text/event-stream"}
+    answer = api.get(api.path + "/tail", headers=ask)
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    retry, event, end = answer.text.split("\n\n")
+    assert (retry, end) == ("retry: 2000", "")
+    number, data = event.split("\n")
+    assert number == "id: 1" and json.loads(data.removeprefix("data: "))["values"]["name"] == "One\n\nid: 9"
+    # Coming back, it goes on where it was.
+    again = api.get(api.path + "/tail?after=0", headers={**ask, "Last-Event-ID": "1"})
+    assert again.text == "retry: 2000\n\n"
+
+
 def test_refused_entries_are_sent_again_or_given_up(api, sync):
     sync.start("archive", "push")
     fail_writes(sync)

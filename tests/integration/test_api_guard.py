@@ -119,6 +119,21 @@ def test_a_browser_logs_in_with_a_cookie_that_scripts_cannot_read(api):
     assert api.get("/no/such/path", token="", headers=sent).status == 401
 
 
+def test_a_session_ends_with_its_token(api, pgforce, cluster):
+    token = make_token(pgforce, "guest", "viewer")
+    cookie = api.post("/login", {"token": token}, token="").headers["Set-Cookie"].split(";")[0]
+    ask = lambda: api.get("/session", token="", headers={"Cookie": cookie})
+    assert ask().json == {"name": "guest", "role": "viewer"}
+    # A database that is away for a moment signs nobody out.
+    cluster.stop()
+    assert ask().status == 200
+    cluster.start()
+    pgforce.run("token", "revoke", "guest")
+    assert ask().status == 401
+    make_token(pgforce, "guest", "admin")
+    assert ask().status == 401
+
+
 def test_a_wrong_token_does_not_log_in(api):
     assert api.post("/login", {"token": "wrong"}, token="").status == 401
     assert api.post("/login", {}, token="").status == 401

@@ -190,6 +190,11 @@ def test_the_list_and_one_mapping(signed_in, sync):
     page.press("Account")
     page.shows("read and write")
     page.shows("External_Id__c")
+    page.wait(lambda: re.search(r"Salesforce rows\s+1 counted", page.text()))
+    sync.org.create("Account", Name="Second")
+    page.press("Count in Salesforce")
+    page.shows("Salesforce has 2 records of Account.", "#notices")
+    page.wait(lambda: re.search(r"Salesforce rows\s+2 counted", page.text()))
     shoot(page, "mapping")
 
 
@@ -229,7 +234,7 @@ def test_a_mapping_is_created_by_clicks(signed_in, sync):
     page.click("input[name=index][value=Email]")
     shoot(page, "create")
     page.click("#save")
-    page.shows("Fields")
+    page.shows("Contact is mapped.", "#notices")
     [(config,)] = sync.query("select config from pgforce.mapping where object_name = 'Contact'", role="pgforce")
     assert set(config["fields"]) == {"Id", "SystemModstamp", "IsDeleted", "CreatedDate", "Name", "Email"}
     assert config["indexes"]["Email"] == {"unique": False} and config["access"] == "read_only"

@@ -78,6 +78,9 @@ create table mapping (
     is_orphan boolean not null default false,
     -- Of its fields in the organisation: which are missing, changed, and offered.
     survey jsonb,
+    -- The organisation's records as last counted, by a load or on request.
+    sf_count bigint,
+    sf_counted_at timestamptz,
     config jsonb not null,
     -- What the file's entry says beside object_name and config, and how it spells the object.
     extra jsonb not null default '{}',

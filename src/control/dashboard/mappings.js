@@ -14,16 +14,21 @@ const link = (mapping, behind = "") => `#/mappings/${encodeURIComponent(mapping.
 function drawProgress({ load }) {
   if (!load) return null;
   const rate = load.rows_per_second ? `, ${number(load.rows_per_second)} rows/s` : "";
+  // An organisation that could not count has "very many".
+  const isCounted = load.rows_total < Number.MAX_SAFE_INTEGER;
   return h("span", { class: "load" },
-    h("progress", { max: Math.max(load.rows_total, 1), value: load.rows_done, "aria-label": "Loaded" }),
-    ` ${number(load.rows_done)} of ${count(load.rows_total, "row")}${rate}`);
+    h("progress", isCounted ? { max: Math.max(load.rows_total, 1), value: load.rows_done, "aria-label": "Loaded" } : { "aria-label": "Loading" }),
+    isCounted ? ` ${number(load.rows_done)} of ${count(load.rows_total, "row")}${rate}` : ` ${count(load.rows_done, "row")}, nobody knows of how many${rate}`);
 }
 
 function drawState(mapping) {
   return [state(mapping.state), mapping.is_orphan && h("span", { class: "badge bad" }, "Orphaned"), drawProgress(mapping)];
 }
 
-const salesforceRows = (mapping) => (mapping.counts.sf ? number(mapping.counts.sf) : mapping.load ? number(mapping.load.rows_total) : "not counted");
+function salesforceRows(mapping) {
+  if (!mapping.salesforce_count_date) return "not counted";
+  return h("span", {}, number(mapping.counts.sf), " ", h("small", {}, "counted ", ago(mapping.salesforce_count_date)));
+}
 
 function drawList(area, context, mappings) {
   swap(area,
@@ -73,9 +78,15 @@ export async function deleteMapping(mapping) {
 }
 
 function drawActions(context, mapping) {
-  if (!context.may("admin")) return h("p", { class: "note" }, "Changing a mapping needs a token of the role admin.");
+  const counting = context.may("operator") && button("Count in Salesforce", async () => {
+    const counted = await post(`/api/v3/mappings/${mapping.id}/actions/count`);
+    notice(`Salesforce has ${count(counted.counts.sf, "record")} of ${mapping.object_name}.`);
+  });
+  if (!context.may("admin"))
+    return [h("p", { class: "note" }, "Changing a mapping needs a token of the role admin."), counting && h("div", { class: "row" }, counting)];
   return h("div", { class: "row" },
     h("a", { class: "button", href: link(mapping, "/edit"), "data-key": "edit" }, "Edit"),
+    counting,
     button("Reload", () => reload(mapping)),
     button("Abort", () => abort(mapping)),
     button("Empty and reload", () => reloadDestructively(mapping), { class: "danger" }),

@@ -15,8 +15,8 @@ function drawConnection(context, connection, redraw) {
   const isPaused = connection.state === "PAUSED";
   const call = (verb, done) => async () => {
     await post(`${context.path}/actions/${verb}`);
-    notice(done);
     await redraw();
+    notice(done);
   };
   return section("Connection",
     h("p", {}, state(connection.state), " ", connection.sf_info?.domain ?? "not signed in to Salesforce yet"),
@@ -52,8 +52,8 @@ async function importFile(context, file, redraw) {
   const plan = await post(`${context.path}/actions/plan`, configuration);
   if (!(await ask({ title: `Import ${file.name}?`, text: "It adds and edits mappings, and never deletes one:", content: drawPlan(plan), confirm: "Import" }))) return;
   await post(`${context.path}/actions/import`, configuration);
-  notice(`${file.name} is imported.`);
   await redraw();
+  notice(`${file.name} is imported.`);
 }
 
 function drawConfiguration(context, redraw) {
@@ -77,8 +77,8 @@ function drawOrphans(context, mappings, redraw) {
     if (!(await ask({ title: `Remove ${count(those.length, "orphaned mapping")}?`, confirm: "Remove", isDangerous: true,
       text: `Their tables are dropped where there are any: ${those.map((each) => each.object_name).join(", ")}. This cannot be undone.` }))) return;
     for (const each of those) await remove(`/api/v3/mappings/${each.id}`);
-    notice(`${count(those.length, "orphaned mapping is", "orphaned mappings are")} removed.`);
     await redraw();
+    notice(`${count(those.length, "orphaned mapping is", "orphaned mappings are")} removed.`);
   };
   return section("Orphaned mappings",
     h("p", { class: "note" }, "Mappings whose object was removed or renamed in the organisation."),
