@@ -26,6 +26,7 @@ struct call {
     size_t segment_count;
     const char *arguments[CALL_MAX_ARGUMENTS]; /* what stood for the {names} of the route */
     const char *version;                       /* "60.0"; NULL outside /services/data/vNN.N */
+    const char *suffix;  /* "json" or "xml", written behind the path; or NULL */
     json_t *body;        /* of composite's inner calls; else NULL until read */
     size_t record_count; /* for the journal */
     bool is_inner;       /* inside /composite: charged once, outside */

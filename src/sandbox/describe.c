@@ -154,8 +154,6 @@ static void set_sizes(json_t *json, const struct field *field)
 
 static void set_rights(json_t *json, const struct field *field)
 {
-    bool is_compound = field->type->kind == KIND_COMPOUND;
-
     set_bool(json, "createable", field->is_createable);
     set_bool(json, "updateable", field->is_updateable);
     set_bool(json, "nillable", field->is_nillable);
@@ -171,12 +169,9 @@ static void set_rights(json_t *json, const struct field *field)
     set_bool(json, "externalId", field->is_external_id);
     set_bool(json, "idLookup", field->is_id_lookup);
     set_bool(json, "filterable", field->is_filterable);
-    set_bool(json, "sortable", field->is_filterable && !is_compound);
-    set_bool(json, "groupable",
-             field->is_filterable && !is_compound && field->type->kind != KIND_REAL &&
-                 field->type->kind != KIND_DATETIME);
-    set_bool(json, "aggregatable",
-             field->is_filterable && !is_compound && field->type->kind != KIND_BOOLEAN);
+    set_bool(json, "sortable", schema_is_sortable(field));
+    set_bool(json, "groupable", schema_is_groupable(field));
+    set_bool(json, "aggregatable", schema_is_sortable(field) && field->type->kind != KIND_BOOLEAN);
     set_bool(json, "permissionable", field->is_nillable && field->is_createable);
 }
 

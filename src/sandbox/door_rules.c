@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "sandbox/duplicates.h"
 #include "sandbox/merge.h"
 #include "sandbox/oauth_jwt.h"
 #include "sandbox/rules.h"
@@ -144,7 +145,7 @@ void door_rules_clear_row_faults(struct call *call)
 void door_rules_add_duplicates(struct call *call)
 {
     json_t *body = call_body(call);
-    const char *problem = body != NULL ? rules_add_duplicate_rule(call->org, body) : NULL;
+    const char *problem = body != NULL ? duplicates_add_rule(call->org, body) : NULL;
 
     if (body == NULL)
         return;

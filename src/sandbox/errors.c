@@ -94,6 +94,8 @@ json_t *errors_to_json(const struct record_errors *errors, const char *code_key)
         json_object_set_new(error, "message", errors_text_to_json(each->message));
         json_object_set_new(error, code_key, json_string(each->code));
         json_object_set_new(error, "fields", split_fields(each->fields));
+        if (each->duplicates != NULL && strcmp(code_key, "errorCode") == 0)
+            json_object_set_new(error, "duplicateResult", json_loads(each->duplicates, 0, NULL));
         json_array_append_new(list, error);
     }
     return list;

@@ -15,7 +15,8 @@
 struct record_error {
     const char *code;
     const char *message;
-    const char *fields; /* names, separated by commas; "" is none */
+    const char *fields;     /* names, separated by commas; "" is none */
+    const char *duplicates; /* JSON: the duplicateResult of DUPLICATES_DETECTED; or NULL */
     struct record_error *next;
 };
 
@@ -39,7 +40,8 @@ int errors_status(const char *code);
  * ASCII. */
 json_t *errors_text_to_json(const char *text);
 
-/* A JSON array; code_key is "errorCode" for a call of its own, "statusCode" inside a collection. */
+/* A JSON array; code_key is "errorCode" for a call of its own, "statusCode" inside a collection,
+ * where nothing tells of duplicates. */
 json_t *errors_to_json(const struct record_errors *errors, const char *code_key);
 
 #endif

@@ -71,7 +71,7 @@ static void save_field(struct call *call, const char *full_name, const json_t *m
                           : "There is no field named %s on %s.",
                    name, object->label);
     } else {
-        json_t *definition = metadata_types_define_field(name, metadata, &err);
+        json_t *definition = metadata_types_define_field(call->org->schema, name, metadata, &err);
 
         if (definition == NULL ||
             !(field != NULL ? redefine_field(call->org, object, definition, &err)
@@ -113,7 +113,7 @@ static void save_object(struct call *call, const char *name, const json_t *metad
                    name);
         return;
     }
-    json_t *definition = metadata_types_define_object(name, metadata, &err);
+    json_t *definition = metadata_types_define_object(call->org->schema, name, metadata, &err);
     if (definition == NULL || !org_define(call->org, definition, true, &err))
         add_error(errors, &err);
     else if (object != NULL)

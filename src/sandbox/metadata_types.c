@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "sandbox/metadata_summary.h"
+
 enum { DEFAULT_TEXT = 255, DEFAULT_PRECISION = 18 };
 
 /* The Metadata API's field types and describe's. Of several rows for one describe type, the first
@@ -34,6 +36,7 @@ static const struct type_row {
     {"Lookup", "reference", false, false},
     {"MasterDetail", "reference", false, false},
     {"EncryptedText", "encryptedstring", true, false},
+    {"Summary", "double", false, false},
 };
 
 enum { TYPE_COUNT = sizeof(type_rows) / sizeof(type_rows[0]) };
@@ -180,7 +183,8 @@ static bool define_default(json_t *field, const json_t *metadata, struct error *
     return true;
 }
 
-json_t *metadata_types_define_field(const char *name, const json_t *metadata, struct error *err)
+json_t *metadata_types_define_field(const struct schema *schema, const char *name,
+                                    const json_t *metadata, struct error *err)
 {
     const char *type = text_in(metadata, "type");
     const struct type_row *row = find_row(type);
@@ -211,6 +215,7 @@ json_t *metadata_types_define_field(const char *name, const json_t *metadata, st
         define_picklist(field, metadata);
     if ((strcmp(row->describe, "reference") == 0 &&
          !define_reference(field, metadata, type, err)) ||
+        (strcmp(type, "Summary") == 0 && !metadata_summary_define(schema, field, metadata, err)) ||
         !define_default(field, metadata, err)) {
         error_prefix(err, "field %s", name);
         json_decref(field);
@@ -236,7 +241,8 @@ static json_t *define_name(const json_t *metadata)
     return name;
 }
 
-json_t *metadata_types_define_object(const char *name, const json_t *metadata, struct error *err)
+json_t *metadata_types_define_object(const struct schema *schema, const char *name,
+                                     const json_t *metadata, struct error *err)
 {
     json_t *object = json_pack("{s:s, s:[]}", "name", name, "fields");
     json_t *fields = json_object_get(object, "fields");
@@ -251,7 +257,7 @@ json_t *metadata_types_define_object(const char *name, const json_t *metadata, s
     {
         const char *field_name = text_in(each, "fullName");
         json_t *field =
-            metadata_types_define_field(field_name != NULL ? field_name : "", each, err);
+            metadata_types_define_field(schema, field_name != NULL ? field_name : "", each, err);
 
         if (field == NULL) {
             json_decref(given);
@@ -272,6 +278,8 @@ static const char *tell_type(const struct field *field)
 
     if (field->auto_format != NULL)
         return "AutoNumber";
+    if (field->rollup != NULL)
+        return "Summary";
     if (is_text_area && field->is_rich_text)
         return "Html";
     if (is_text_area && field->length > DEFAULT_TEXT)
@@ -330,6 +338,8 @@ json_t *metadata_types_tell_field(const struct field *field)
         json_object_set_new(json, "displayFormat", json_string(field->auto_format));
     if (field->formula != NULL)
         json_object_set_new(json, "formula", json_string(field->formula));
+    if (field->rollup != NULL)
+        metadata_summary_tell(json, field->rollup);
     if (field->help != NULL)
         json_object_set_new(json, "inlineHelpText", json_string(field->help));
     if (field->default_text != NULL && field->picklist_count == 0)

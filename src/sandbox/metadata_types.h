@@ -13,10 +13,12 @@
 #include "sandbox/schema.h"
 
 /* name: the field's own, without its object. NULL after setting err. */
-json_t *metadata_types_define_field(const char *name, const json_t *metadata, struct error *err);
+json_t *metadata_types_define_field(const struct schema *schema, const char *name,
+                                    const json_t *metadata, struct error *err);
 
 /* A whole custom object, with its fields. NULL after setting err. */
-json_t *metadata_types_define_object(const char *name, const json_t *metadata, struct error *err);
+json_t *metadata_types_define_object(const struct schema *schema, const char *name,
+                                     const json_t *metadata, struct error *err);
 
 /* The other way: what read() answers. */
 json_t *metadata_types_tell_field(const struct field *field);

@@ -240,6 +240,19 @@ bool query_prepare(struct call *call, const struct soql_plan *plan, const char *
     return true;
 }
 
+/* Whether the database takes the statement: deep conditions overflow its parser. */
+static bool is_simple_enough(struct call *call, const struct soql_plan *plan)
+{
+    sqlite3_stmt *statement = NULL;
+    bool is_taken = sqlite3_prepare_v2(store_database(call->org->store), plan->sql, -1, &statement,
+                                       NULL) == SQLITE_OK;
+
+    sqlite3_finalize(statement);
+    for (const struct soql_plan *each = plan->children; is_taken && each != NULL; each = each->next)
+        is_taken = is_simple_enough(call, each);
+    return is_taken;
+}
+
 static struct soql_plan *make_plan(struct call *call, struct arena *arena, const char *soql,
                                    struct soql_context *context)
 {
@@ -258,6 +271,12 @@ static struct soql_plan *make_plan(struct call *call, struct arena *arena, const
         call_error(call, errors.first->code, "%s", errors.first->message);
     if (plan != NULL && plan->object->lists_schema && !schema_rows_fill(call->org, &err)) {
         call_failed(call, &err);
+        return NULL;
+    }
+    if (plan != NULL && !is_simple_enough(call, plan)) {
+        call_error(call, "QUERY_TOO_COMPLICATED",
+                   "The query is either selecting too many fields or the filter conditions are too "
+                   "complicated.");
         return NULL;
     }
     return plan;

@@ -193,3 +193,58 @@ void resources_limits(struct call *call)
     limits_apply(call->org->limits, list);
     call_json(call, 200, list);
 }
+
+/* ---- how many records there are ---- */
+
+static bool count_rows(struct call *call, const struct object *object, json_t *list,
+                       struct error *err)
+{
+    const char *sql = arena_printf(
+        call->arena, "select count(*) from \"%s\" where \"IsDeleted\" = 0", object->name);
+    sqlite3_stmt *statement = NULL;
+    bool has_row = false;
+
+    if (!store_prepare(call->org->store, sql, &statement, err) ||
+        !store_step(call->org->store, statement, &has_row, err))
+        return false;
+    json_array_append_new(list, json_pack("{s:I, s:s}", "count",
+                                          (json_int_t)sqlite3_column_int64(statement, 0), "name",
+                                          object->name));
+    sqlite3_reset(statement);
+    return true;
+}
+
+/* Whether a list like Account,Contact names it; no list names all. */
+static bool is_listed(const char *names, const char *name)
+{
+    while (names != NULL && *names != '\0') {
+        size_t length = strcspn(names, ", ");
+
+        if (length == strlen(name) && strncasecmp(names, name, length) == 0)
+            return true;
+        names += length + (names[length] != '\0');
+    }
+    return names == NULL;
+}
+
+void resources_record_count(struct call *call)
+{
+    const struct schema *schema = call->org->schema;
+    const char *names = http_server_param(call->request, "sObjects");
+    json_t *list = json_array();
+    struct error err = {0};
+
+    for (size_t i = 0; i < schema_count(schema); i++) {
+        const struct object *object = schema_at(schema, i);
+
+        if (object->is_hidden || object->lists_schema || !object->is_queryable ||
+            !is_listed(names, object->name))
+            continue;
+        if (!count_rows(call, object, list, &err)) {
+            json_decref(list);
+            call_failed(call, &err);
+            return;
+        }
+    }
+    call_json(call, 200, json_pack("{s:o}", "sObjects", list));
+}

@@ -13,6 +13,9 @@ void resources_versions(struct call *call);
 void resources_list(struct call *call);
 void resources_limits(struct call *call);
 
+/* GET /limits/recordCount?sObjects=Account,Contact */
+void resources_record_count(struct call *call);
+
 /* GET /composite: what is under it. */
 void resources_composite(struct call *call);
 

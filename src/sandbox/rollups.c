@@ -6,6 +6,7 @@
 #include "sandbox/events.h"
 #include "sandbox/formula_sql.h"
 #include "sandbox/formulas.h"
+#include "sandbox/rollup_filter.h"
 
 enum { MAX_SQL_BYTES = 512 * 1024 };
 
@@ -110,6 +111,22 @@ static bool is_short(const struct rollup *rollup)
            (rollup->filter == NULL || formula_sql_write(rollup->filter, "d", &sql));
 }
 
+static bool take_items(const struct binding *binding, struct error *err)
+{
+    struct rollup *rollup = binding->rollup;
+
+    if (rollup->items_text == NULL)
+        return true;
+    if (rollup->filter_text != NULL)
+        return error_set(err, ERROR_CONFIG,
+                         "a roll-up has \"summaryFilter\" or \"summaryFilterItems\", not both");
+    json_t *items = json_loads(rollup->items_text, 0, NULL);
+    rollup->filter_text =
+        rollup_filter_formula(schema_arena(binding->org->schema), rollup->detail, items, err);
+    json_decref(items);
+    return rollup->filter_text != NULL || error_prefix(err, "\"summaryFilterItems\"");
+}
+
 static bool bind(const struct binding *binding, struct error *err)
 {
     struct rollup *rollup = binding->rollup;
@@ -122,7 +139,8 @@ static bool bind(const struct binding *binding, struct error *err)
         return error_set(err, ERROR_CONFIG,
                          "\"summaryOperation\" is count, sum, min or max, not \"%s\"",
                          rollup->operation);
-    if (!find_detail(binding, err) || !find_source(binding, operation, err))
+    if (!find_detail(binding, err) || !find_source(binding, operation, err) ||
+        !take_items(binding, err))
         return false;
     const struct formula_source filter = {
         .schema = binding->org->schema, .object = rollup->detail, .text = rollup->filter_text};

@@ -63,6 +63,7 @@ static const struct route {
     {"GET", "services/data", resources_versions, NO_SESSION},
     {"GET", "services/data/V", resources_list, SESSION},
     {"GET", "services/data/V/limits", resources_limits, SESSION},
+    {"GET", "services/data/V/limits/recordCount", resources_record_count, SESSION},
     {"GET", "services/data/V/composite", resources_composite, SESSION},
     {"GET", "services/data/V/tabs", resources_nothing, SESSION},
     {"GET", "services/data/V/theme", resources_nothing, SESSION},
@@ -294,9 +295,34 @@ static bool is_data_path(const struct call *call)
            strcmp(call->segments[1], "data") == 0;
 }
 
+static bool ends_in(const char *text, const char *end)
+{
+    size_t length = strlen(text);
+
+    return length > strlen(end) && strcasecmp(text + length - strlen(end), end) == 0;
+}
+
+/* describe.xml is describe, in XML. The value of an external id keeps what it ends in. */
+static void take_suffix(struct call *call)
+{
+    enum { KEY_SEGMENTS = 7 };
+    size_t count = call->segment_count;
+    const char *last = count > 0 ? call->segments[count - 1] : "";
+    bool is_data = count >= 2 && strcasecmp(call->segments[0], "services") == 0 &&
+                   strncasecmp(call->segments[1], "data", strlen("data")) == 0;
+    bool is_key = count == KEY_SEGMENTS && strcasecmp(call->segments[3], "sobjects") == 0;
+
+    if (!is_data || is_key || (!ends_in(last, ".json") && !ends_in(last, ".xml")))
+        return;
+    call->suffix = strrchr(last, '.') + 1;
+    call->segments[count - 1] = arena_strndup(call->arena, last, (size_t)(call->suffix - 1 - last));
+}
+
 void routes_dispatch(struct call *call)
 {
     const char *allowed = NULL;
+
+    take_suffix(call);
     const struct route *route = find_route(call, &allowed);
     bool needs_session = route != NULL ? route->need == SESSION : is_data_path(call);
 

@@ -1,5 +1,6 @@
 #include "sandbox/rules.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -7,7 +8,7 @@
 #include "sandbox/ids.h"
 #include "sandbox/values.h"
 
-enum { MAX_RULES = 1000, SQL_BYTES = 64 * 1024 };
+enum { MAX_RULES = 1000 };
 
 struct rules *rules_new(void)
 {
@@ -119,120 +120,12 @@ void rules_check_row(struct save *save, const struct value *values)
     }
 }
 
-/* ---- duplicates ---- */
-
-const char *rules_add_duplicate_rule(struct org *org, const json_t *rule)
-{
-    const char *name = get_text(rule, "object");
-    const struct object *object = name != NULL ? schema_find(org->schema, name) : NULL;
-    const json_t *fields = json_object_get(rule, "fields");
-    size_t index;
-    const json_t *each;
-
-    if (object == NULL)
-        return "\"object\" must name an object";
-    if (json_array_size(fields) == 0 || json_array_size(org->rules->duplicate_rules) >= MAX_RULES)
-        return "\"fields\" must name the fields that make a duplicate";
-    json_array_foreach(fields, index, each)
-    {
-        const char *text = json_string_value(each);
-        const struct field *field = text != NULL ? schema_field(object, text) : NULL;
-
-        if (field == NULL || !schema_is_stored(field))
-            return "\"fields\" names a field that the object does not have";
-    }
-    json_array_append_new(org->rules->duplicate_rules, json_deep_copy(rule));
-    return NULL;
-}
-
-/* Whether the rule looks at this draft: every field has a value, and one of them was given. */
-static bool concerns(const struct draft *draft, const json_t *rule)
-{
-    const struct object *object = draft->save->object;
-    bool is_given = false;
-    size_t index;
-    const json_t *each;
-
-    if (strcasecmp(get_text(rule, "object"), object->name) != 0)
-        return false;
-    json_array_foreach(json_object_get(rule, "fields"), index, each)
-    {
-        const struct field *field = schema_field(object, json_string_value(each));
-
-        if (draft->values[field->index].kind == VALUE_NULL)
-            return false;
-        is_given = is_given || draft->is_given[field->index];
-    }
-    return is_given;
-}
-
-static void write_search(const struct object *object, const json_t *fields, struct buf *sql)
-{
-    size_t index;
-    const json_t *each;
-
-    buf_printf(sql, "select 1 from \"%s\" where \"IsDeleted\" = 0 and \"Id\" is not ?1",
-               object->name);
-    json_array_foreach(fields, index, each) buf_printf(
-        sql, " and \"%s\" = ?%zu", schema_field(object, json_string_value(each))->name, index + 2);
-    buf_text(sql, " limit 1");
-}
-
-static bool find_duplicate(struct draft *draft, const json_t *fields, bool *is_found,
-                           struct error *err)
-{
-    struct save *save = draft->save;
-    struct value own_id = value_text(save->id);
-    struct buf sql BUF_AUTO = {0};
-    sqlite3_stmt *statement = NULL;
-    size_t index;
-    const json_t *each;
-
-    buf_init(&sql, SQL_BYTES);
-    write_search(save->object, fields, &sql);
-    if (!store_prepare(save->org->store, sql.data, &statement, err))
-        return false;
-    store_bind(statement, 1, &own_id);
-    json_array_foreach(fields, index, each)
-    {
-        const struct field *field = schema_field(save->object, json_string_value(each));
-
-        store_bind(statement, (int)index + 2, &draft->values[field->index]);
-    }
-    bool is_done = store_step(save->org->store, statement, is_found, err);
-    sqlite3_reset(statement);
-    return is_done;
-}
-
-bool rules_check_duplicates(struct draft *draft, struct error *err)
-{
-    const struct rules *rules = draft->save->org->rules;
-    size_t index;
-    const json_t *rule;
-
-    json_array_foreach(rules->duplicate_rules, index, rule)
-    {
-        const json_t *allowed = json_object_get(rule, "allow_save");
-        const char *message = get_text(rule, "message");
-        bool is_found = false;
-
-        if (!concerns(draft, rule) || (rules->allows_duplicates && !json_is_false(allowed)))
-            continue;
-        if (!find_duplicate(draft, json_object_get(rule, "fields"), &is_found, err))
-            return false;
-        if (is_found) {
-            errors_add(&draft->save->errors, "DUPLICATES_DETECTED", "", "%s",
-                       message != NULL ? message : "Use one of these records?");
-            return true;
-        }
-    }
-    return true;
-}
-
 void rules_read_header(const struct call *call)
 {
     const char *header = http_server_header(call->request, "Sforce-Duplicate-Rule-Header");
 
     call->org->rules->allows_duplicates =
         header != NULL && strcasestr(header, "allowSave=true") != NULL;
+    snprintf(call->org->rules->version, RULES_VERSION_BYTES, "%s",
+             call->segment_count > 2 ? call->segments[2] : "");
 }

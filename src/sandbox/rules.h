@@ -8,12 +8,15 @@
 #include "sandbox/call.h"
 #include "sandbox/draft.h"
 
+enum { RULES_VERSION_BYTES = 8 };
+
 struct rules {
     json_t *row_faults;      /* {"object", "id" or "field" and "value", "times", "code", ...} */
     json_t *duplicate_rules; /* {"object", "fields", "allow_save", "message"} */
     bool skips_validation;   /* validation rules are off */
     bool keeps_stamps;       /* a roll-up's new value does not move its master's stamp */
     bool allows_duplicates;  /* the present call said allowSave=true */
+    char version[RULES_VERSION_BYTES]; /* of the present call: "v60.0" */
 };
 
 struct rules *rules_new(void);
@@ -22,13 +25,9 @@ void rules_forget(struct rules *rules);
 
 /* NULL, or what is wrong with it. */
 const char *rules_add_row_fault(struct rules *rules, const json_t *fault);
-const char *rules_add_duplicate_rule(struct org *org, const json_t *rule);
 
 /* An error prepared for this row is added; values NULL: it is to be deleted. */
 void rules_check_row(struct save *save, const struct value *values);
-
-/* DUPLICATES_DETECTED when another record has the same values. False when storage failed. */
-bool rules_check_duplicates(struct draft *draft, struct error *err);
 
 /* Sforce-Duplicate-Rule-Header of the call that begins. */
 void rules_read_header(const struct call *call);

@@ -3,7 +3,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "sandbox/events.h"
 #include "sandbox/times.h"
+
+enum { MAX_SQL_BYTES = 64 * 1024 };
 
 static const char integrity[] = "FIELD_INTEGRITY_EXCEPTION";
 
@@ -268,22 +271,45 @@ bool sales_complete(struct draft *draft, struct error *err)
 
 /* ---- sums ---- */
 
-#define SUM_UP(when, line)                                                                         \
-    "create trigger if not exists sandbox_line_items_" when " after " when                         \
-    " on \"OpportunityLineItem\" begin "                                                           \
-    "update \"Opportunity\" set "                                                                  \
-    "\"Amount\" = coalesce((select sum(\"TotalPrice\") from \"OpportunityLineItem\" "              \
-    "where \"OpportunityId\" = " line ".\"OpportunityId\" and \"IsDeleted\" = 0), \"Amount\"), "   \
-    "\"TotalOpportunityQuantity\" = coalesce((select sum(\"Quantity\") "                           \
-    "from \"OpportunityLineItem\" where \"OpportunityId\" = " line ".\"OpportunityId\" "           \
-    "and \"IsDeleted\" = 0), \"TotalOpportunityQuantity\"), "                                      \
-    "\"HasOpportunityLineItem\" = exists (select 1 from \"OpportunityLineItem\" "                  \
-    "where \"OpportunityId\" = " line ".\"OpportunityId\" and \"IsDeleted\" = 0), "                \
-    "\"SystemModstamp\" = max(\"SystemModstamp\", " line ".\"SystemModstamp\") "                   \
-    "where \"Id\" = " line ".\"OpportunityId\" and \"IsDeleted\" = 0; end;"
+static const char sum_of_lines[] =
+    "select sum(\"TotalPrice\") a, sum(\"Quantity\") q, count(*) n from \"OpportunityLineItem\" "
+    "where \"OpportunityId\" = %s and \"IsDeleted\" = 0";
+
+/* What the lines of an opportunity come to; without any, its own amount stays. The change is
+ * collected beside those that are saved (events.c). */
+static void write_trigger(const char *when, const char *line, struct buf *sql)
+{
+    const char *id = strcmp(line, "old") == 0 ? "old.\"OpportunityId\"" : "new.\"OpportunityId\"";
+
+    buf_printf(sql,
+               "create temp trigger \"Opportunity: %s line\" after %s "
+               "on main.\"OpportunityLineItem\" begin "
+               "insert into sandbox_change (object, id, change, fields) "
+               "select 'Opportunity', o.\"Id\", %d, 'LastModifiedDate' || "
+               "iif(o.\"Amount\" is not s.a, ',Amount', '') || "
+               "iif(o.\"TotalOpportunityQuantity\" is not s.q, ',TotalOpportunityQuantity', '') "
+               "from \"Opportunity\" o, (",
+               when, when, EVENTS_UPDATE);
+    buf_printf(sql, sum_of_lines, id);
+    buf_printf(sql,
+               ") s where o.\"Id\" = %s and o.\"IsDeleted\" = 0 and s.n > 0 and sandbox_tells() "
+               "and (o.\"Amount\" is not s.a or o.\"TotalOpportunityQuantity\" is not s.q); "
+               "update \"Opportunity\" set \"Amount\" = iif(s.n > 0, s.a, \"Amount\"), "
+               "\"TotalOpportunityQuantity\" = iif(s.n > 0, s.q, \"TotalOpportunityQuantity\"), "
+               "\"HasOpportunityLineItem\" = s.n > 0, "
+               "\"SystemModstamp\" = max(\"SystemModstamp\", %s.\"SystemModstamp\") from (",
+               id, line);
+    buf_printf(sql, sum_of_lines, id);
+    buf_printf(sql, ") s where \"Id\" = %s and \"IsDeleted\" = 0; end; ", id);
+}
 
 bool sales_start(struct org *org, struct error *err)
 {
-    return store_run(org->store,
-                     SUM_UP("insert", "new") SUM_UP("update", "new") SUM_UP("delete", "old"), err);
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&sql, MAX_SQL_BYTES);
+    write_trigger("insert", "new", &sql);
+    write_trigger("update", "new", &sql);
+    write_trigger("delete", "old", &sql);
+    return store_run(org->store, sql.data, err);
 }

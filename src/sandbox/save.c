@@ -83,12 +83,11 @@ bool save_insert(struct save *save, const json_t *fields, struct error *err)
            store_insert(save->org->store, &row, err);
 }
 
-/* Whether the present user may see the row at all. */
-static bool is_shared(const struct save *save, const struct store_row *row)
+bool save_is_shared(const struct save *save, const struct store_row *row)
 {
-    const struct field *owner = schema_field(save->object, "OwnerId");
+    const struct field *owner = schema_field(row->object, "OwnerId");
 
-    if (!save->object->shows_own_only)
+    if (!row->object->shows_own_only || strcmp(row->id, save->org->user_id) == 0)
         return true;
     return owner != NULL && row->values[owner->index].kind == VALUE_TEXT &&
            strcmp(row->values[owner->index].text, save->org->user_id) == 0;
@@ -112,7 +111,7 @@ bool save_load(struct save *save, const char *id, struct store_row *row, struct 
     if (row->values == NULL) {
         save->is_missing = true;
         errors_add(&save->errors, "INVALID_CROSS_REFERENCE_KEY", "", "invalid cross reference id");
-    } else if (!is_shared(save, row)) {
+    } else if (!save_is_shared(save, row)) {
         errors_add(&save->errors, "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", "",
                    "insufficient access rights on cross-reference id");
     }

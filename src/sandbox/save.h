@@ -33,6 +33,9 @@ bool save_update(struct save *save, const char *id, const json_t *fields, struct
 /* Loads the row an id names, or says in the save's errors why there is none. */
 bool save_load(struct save *save, const char *id, struct store_row *row, struct error *err);
 
+/* Whether the present user may see the row at all. */
+bool save_is_shared(const struct save *save, const struct store_row *row);
+
 /* By the value of an external id field; the value is put in when it inserts. */
 bool save_upsert(struct save *save, const struct field *key, const char *value,
                  const json_t *fields, struct error *err);

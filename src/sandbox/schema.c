@@ -6,6 +6,7 @@
 
 #include "sandbox/follows.h"
 #include "sandbox/ids.h"
+#include "sandbox/schema_keys.h"
 #include "sandbox/schema_types.h"
 
 enum {
@@ -187,13 +188,16 @@ static void read_rollup(struct schema *schema, const json_t *json, struct field 
 
     if (operation == NULL)
         return;
+    char *items = json_dumps(json_object_get(json, "summaryFilterItems"), JSON_COMPACT);
     field->rollup = arena_alloc(schema->arena, sizeof(*field->rollup));
     *field->rollup = (struct rollup){
         .operation = operation,
         .key_name = get_text(schema, json, "summaryForeignKey", NULL),
         .source_name = get_text(schema, json, "summarizedField", NULL),
         .filter_text = get_text(schema, json, "summaryFilter", NULL),
+        .items_text = items != NULL ? arena_strdup(schema->arena, items) : NULL,
     };
+    free(items);
 }
 
 const struct field *schema_read_field(struct schema *schema, const json_t *json, struct error *err)
@@ -209,6 +213,10 @@ const struct field *schema_read_field(struct schema *schema, const json_t *json,
     if (type == NULL) {
         error_set(err, ERROR_CONFIG, "field %s: there is no type \"%s\"; use a describe type", name,
                   type_name);
+        return NULL;
+    }
+    if (!schema_keys_check_field(json, err)) {
+        error_prefix(err, "field %s", name);
         return NULL;
     }
     struct field *field = arena_alloc(schema->arena, sizeof(*field));
@@ -378,6 +386,8 @@ static bool define_one(struct schema *schema, const json_t *json, struct error *
     if (!is_name(name))
         return error_set(err, ERROR_CONFIG,
                          "an object needs a name of letters, digits and underscores");
+    if (!schema_keys_check_object(json, err))
+        return error_prefix(err, "object %s", name);
     struct object *object = (struct object *)schema_find(schema, name);
     if (object != NULL)
         return add_own_fields(schema, object, json, err) &&
@@ -574,4 +584,15 @@ const struct field *schema_children(const struct schema *schema, const struct ob
 bool schema_is_stored(const struct field *field)
 {
     return field->type->kind != KIND_COMPOUND && field->sql == NULL && field->formula == NULL;
+}
+
+bool schema_is_sortable(const struct field *field)
+{
+    return field->is_filterable && field->type->kind != KIND_COMPOUND;
+}
+
+bool schema_is_groupable(const struct field *field)
+{
+    return schema_is_sortable(field) && field->type->kind != KIND_REAL &&
+           field->type->kind != KIND_DATETIME;
 }

@@ -102,6 +102,7 @@ struct rollup {
     const char *key_name;
     const char *source_name;
     const char *filter_text;
+    const char *items_text; /* the filter as JSON (rollup_filter.h), instead of the text */
     const struct object *detail;
     const struct field *key;    /* of the detail: its master */
     const struct field *source; /* NULL: the details are counted */
@@ -188,5 +189,9 @@ bool schema_field_refers_to(const struct field *field, const struct object *pare
 
 /* True when rows have a column of their own for it (compounds have none, formulas are computed). */
 bool schema_is_stored(const struct field *field);
+
+/* Whether ORDER BY and GROUP BY take it. */
+bool schema_is_sortable(const struct field *field);
+bool schema_is_groupable(const struct field *field);
 
 #endif

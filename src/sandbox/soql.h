@@ -24,6 +24,8 @@ struct soql_path {
     const char *names[SOQL_MAX_PATH];
     size_t count;
     size_t position;
+    bool is_formatted; /* in FORMAT() */
+    bool is_converted; /* in convertCurrency() */
 };
 
 enum soql_item_kind {

@@ -4,43 +4,66 @@
 #include <strings.h>
 #include <time.h>
 
-enum { DAY_S = 24 * 3600, MAX_NUMBER = 100000 };
+enum { MAX_NUMBER = 100000 };
 
 enum unit { DAYS, WEEKS, MONTHS, QUARTERS, YEARS };
 
-/* From `from` to `to` units after the present one; with has_number both are times n. */
+/* What the n of LAST_N_WEEKS:n counts: the units of a span, or how long ago one was. */
+enum counting { NOTHING, SPAN, AGO };
+
+/* From `from` to `to` units after the present one; with a number both are times n. A fiscal year
+ * is a calendar year here. */
 static const struct literal {
     const char *word;
     enum unit unit;
     int from;
     int to;
-    bool has_number;
+    enum counting counting;
 } literals[] = {
-    {"TODAY", DAYS, 0, 1, false},
-    {"YESTERDAY", DAYS, -1, 0, false},
-    {"TOMORROW", DAYS, 1, 2, false},
-    {"THIS_WEEK", WEEKS, 0, 1, false},
-    {"LAST_WEEK", WEEKS, -1, 0, false},
-    {"NEXT_WEEK", WEEKS, 1, 2, false},
-    {"THIS_MONTH", MONTHS, 0, 1, false},
-    {"LAST_MONTH", MONTHS, -1, 0, false},
-    {"NEXT_MONTH", MONTHS, 1, 2, false},
-    {"THIS_QUARTER", QUARTERS, 0, 1, false},
-    {"LAST_QUARTER", QUARTERS, -1, 0, false},
-    {"NEXT_QUARTER", QUARTERS, 1, 2, false},
-    {"THIS_YEAR", YEARS, 0, 1, false},
-    {"LAST_YEAR", YEARS, -1, 0, false},
-    {"NEXT_YEAR", YEARS, 1, 2, false},
-    {"LAST_90_DAYS", DAYS, -90, 1, false},
-    {"NEXT_90_DAYS", DAYS, 1, 91, false},
-    {"LAST_N_DAYS", DAYS, -1, 1, true},
-    {"NEXT_N_DAYS", DAYS, 1, 1, true},
-    {"LAST_N_WEEKS", WEEKS, -1, 0, true},
-    {"NEXT_N_WEEKS", WEEKS, 1, 1, true},
-    {"LAST_N_MONTHS", MONTHS, -1, 0, true},
-    {"NEXT_N_MONTHS", MONTHS, 1, 1, true},
-    {"LAST_N_YEARS", YEARS, -1, 0, true},
-    {"NEXT_N_YEARS", YEARS, 1, 1, true},
+    {"TODAY", DAYS, 0, 1, NOTHING},
+    {"YESTERDAY", DAYS, -1, 0, NOTHING},
+    {"TOMORROW", DAYS, 1, 2, NOTHING},
+    {"THIS_WEEK", WEEKS, 0, 1, NOTHING},
+    {"LAST_WEEK", WEEKS, -1, 0, NOTHING},
+    {"NEXT_WEEK", WEEKS, 1, 2, NOTHING},
+    {"THIS_MONTH", MONTHS, 0, 1, NOTHING},
+    {"LAST_MONTH", MONTHS, -1, 0, NOTHING},
+    {"NEXT_MONTH", MONTHS, 1, 2, NOTHING},
+    {"THIS_QUARTER", QUARTERS, 0, 1, NOTHING},
+    {"LAST_QUARTER", QUARTERS, -1, 0, NOTHING},
+    {"NEXT_QUARTER", QUARTERS, 1, 2, NOTHING},
+    {"THIS_YEAR", YEARS, 0, 1, NOTHING},
+    {"LAST_YEAR", YEARS, -1, 0, NOTHING},
+    {"NEXT_YEAR", YEARS, 1, 2, NOTHING},
+    {"LAST_90_DAYS", DAYS, -90, 1, NOTHING},
+    {"NEXT_90_DAYS", DAYS, 1, 91, NOTHING},
+    {"LAST_N_DAYS", DAYS, -1, 1, SPAN},
+    {"NEXT_N_DAYS", DAYS, 1, 1, SPAN},
+    {"LAST_N_WEEKS", WEEKS, -1, 0, SPAN},
+    {"NEXT_N_WEEKS", WEEKS, 1, 1, SPAN},
+    {"LAST_N_MONTHS", MONTHS, -1, 0, SPAN},
+    {"NEXT_N_MONTHS", MONTHS, 1, 1, SPAN},
+    {"LAST_N_YEARS", YEARS, -1, 0, SPAN},
+    {"NEXT_N_YEARS", YEARS, 1, 1, SPAN},
+    {"THIS_FISCAL_QUARTER", QUARTERS, 0, 1, NOTHING},
+    {"LAST_FISCAL_QUARTER", QUARTERS, -1, 0, NOTHING},
+    {"NEXT_FISCAL_QUARTER", QUARTERS, 1, 2, NOTHING},
+    {"THIS_FISCAL_YEAR", YEARS, 0, 1, NOTHING},
+    {"LAST_FISCAL_YEAR", YEARS, -1, 0, NOTHING},
+    {"NEXT_FISCAL_YEAR", YEARS, 1, 2, NOTHING},
+    {"LAST_N_QUARTERS", QUARTERS, -1, 0, SPAN},
+    {"NEXT_N_QUARTERS", QUARTERS, 1, 1, SPAN},
+    {"LAST_N_FISCAL_QUARTERS", QUARTERS, -1, 0, SPAN},
+    {"NEXT_N_FISCAL_QUARTERS", QUARTERS, 1, 1, SPAN},
+    {"LAST_N_FISCAL_YEARS", YEARS, -1, 0, SPAN},
+    {"NEXT_N_FISCAL_YEARS", YEARS, 1, 1, SPAN},
+    {"N_DAYS_AGO", DAYS, -1, 0, AGO},
+    {"N_WEEKS_AGO", WEEKS, -1, 0, AGO},
+    {"N_MONTHS_AGO", MONTHS, -1, 0, AGO},
+    {"N_QUARTERS_AGO", QUARTERS, -1, 0, AGO},
+    {"N_YEARS_AGO", YEARS, -1, 0, AGO},
+    {"N_FISCAL_QUARTERS_AGO", QUARTERS, -1, 0, AGO},
+    {"N_FISCAL_YEARS_AGO", YEARS, -1, 0, AGO},
 };
 
 /* The first second of the unit that is `steps` after the one now is in. */
@@ -72,12 +95,17 @@ static int64_t start_of(enum unit unit, int64_t steps, int64_t now_s)
 }
 
 /* LAST_N_DAYS:n reaches to the end of today, the other LAST_N ones to the start of this unit;
- * NEXT_N ones begin with the next unit and hold n of them. */
+ * NEXT_N ones begin with the next unit and hold n of them; N_..._AGO is one unit. */
 static void find_numbered(const struct literal *literal, int64_t number, int64_t now_s,
                           struct soql_range *range)
 {
     bool is_past = literal->from < 0;
 
+    if (literal->counting == AGO) {
+        range->start_s = start_of(literal->unit, -number, now_s);
+        range->end_s = start_of(literal->unit, -number + 1, now_s);
+        return;
+    }
     range->start_s = start_of(literal->unit, is_past ? -number : 1, now_s);
     range->end_s = start_of(literal->unit, is_past ? literal->to : number + 1, now_s);
 }
@@ -89,7 +117,7 @@ bool soql_dates_find(const char *word, int64_t number, int64_t now_s, struct soq
     for (size_t i = 0; i < sizeof(literals) / sizeof(literals[0]); i++) {
         if (strcasecmp(literals[i].word, word) != 0)
             continue;
-        if (literals[i].has_number) {
+        if (literals[i].counting != NOTHING) {
             find_numbered(&literals[i], number, now_s, range);
             return true;
         }
@@ -97,9 +125,5 @@ bool soql_dates_find(const char *word, int64_t number, int64_t now_s, struct soq
         range->end_s = start_of(literals[i].unit, literals[i].to, now_s);
         return true;
     }
-    if (strcasecmp(word, "N_DAYS_AGO") != 0)
-        return false;
-    range->start_s = start_of(DAYS, -number, now_s);
-    range->end_s = range->start_s + DAY_S;
-    return true;
+    return false;
 }

@@ -52,9 +52,14 @@ static int find_group(const struct soql_query *query, const struct soql_path *pa
 
 /* ---- columns ---- */
 
+static bool is_grouping_function(const char *function)
+{
+    return function != NULL && strcasecmp(function, "GROUPING") == 0;
+}
+
 static bool is_grouping(const struct soql_item *item)
 {
-    return item->function != NULL && strcasecmp(item->function, "GROUPING") == 0;
+    return is_grouping_function(item->function);
 }
 
 /* The value of an aggregate is shown by its own kind, anything else by its field's. */
@@ -170,6 +175,11 @@ static bool write_groups(struct soql_builder *builder, unsigned int set, struct 
 
         if (!soql_terms_resolve(compiler, &each->path, each->function, &term))
             return false;
+        if (each->function == NULL && !schema_is_groupable(term.source))
+            return refuse(builder, each->path.position,
+                          arena_printf(compiler->arena,
+                                       "field '%s' can not be grouped in a query call",
+                                       term.source->name));
         if (!is_in_set(compiler->query, set, member))
             continue;
         buf_printf(sql, "%s%s", separator, term.sql);
@@ -200,9 +210,14 @@ bool soql_group_write_order(struct soql_builder *builder, const struct soql_orde
     struct soql_term term;
     int column = 1;
 
-    if (!soql_terms_resolve(compiler, &order->path, order->function, &term))
-        return false;
     if (compiler->query->grouping == SOQL_PLAIN) {
+        if (!soql_terms_resolve(compiler, &order->path, order->function, &term))
+            return false;
+        if (!term.is_aggregate && find_group(compiler->query, &order->path, order->function) < 0)
+            return refuse(builder, order->path.position,
+                          arena_printf(compiler->arena,
+                                       "Ordered field must be grouped or aggregated: %s",
+                                       term.source->name));
         buf_text(sql, term.sql);
         return true;
     }

@@ -30,6 +30,7 @@ struct soql_compiler {
     struct value *values;
     size_t value_count;
     size_t value_room;
+    int or_depth;      /* how many ORs are around the condition */
     bool is_in_having; /* aggregates may be compared */
 };
 

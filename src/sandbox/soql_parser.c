@@ -108,6 +108,7 @@ static bool is_transparent(const char *function)
 const char *soql_parser_call(struct soql_parser *parser, struct soql_path *path)
 {
     const char *function = path->names[0];
+    const char *own = function;
 
     if (strcasecmp(function, "DISTANCE") == 0 && !parser->has_failed) {
         parser->has_failed = true;
@@ -128,6 +129,8 @@ const char *soql_parser_call(struct soql_parser *parser, struct soql_path *path)
         else if (!is_transparent(inner))
             soql_parser_fail(parser);
     }
+    path->is_formatted = path->is_formatted || strcasecmp(own, "FORMAT") == 0;
+    path->is_converted = path->is_converted || strcasecmp(own, "convertCurrency") == 0;
     soql_parser_expect_sign(parser, ")");
     return function;
 }

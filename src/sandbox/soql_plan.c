@@ -48,6 +48,8 @@ static bool append_children(struct soql_builder *builder, const struct soql_item
     if (shape_item.children == NULL)
         return false;
     builder->plan->has_children = true;
+    shape_item.children->next = builder->plan->children;
+    builder->plan->children = shape_item.children;
     soql_shape_append(builder, soql_shape_of(builder, compiler->joins), &shape_item);
     return true;
 }
@@ -74,8 +76,16 @@ static bool append_selected(struct soql_builder *builder, const struct soql_item
         return refuse(compiler, "MALFORMED_QUERY", item->path.position,
                       arena_printf(compiler->arena, "Field must be grouped or aggregated: %s",
                                    term.source->name));
-    soql_shape_append_field(builder, term.join, term.field, item->alias);
-    return true;
+    bool is_new = term.is_computed
+                      ? soql_shape_append_term(builder, &term, item->alias)
+                      : soql_shape_append_field(builder, term.join, term.field, item->alias);
+    return is_new ||
+           soql_shape_refuse_twice(builder, item->alias != NULL ? item->alias : term.source->name);
+}
+
+static bool is_cut_off(const struct soql_query *query)
+{
+    return query->limit >= 0 || query->offset > 0;
 }
 
 static bool append_items(struct soql_builder *builder)
@@ -84,7 +94,7 @@ static bool append_items(struct soql_builder *builder)
 
     if (query->items->kind == SOQL_COUNT && query->items->next == NULL) {
         builder->plan->is_count = true;
-        buf_text(&builder->columns, "count(*)");
+        buf_text(&builder->columns, is_cut_off(query) ? "1" : "count(*)");
         return true;
     }
     if (soql_group_is_grouped(query))
@@ -103,16 +113,19 @@ static bool append_order(struct soql_builder *builder, struct buf *sql,
     struct soql_compiler *compiler = &builder->compiler;
     struct soql_term term;
 
-    if (!soql_terms_resolve(compiler, &order->path, order->function, &term))
-        return false;
-    if (term.field->type->kind == KIND_COMPOUND)
-        return refuse(compiler, "INVALID_FIELD", order->path.position,
-                      arena_printf(compiler->arena, "field '%s' can not be sorted in a query call",
-                                   term.field->name));
-    if (!builder->plan->is_aggregate)
+    if (builder->plan->is_aggregate) {
+        if (!soql_group_write_order(builder, order, sql))
+            return false;
+    } else {
+        if (!soql_terms_resolve(compiler, &order->path, order->function, &term))
+            return false;
+        if (!schema_is_sortable(term.source))
+            return refuse(compiler, "MALFORMED_QUERY", order->path.position,
+                          arena_printf(compiler->arena,
+                                       "field '%s' can not be sorted in a query call",
+                                       term.source->name));
         buf_text(sql, term.sql);
-    else if (!soql_group_write_order(builder, order, sql))
-        return false;
+    }
     if (order->is_descending)
         buf_text(sql, order->has_nulls_last ? " desc" : " desc nulls first");
     else if (order->has_nulls_last)
@@ -150,7 +163,7 @@ static bool append_limit(struct soql_builder *builder, struct buf *sql)
         return false;
     }
     builder->plan->has_offset = query->offset > 0;
-    if (query->limit >= 0 || query->offset > 0)
+    if (is_cut_off(query))
         buf_printf(sql, " limit %" PRId64 " offset %" PRId64, query->limit, query->offset);
     return true;
 }
@@ -278,8 +291,11 @@ static bool build_statement(struct soql_builder *builder, const struct field *li
             return false;
     if (!append_orders(builder, &tail) || !append_limit(builder, &tail))
         return false;
+    /* A COUNT() with LIMIT counts no more rows than that. */
+    bool is_counted_outside = builder->plan->is_count && is_cut_off(compiler->query);
+    buf_text(&sql, is_counted_outside ? "select count(*) from (" : "");
     write_parts(compiler, parts, count, where.data, &sql);
-    buf_text(&sql, tail.data);
+    buf_printf(&sql, "%s%s", tail.data, is_counted_outside ? ")" : "");
     if (buf_is_full(&sql) || buf_is_full(&where) || buf_is_full(&tail))
         return refuse(compiler, "MALFORMED_QUERY", 0, "SOQL statement is too complicated");
     builder->plan->sql = arena_strdup(compiler->arena, sql.data);
@@ -369,6 +385,9 @@ bool soql_plan_semi_join(struct soql_compiler *compiler, struct buf *sql,
     if (query->items->kind != SOQL_FIELD || query->items->next != NULL)
         return refuse(&inner, "MALFORMED_QUERY", query->from_position,
                       "A semi-join selects exactly one field");
+    if (is_cut_off(query) || query->orders != NULL || query->groups != NULL)
+        return refuse(&inner, "MALFORMED_QUERY", query->from_position,
+                      "A semi-join takes no GROUP BY, ORDER BY, LIMIT or OFFSET");
     const struct field *field = soql_names_resolve(&inner, &query->items->path, &join);
     if (field == NULL || field->type->kind == KIND_COMPOUND || !append_where(&inner, &rest, NULL))
         return false;

@@ -56,6 +56,8 @@ struct soql_plan {
     bool has_compound;
     bool has_offset;
     bool has_type_of;
+    struct soql_plan *children; /* the plans of its child queries, in a list */
+    struct soql_plan *next;
 };
 
 struct soql_context {

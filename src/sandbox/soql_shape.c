@@ -151,15 +151,43 @@ static void append_flat(struct soql_builder *builder, const struct soql_join *jo
         .name = path_name(builder, join, item->name), .field = item->field, .column = item->column};
 }
 
-void soql_shape_append_field(struct soql_builder *builder, struct soql_join *join,
+static bool has_member(const struct soql_shape *shape, const char *name)
+{
+    for (const struct soql_shape_item *each = shape->items; each != NULL; each = each->next)
+        if (strcasecmp(each->name, name) == 0)
+            return true;
+    return false;
+}
+
+bool soql_shape_refuse_twice(struct soql_builder *builder, const char *name)
+{
+    return errors_add(builder->compiler.context->errors, "INVALID_FIELD", "",
+                      "duplicate field selected: %s", name);
+}
+
+bool soql_shape_append_term(struct soql_builder *builder, const struct soql_term *term,
+                            const char *name)
+{
+    struct soql_shape *shape = soql_shape_of(builder, term->join);
+    struct soql_shape_item item = {.name = name != NULL ? name : term->source->name,
+                                   .field = term->field};
+
+    if (has_member(shape, item.name))
+        return false;
+    item.column = soql_shape_add_column(builder, term->sql);
+    append_flat(builder, term->join, &item);
+    soql_shape_append(builder, shape, &item);
+    return true;
+}
+
+bool soql_shape_append_field(struct soql_builder *builder, struct soql_join *join,
                              const struct field *field, const char *name)
 {
     struct soql_shape *shape = soql_shape_of(builder, join);
     struct soql_shape_item item = {.name = name != NULL ? name : field->name, .field = field};
 
-    for (const struct soql_shape_item *each = shape->items; each != NULL; each = each->next)
-        if (strcasecmp(each->name, item.name) == 0)
-            return;
+    if (has_member(shape, item.name))
+        return false;
     if (field->type->kind == KIND_COMPOUND) {
         item.parts = compound_parts(builder, join, field);
         builder->plan->has_compound = true;
@@ -168,6 +196,7 @@ void soql_shape_append_field(struct soql_builder *builder, struct soql_join *joi
         append_flat(builder, join, &item);
     }
     soql_shape_append(builder, shape, &item);
+    return true;
 }
 
 bool soql_shape_append_fields(struct soql_builder *builder, const struct soql_item *item)
@@ -185,9 +214,13 @@ bool soql_shape_append_fields(struct soql_builder *builder, const struct soql_it
         (compiler->query->limit < 0 || compiler->query->limit > MAX_FIELDS_LIMIT))
         return refuse(compiler, "MALFORMED_QUERY", item->path.position,
                       "The SOQL FIELDS function must have a LIMIT of at most 200");
-    for (size_t i = 0; i < object->field_count; i++)
-        if (!object->fields[i]->is_hidden && (is_all || object->fields[i]->is_custom == is_custom))
-            soql_shape_append_field(builder, compiler->joins, object->fields[i], NULL);
+    for (size_t i = 0; i < object->field_count; i++) {
+        const struct field *field = object->fields[i];
+
+        if (!field->is_hidden && (is_all || field->is_custom == is_custom) &&
+            !soql_shape_append_field(builder, compiler->joins, field, NULL))
+            return soql_shape_refuse_twice(builder, field->name);
+    }
     return true;
 }
 

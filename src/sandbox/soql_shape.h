@@ -5,7 +5,7 @@
 #ifndef PGFORCE_SANDBOX_SOQL_SHAPE_H
 #define PGFORCE_SANDBOX_SOQL_SHAPE_H
 
-#include "sandbox/soql_names.h"
+#include "sandbox/soql_terms.h"
 
 struct soql_builder {
     struct soql_compiler compiler;
@@ -23,9 +23,16 @@ void soql_shape_append(struct soql_builder *builder, struct soql_shape *shape,
 /* The shape a join's members go into: made, with those above it, when first asked for. */
 struct soql_shape *soql_shape_of(struct soql_builder *builder, struct soql_join *join);
 
-/* A field of SELECT. name: as it is shown, NULL for its own. */
-void soql_shape_append_field(struct soql_builder *builder, struct soql_join *join,
+/* A field of SELECT. name: as it is shown, NULL for its own. False when that is there already. */
+bool soql_shape_append_field(struct soql_builder *builder, struct soql_join *join,
                              const struct field *field, const char *name);
+
+/* The same for what is computed from a field. */
+bool soql_shape_append_term(struct soql_builder *builder, const struct soql_term *term,
+                            const char *name);
+
+/* "duplicate field selected: Id"; always answers false. */
+bool soql_shape_refuse_twice(struct soql_builder *builder, const char *name);
 
 /* FIELDS(ALL | STANDARD | CUSTOM) */
 bool soql_shape_append_fields(struct soql_builder *builder, const struct soql_item *item);

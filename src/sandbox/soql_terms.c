@@ -3,6 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "sandbox/soql_format.h"
+
 static const struct field_type integer_type = {"int", "xsd:int", "Integer", KIND_INTEGER, 0};
 static const struct field_type real_type = {"double", "xsd:double", "Double", KIND_REAL, 0};
 static const struct field_type date_type = {"date", "xsd:date", "Date", KIND_DATE, 0};
@@ -108,6 +110,8 @@ bool soql_terms_resolve(struct soql_compiler *compiler, const struct soql_path *
     term->keeps_type = true;
     if (function == NULL)
         return true;
+    if (path->is_converted)
+        soql_format_convert(compiler, term);
     if (found == NULL)
         return refuse(compiler, path, "MALFORMED_QUERY",
                       arena_printf(compiler->arena, "unexpected function: '%s'", function));
@@ -122,5 +126,7 @@ bool soql_terms_resolve(struct soql_compiler *compiler, const struct soql_path *
     term->keeps_type = found->field == NULL;
     if (found->field != NULL)
         term->field = found->field;
+    if (path->is_formatted)
+        soql_format_show(compiler, term);
     return true;
 }

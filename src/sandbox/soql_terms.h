@@ -16,12 +16,14 @@ struct soql_term {
     const struct field *source; /* the field it is made from */
     struct soql_join *join;     /* where that is */
     bool is_aggregate;
-    bool keeps_type; /* its value is shown as the field's */
+    bool keeps_type;  /* its value is shown as the field's */
+    bool is_computed; /* its SQL is not the field's column alone */
 };
 
 bool soql_terms_is_aggregate(const char *function);
 
-/* function NULL is the field itself; so are FORMAT, toLabel and convertCurrency. */
+/* function NULL is the field itself; so is toLabel. FORMAT gives text, convertCurrency the amount
+ * in the corporate currency (soql_format.h). */
 bool soql_terms_resolve(struct soql_compiler *compiler, const struct soql_path *path,
                         const char *function, struct soql_term *term);
 

@@ -286,6 +286,9 @@ static bool append_in(const struct comparison *comparison)
     bool has_null = false;
 
     buf_printf(comparison->sql, "(%s %sin (", comparison->column, is_negated ? "not " : "");
+    if (comparison->node->semi_join != NULL && comparison->compiler->or_depth > 0)
+        return refuse(comparison, "MALFORMED_QUERY", comparison->node->path.position,
+                      "Semi join sub-selects are not allowed with the 'OR' operator");
     if (comparison->node->semi_join != NULL) {
         if (!soql_plan_semi_join(comparison->compiler, comparison->sql,
                                  comparison->node->semi_join))
@@ -371,8 +374,12 @@ bool soql_where(struct soql_compiler *compiler, struct buf *sql, const struct so
 {
     if (node->kind == SOQL_COMPARE)
         return append_comparison(compiler, sql, node);
-    if (node->kind != SOQL_NOT)
-        return append_operands(compiler, sql, node);
+    if (node->kind != SOQL_NOT) {
+        compiler->or_depth += node->kind == SOQL_OR;
+        bool is_appended = append_operands(compiler, sql, node);
+        compiler->or_depth -= node->kind == SOQL_OR;
+        return is_appended;
+    }
     buf_text(sql, "not ifnull(");
     if (!soql_where(compiler, sql, node->first))
         return false;

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "sandbox/duplicates.h"
 #include "sandbox/formulas.h"
 #include "sandbox/ids.h"
 #include "sandbox/locks.h"
@@ -53,6 +54,9 @@ static bool check_reference(struct draft *draft, const struct field *field, stru
         errors_add(&save->errors, "INVALID_CROSS_REFERENCE_KEY", "", "invalid cross reference id");
     else if (row.values[schema_field(parent, "IsDeleted")->index].integer != 0)
         errors_add(&save->errors, "ENTITY_IS_DELETED", field->name, "entity is deleted");
+    else if (!save_is_shared(save, &row))
+        errors_add(&save->errors, "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", "",
+                   "insufficient access rights on cross-reference id: %.15s", id);
     return true;
 }
 
@@ -102,7 +106,7 @@ bool validate_draft(struct draft *draft, struct error *err)
         return false;
     if (errors_is_empty(&draft->save->errors) && !formulas_check_rules(draft, err))
         return false;
-    if (errors_is_empty(&draft->save->errors) && !rules_check_duplicates(draft, err))
+    if (errors_is_empty(&draft->save->errors) && !duplicates_check(draft, err))
         return false;
     if (errors_is_empty(&draft->save->errors))
         locks_check(draft->save, draft->values);

@@ -15,6 +15,8 @@ bool xml_rows_are_wanted(const struct call *call)
     const char *xml = accepted != NULL ? strcasestr(accepted, "application/xml") : NULL;
     const char *json = accepted != NULL ? strcasestr(accepted, "json") : NULL;
 
+    if (call->suffix != NULL)
+        return strcasecmp(call->suffix, "xml") == 0;
     return xml != NULL && (json == NULL || xml < json);
 }
 

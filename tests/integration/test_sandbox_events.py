@@ -477,6 +477,32 @@ def test_what_is_rolled_back_is_not_told(sandbox):
     assert [change["Name"] for change in listener.changes()] == ["A"]
 
 
+def test_the_amount_that_follows_an_opportunitys_products_is_told(sandbox):
+    product = sandbox.create("Product2", Name="P", IsActive=True)
+    (book,) = sandbox.query("SELECT Id FROM Pricebook2 WHERE IsStandard = true")
+    entry = sandbox.create(
+        "PricebookEntry", Pricebook2Id=book["Id"], Product2Id=product, UnitPrice=10, IsActive=True
+    )
+    deal = sandbox.create("Opportunity", Name="O", StageName="Open", CloseDate="2026-01-01")
+    listener = listen(sandbox, "/data/OpportunityChangeEvent")
+    line = sandbox.create(
+        "OpportunityLineItem", OpportunityId=deal, PricebookEntryId=entry, Quantity=2, UnitPrice=10
+    )
+    (change,) = listener.changes()
+    assert (change["Amount"], change["TotalOpportunityQuantity"]) == (20, 2)
+    assert header(change)["recordIds"] == [deal]
+    assert header(change)["changedFields"] == [
+        "Amount",
+        "TotalOpportunityQuantity",
+        "LastModifiedDate",
+    ]
+    sandbox.update("OpportunityLineItem", line, UnitPrice=15)
+    (change,) = listener.changes()
+    assert (change["Amount"], "TotalOpportunityQuantity" in change) == (30, False)
+    sandbox.update("OpportunityLineItem", line, Description="nothing to add up")
+    assert listener.changes() == []
+
+
 def test_several_changes_of_a_record_in_one_call_are_one_event(sandbox):
     listener = listen(sandbox, ACCOUNTS)
     account = f"/services/data/v{VERSION}/sobjects/Account"

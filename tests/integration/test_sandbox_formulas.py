@@ -292,6 +292,30 @@ def test_rollups_follow_whatever_happens_to_the_details(sums):
     assert [row["Id"] for row in rows] == [other]
 
 
+def test_a_merge_moves_what_is_summed_up(sandbox):
+    link = {"type": "reference", "referenceTo": ["Account"], "cascadeDelete": True,
+            "relationshipName": "Account__r", "childRelationshipName": "Visits__r"}  # fmt: skip
+    sandbox.define(
+        [
+            {"name": "Visit__c", "fields": [{"name": "Account__c", **link}]},
+            {
+                "name": "Account",
+                "fields": [
+                    {"name": "Visits__c", "type": "int", "summaryOperation": "count",
+                     "summaryForeignKey": "Visit__c.Account__c"},
+                ],
+            },
+        ]
+    )  # fmt: skip
+    winner, loser = (sandbox.create("Account", Name=name) for name in "AB")
+    for account in (winner, loser, loser):
+        sandbox.create("Visit__c", Account__c=account)
+    merged = sandbox.post("/_sandbox/merge", {"winner": winner, "losers": [loser]})
+    assert merged.status == 200, merged.body
+    rows = sandbox.query_all("SELECT Id, Visits__c FROM Account ORDER BY Name")
+    assert {row["Id"]: row["Visits__c"] for row in rows}[winner] == 3
+
+
 def test_a_rollup_moves_the_masters_stamp_unless_told_not_to(sums):
     order = sums.create("Order__c")
     first = sums.retrieve("Order__c", order)

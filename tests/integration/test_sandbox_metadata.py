@@ -75,6 +75,105 @@ def test_a_field_keeps_the_kind_of_its_values(sandbox):
     assert answer.status == 400 and "Cannot change the type" in answer.json[0]["message"]
 
 
+SUMMARY = {"type": "Summary", "label": "Sum", "summaryForeignKey": "Line__c.Order__c"}
+
+
+@pytest.fixture
+def lines(sandbox):
+    """An order with four lines."""
+    link = {"type": "MasterDetail", "label": "Order", "referenceTo": "Order__c"}
+    stages = {"valueSetDefinition": {"value": [{"fullName": name} for name in ("Open", "Done")]}}
+    sandbox.define([{"name": "Order__c"}, {"name": "Line__c"}])
+    for name, metadata in (
+        ("Order__c", {**link, "relationshipName": "Lines"}),
+        ("Price__c", {"type": "Currency", "precision": 16, "scale": 2}),
+        ("Stage__c", {"type": "Picklist", "valueSet": stages}),
+        ("Sent__c", {"type": "Date"}),
+        ("Note__c", {"type": "Text", "length": 40}),
+        ("Paid__c", {"type": "Checkbox", "defaultValue": "false"}),
+    ):
+        answer = make(sandbox, f"Line__c.{name}", **{"label": name, **metadata})
+        assert answer.status == 201, answer.body
+    order = sandbox.create("Order__c", Name="O")
+    for price, stage, sent, note, paid in (
+        (10, "Open", "2026-01-31", 'A "big" one', True),
+        (3, "Done", "2025-01-31", "small", False),
+        (7, "Done", None, None, False),
+        (20, None, "2026-06-30", "BIG", True),
+    ):
+        row = {"Price__c": price, "Stage__c": stage, "Sent__c": sent, "Note__c": note}
+        sandbox.create("Line__c", Order__c=order, Paid__c=paid, **row)
+    return sandbox
+
+
+def total(sandbox, items):
+    """The prices of the lines that meet the conditions."""
+    items = [dict(zip(("field", "operation", "value"), item)) for item in items]
+    answer = make(
+        sandbox,
+        "Order__c.Total__c",
+        **SUMMARY,
+        summaryOperation="sum",
+        summarizedField="Line__c.Price__c",
+        summaryFilterItems=items,
+    )
+    assert answer.status == 201, answer.body
+    return sandbox.query("SELECT Total__c FROM Order__c")[0]["Total__c"]
+
+
+@pytest.mark.parametrize(
+    "items, expected",
+    [
+        ([], 40),
+        ([("Line__c.Stage__c", "equals", "Open,Done")], 20),
+        ([("Line__c.Stage__c", "notEqual", "Done")], 30),
+        ([("Line__c.Price__c", "greaterOrEqual", "7"), ("Line__c.Price__c", "lessThan", "20")], 17),
+        ([("Line__c.Sent__c", "greaterThan", "2026-01-31")], 20),
+        ([("Line__c.Note__c", "contains", '"Big"')], 10),
+        ([("Line__c.Note__c", "startsWith", "b")], 20),
+        ([("Line__c.Paid__c", "equals", "True")], 30),
+    ],
+)
+def test_a_summary_field_sums_up_what_meets_its_conditions(lines, items, expected):
+    assert total(lines, items) == expected
+
+
+def test_a_summary_field_is_told_as_it_was_made(lines):
+    total(lines, [("Line__c.Stage__c", "equals", "Done")])
+    row = lines.query("SELECT Id FROM CustomField WHERE DeveloperName = 'Total'")[0]
+    told = lines.get(f"tooling/sobjects/CustomField/{row['Id']}").json["Metadata"]
+    assert (told["type"], told["summaryOperation"]) == ("Summary", "sum")
+    assert told["summaryFilterItems"] == [
+        {"field": "Line__c.Stage__c", "operation": "equals", "value": "Done"}
+    ]
+
+
+@pytest.mark.parametrize(
+    "metadata, words",
+    [
+        ({}, "summaryOperation"),
+        ({"summaryOperation": "sum", "summarizedField": "Line__c.No__c"}, "no field Line__c.No__c"),
+        (
+            {
+                "summaryOperation": "count",
+                "summaryFilterItems": {"field": "Price__c", "operation": "contains", "value": "1"},
+            },
+            "operation contains is not supported",
+        ),
+        (
+            {
+                "summaryOperation": "count",
+                "summaryFilterItems": {"field": "Price__c", "operation": "equals", "value": "x"},
+            },
+            "no value of type currency",
+        ),
+    ],
+)
+def test_a_summary_field_that_is_wrong_is_refused(lines, metadata, words):
+    answer = make(lines, "Order__c.Total__c", **SUMMARY, **metadata)
+    assert answer.status == 400 and words in answer.json[0]["message"], answer.body
+
+
 def test_an_object_that_others_refer_to_is_not_deleted(sandbox):
     fields = "<fullName>{}__c</fullName><label>L</label>"
     body = '<createMetadata><metadata xsi:type="CustomObject">{}{}</metadata></createMetadata>'

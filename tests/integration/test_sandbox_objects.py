@@ -204,3 +204,20 @@ def test_a_list_of_currencies_that_is_none_is_refused(tmp_path, text):
     with pytest.raises(RuntimeError):
         Sandbox(tmp_path, "--currencies", text).start()
     assert "is no list of currencies" in (tmp_path / "sandbox.log").read_text()
+
+
+@pytest.mark.parametrize(
+    "definition, key",
+    [
+        ({"validations": []}, "validations"),
+        ({"fields": [{"name": "A__c", "lenght": 5}]}, "lenght"),
+        ({"fields": [{"name": "A__c", "picklistValues": [{"text": "x"}]}]}, "text"),
+        ({"validationRules": [{"formula": "TRUE"}]}, "formula"),
+        ({"recordTypes": [{"label": "x"}]}, "label"),
+    ],
+)
+def test_a_key_that_no_definition_has_is_refused_by_name(sandbox, definition, key):
+    answer = sandbox.post("/_sandbox/objects", {"name": "Thing__c", **definition})
+    assert answer.status == 400
+    assert f'there is no key "{key}"' in answer.json["error"]
+    assert sandbox.get("sobjects/Thing__c").status == 404

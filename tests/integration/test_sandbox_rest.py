@@ -249,6 +249,27 @@ def test_a_search_needs_no_sosl(people):
 # ---- XML ----
 
 
+def test_records_are_counted_by_object(sandbox):
+    sandbox.load("Lead", 3)
+    sandbox.remove("Account", sandbox.create("Account", Name="Gone"))
+    counts = sandbox.get("limits/recordCount?sObjects=Lead,account").json["sObjects"]
+    assert {each["name"]: each["count"] for each in counts} == {"Lead": 3, "Account": 0}
+    everything = sandbox.get("limits/recordCount").json["sObjects"]
+    assert {"name": "Organization", "count": 1} in everything
+
+
+def test_a_path_may_end_in_the_form_that_is_wanted(sandbox):
+    account = sandbox.create("Account", Name="A", External_Id__c="a.xml")
+    for path in ("/services/data", "sobjects/Account/describe", f"sobjects/Account/{account}"):
+        assert sandbox.get(f"{path}.json").json == sandbox.get(path).json
+    row = sandbox.get(f"sobjects/Account/{account}.xml")
+    assert row.headers["Content-Type"] == "application/xml;charset=UTF-8"
+    assert b"<Name>A</Name>" in row.body
+    # What an external id ends in is its own.
+    assert sandbox.get("sobjects/Account/External_Id__c/a.xml").json["Id"] == account
+    assert sandbox.get("sobjects/Account/describe.txt").status == 404
+
+
 def test_rows_come_and_go_in_xml_where_asked(sandbox):
     headers = {"Accept": "application/xml", "Content-Type": "application/xml"}
     made = sandbox.post(

@@ -123,11 +123,17 @@ def test_encrypted_text_is_masked_for_who_may_not_see_it(sandbox):
 def test_duplicates_are_found_and_may_be_allowed(sandbox):
     rule = {"object": "Account", "fields": ["Name", "Phone"]}
     assert sandbox.post("/_sandbox/duplicate-rules", rule).status == 200
-    sandbox.create("Account", Name="A", Phone="1")
+    first = sandbox.create("Account", Name="A", Phone="1")
     sandbox.create("Account", Name="A", Phone="2")
     same = {"Name": "a", "Phone": "1"}
-    message = refusal(sandbox.post("sobjects/Account", same), 400, "DUPLICATES_DETECTED")
-    assert message == "Use one of these records?"
+    answer = sandbox.post("sobjects/Account", same)
+    assert refusal(answer, 400, "DUPLICATES_DETECTED") == "Use one of these records?"
+    result = answer.json[0]["duplicateResult"]
+    assert (result["allowSave"], result["duplicateRuleEntityType"]) == (True, "Account")
+    (found,) = result["matchResults"]
+    (match,) = found["matchRecords"]
+    assert (found["size"], match["record"]["Id"]) == (1, first)
+    assert match["record"]["attributes"]["url"].endswith(f"v60.0/sobjects/Account/{first}")
     allowed = {"Sforce-Duplicate-Rule-Header": "allowSave=true; runAsCurrentUser=true"}
     account = sandbox.post("sobjects/Account", same, headers=allowed).json["id"]
     sandbox.update("Account", account, Fax="3")

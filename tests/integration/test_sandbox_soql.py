@@ -1,5 +1,7 @@
 """SOQL beyond the plain SELECT: groups, functions, polymorphic parents."""
 
+from datetime import datetime
+
 import pytest
 
 
@@ -53,6 +55,15 @@ def values(rows):
             [(2025, 1), (2026, 3)],
         ),
         (
+            "SELECT Name, StageName, GROUPING(StageName) g, COUNT(Id) FROM Opportunity "
+            "GROUP BY ROLLUP(Name, StageName) ORDER BY GROUPING(StageName) DESC, Name LIMIT 2",
+            [(None, None, 1, 4), ("Acme", None, 1, 3)],
+        ),
+        (
+            "SELECT FORMAT(SUM(Amount)) s, FORMAT(MIN(CloseDate)) d FROM Opportunity",
+            [("$100.00", "12/31/2025")],
+        ),
+        (
             "SELECT CALENDAR_MONTH(CreatedDate) m, SUM(Amount) FROM Opportunity "
             "WHERE CALENDAR_YEAR(CreatedDate) = 2026 GROUP BY CALENDAR_MONTH(CreatedDate) "
             "ORDER BY SUM(Amount) DESC, CALENDAR_MONTH(CreatedDate)",
@@ -79,7 +90,7 @@ def values(rows):
         (
             "SELECT FORMAT(Amount) shown, toLabel(StageName), convertCurrency(Amount) "
             "FROM Opportunity WHERE Name = 'Zeta'",
-            [(40.0, "Won", 40.0)],
+            [("$40.00", "Won", 40.0)],
         ),
         (
             "SELECT Name, StageName, SUM(Amount) FROM Opportunity "
@@ -108,6 +119,51 @@ def values(rows):
 )
 def test_soql_groups_and_counts(deals, soql, expected):
     assert values(deals.query(soql)) == expected
+
+
+def test_values_are_formatted_for_people(sandbox):
+    row = {"Name": "A", "StageName": "Open", "CloseDate": "2026-01-05", "Probability": 7}
+    sandbox.insert("Opportunity", {**row, "Amount": -1234567.5, "CreatedDate": "2026-01-31T00:05:59Z"})
+    sandbox.insert("Opportunity", {**row, "Amount": None, "CreatedDate": "2026-12-31T13:00:00Z"})
+    rows = sandbox.query(
+        "SELECT FORMAT(Amount), FORMAT(CloseDate) d, FORMAT(CreatedDate) c, FORMAT(Probability) p, "
+        "FORMAT(Name) n FROM Opportunity ORDER BY Amount NULLS LAST"
+    )
+    assert values(rows) == [
+        ("-$1,234,567.50", "1/5/2026", "1/31/2026, 12:05 AM", "7%", "A"),
+        (None, "1/5/2026", "12/31/2026, 1:00 PM", "7%", "A"),
+    ]
+
+
+def test_a_count_goes_no_further_than_its_limit(deals):
+    for soql, count in (
+        ("SELECT COUNT() FROM Opportunity", 4),
+        ("SELECT COUNT() FROM Opportunity LIMIT 3", 3),
+        ("SELECT COUNT() FROM Opportunity LIMIT 3 OFFSET 2", 2),
+    ):
+        assert deals.query_page(soql).json["totalSize"] == count
+
+
+@pytest.mark.parametrize(
+    "literal, names",
+    [
+        ("THIS_FISCAL_QUARTER", "bc"),
+        ("LAST_FISCAL_YEAR", "a"),
+        ("LAST_N_QUARTERS:2", "a"),
+        ("N_QUARTERS_AGO:1", "a"),
+        ("N_MONTHS_AGO:1", "b"),
+        ("N_WEEKS_AGO:1", "c"),
+        ("NEXT_N_FISCAL_QUARTERS:1", "d"),
+    ],
+)
+def test_dates_are_found_by_quarters_and_by_how_long_ago(sandbox, literal, names):
+    now = datetime.fromisoformat(sandbox.get("/_sandbox/clock").json["now"][:19])
+    sandbox.advance(int((datetime(2026, 2, 18, 12) - now).total_seconds()))
+    days = {"a": "2025-12-01", "b": "2026-01-20", "c": "2026-02-10", "d": "2026-04-01"}
+    for name, day in days.items():
+        sandbox.create("Opportunity", Name=name, StageName="Open", CloseDate=day)
+    rows = sandbox.query(f"SELECT Name FROM Opportunity WHERE CloseDate = {literal} ORDER BY Name")
+    assert "".join(row["Name"] for row in rows) == names
 
 
 def test_all_rows_sees_the_bin(sandbox):
@@ -169,6 +225,29 @@ def test_type_of_takes_other_fields_of_each_kind(tasks):
         ("SELECT CALENDAR_YEAR(Name) FROM Account", "MALFORMED_QUERY", "does not support"),
         ("SELECT CALENDAR_YEAR(CreatedDate) FROM Account", "MALFORMED_QUERY", "grouped"),
         ("SELECT ODD(Name) FROM Account", "MALFORMED_QUERY", "unexpected function"),
+        ("SELECT Id, FIELDS(ALL) FROM User LIMIT 9", "INVALID_FIELD", "duplicate field selected: Id"),
+        ("SELECT Name, FORMAT(Name) FROM Account", "INVALID_FIELD", "duplicate field"),
+        ("SELECT Id FROM Account ORDER BY Description", "MALFORMED_QUERY", "can not be sorted"),
+        (
+            "SELECT COUNT(Id) FROM Account GROUP BY AnnualRevenue",
+            "MALFORMED_QUERY",
+            "can not be grouped",
+        ),
+        (
+            "SELECT Phone FROM Account GROUP BY Phone ORDER BY Name",
+            "MALFORMED_QUERY",
+            "Ordered field must be grouped or aggregated: Name",
+        ),
+        (
+            "SELECT Id FROM Contact WHERE AccountId IN (SELECT Id FROM Account LIMIT 1)",
+            "MALFORMED_QUERY",
+            "LIMIT",
+        ),
+        (
+            "SELECT Id FROM Account WHERE Name = 'a' OR Id IN (SELECT AccountId FROM Contact)",
+            "MALFORMED_QUERY",
+            "'OR' operator",
+        ),
         (
             "SELECT Id FROM Account WHERE DISTANCE(Spot__c, GEOLOCATION(1,2), 'mi') < 5",
             "MALFORMED_QUERY",

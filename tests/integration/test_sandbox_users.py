@@ -152,8 +152,13 @@ def test_sharing_empties_a_view_and_the_rows_come_back(sandbox, rita):
     record = {"attributes": {"type": "Account"}, "id": account, "Phone": "1"}
     result = sandbox.patch("composite/sobjects", {"records": [record]}, token=token).json[0]
     assert result["errors"][0]["statusCode"] == "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY"
-    sandbox.post("sobjects/Account", {"Name": "Hers"}, token=token)
+    contact = {"LastName": "D", "AccountId": account}
+    answer = sandbox.post("sobjects/Contact", contact, token=token)
+    refusal(answer, 400, "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY")
+    hers = sandbox.post("sobjects/Account", {"Name": "Hers"}, token=token).json["id"]
     assert names(sandbox.query_page("SELECT Name FROM Account", token=token)) == ["Hers"]
+    answer = sandbox.post("sobjects/Contact", {**contact, "AccountId": hers}, token=token)
+    assert answer.status == 201, answer.body
     add_user(sandbox, "rita@sandbox.example")
     assert len(names(sandbox.query_page("SELECT Name FROM Account", token=token))) == 2
 

@@ -26,7 +26,7 @@ static void assert_json(json_t *json, const char *expected)
 static json_t *define(const char *metadata, struct error *err)
 {
     json_t *json = json_loads(metadata, 0, NULL);
-    json_t *field = metadata_types_define_field("A__c", json, err);
+    json_t *field = metadata_types_define_field(NULL, "A__c", json, err);
 
     json_decref(json);
     return field;
