@@ -242,6 +242,43 @@ check("loads and queries by Bulk API 2.0", async () => {
   assert.equal(deleted.successfulResults.length, 500);
 });
 
+check("follows a query record by record, and takes all pages", async () => {
+  let count = 0;
+  await new Promise((resolve, reject) => {
+    conn.query("SELECT Id FROM Lead").on("record", () => count++).on("end", resolve)
+      .on("error", reject).run({ autoFetch: true, maxFetch: 10000 });
+  });
+  assert.equal(count, 4500);
+});
+
+check("finds by conditions, in order, a part of them, and counts", async () => {
+  const leads = conn.sobject("Lead");
+  const found = await leads.find({ Id: { $ne: null }, CreatedDate: jsforce.SfDate.TODAY }, "Id, Name")
+    .sort({ LastName: 1, Id: -1 }).limit(3).skip(2);
+  assert.equal(found.length, 3);
+  assert.equal(await leads.count({ Id: { $ne: null } }), 4500);
+  assert.equal((await leads.findOne({ LastName: { $like: "%" } }, ["Id"])).Id.slice(0, 3), "00Q");
+  assert.equal((await leads.find({ Id: { $in: found.map((each) => each.Id) } })).length, 3);
+});
+
+check("updates and deletes what a query finds", async () => {
+  await conn.sobject("Account").create(names("Found", 3));
+  const changed = await conn.sobject("Account").find({ Name: { $like: "Found %" } })
+    .update({ Phone: "${Name}" });
+  assert.deepEqual(changed.map((each) => each.success), [true, true, true]);
+  assert.equal(await conn.sobject("Account").count({ Phone: "Found 1" }), 1);
+  const gone = await conn.sobject("Account").find({ Name: { $like: "Found %" } }).destroy();
+  assert.equal(gone.length, 3);
+});
+
+check("keeps what it was described", async () => {
+  const other = new jsforce.Connection({ instanceUrl: url, accessToken: token, version });
+  const first = await other.describe$("Account");
+  await door("faults", { match: { path: "/describe" }, status: 400, times: 1, body: [] });
+  assert.equal((await other.describe$("Account")).name, first.name);
+  await fetch(`${url}/_sandbox/faults`, { method: "DELETE" });
+});
+
 // ---- streaming ----
 
 /** The first `count` events of a channel, once `act` has been done. */

@@ -154,6 +154,21 @@ def sobject_list_and_describe(sf):
     assert fields["External_Id__c"]["externalId"] is True
     assert account["keyPrefix"] == "001"
     assert sf("sobject", "describe", "-s", "Nope", status=1)["name"] == "NOT_FOUND"
+    tooling = sf("sobject", "describe", "-s", "CustomField", "--use-tooling-api")
+    assert tooling["name"] == "CustomField"
+
+
+@check
+def org_display_user_and_record_counts(sf):
+    assert sf("org", "display", "user")["profileName"] == "System Administrator"
+    (count,) = sf("org", "list", "sobject", "record-counts", "-s", "Organization")
+    assert (count["name"], count["count"]) == ("Organization", 1), count
+
+
+@check
+def graphql_is_not_there_and_says_so(sf):
+    done = sf.run("api", "request", "graphql", "--body", "query { uiapi { query } }", "-o", "sim")
+    assert done.returncode == 1 and "NOT_FOUND" in done.stdout, done
 
 
 # ---- records ----
@@ -221,6 +236,15 @@ def data_query_goes_through_every_page(sf):
 
 
 @check
+def data_query_writes_parents_and_children_as_csv(sf):
+    query = "SELECT Name, Owner.Name, (SELECT LastName FROM Contacts) FROM Account"
+    done = sf.run("data", "query", "-q", f"{query} WHERE Name = 'Shown'", "-r", "csv", "-o", "sim")
+    header, row = done.stdout.splitlines()[:2]
+    assert header.startswith("Name,Owner.Name,Contacts.totalSize,"), done
+    assert row == "Shown,Ada Admin,1,Leaf", done
+
+
+@check
 def data_query_says_what_is_wrong(sf):
     error = sf("data", "query", "-q", "SELECT Nope FROM Account", status=1)
     assert error["name"] == "INVALID_FIELD" and "No such column 'Nope'" in error["message"]
@@ -238,6 +262,27 @@ def data_import_bulk(sf):
     assert (done["successfulRecords"], done["failedRecords"]) == (5000, 0), done
     found = sf.sandbox.query("SELECT Name FROM Account WHERE External_Id__c = 'b-4999'")
     assert found[0]["Name"] == 'Bulk "4999", Ltd'
+
+
+@check
+def data_import_bulk_of_many_rows_with_windows_line_ends(sf):
+    with open(sf.folder / "crlf.csv", "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\r\n")
+        writer.writerow(("LastName", "Company"))
+        writer.writerows((f"Row {n}", 'A "quoted", name') for n in range(30000))
+    asked = ("data", "import", "bulk", "-s", "Lead", "-f", "crlf.csv", "--line-ending", "CRLF")
+    done = sf(*asked, "-w", "2")
+    assert (done["successfulRecords"], done["failedRecords"]) == (30000, 0), done
+
+
+@check
+def data_export_bulk_of_many_rows_is_resumed(sf):
+    query = "SELECT Id, LastName, Company FROM Lead WHERE LastName LIKE 'Row %'"
+    asked = ("data", "export", "bulk", "--output-file", "leads.csv", "-q", query)
+    job = sf(*asked, "--async")["jobId"]
+    done = sf("data", "export", "resume", "-i", job, org=None)
+    rows = sf.read("leads.csv")
+    assert len(rows) == 30000 and rows[0]["Company"] == 'A "quoted", name', done
 
 
 @check
