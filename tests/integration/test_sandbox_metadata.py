@@ -140,7 +140,10 @@ def test_a_summary_field_sums_up_what_meets_its_conditions(lines, items, expecte
 
 def test_a_summary_field_is_told_as_it_was_made(lines):
     total(lines, [("Line__c.Stage__c", "equals", "Done")])
-    row = lines.query("SELECT Id FROM CustomField WHERE DeveloperName = 'Total'")[0]
+    (row,) = lines.query(
+        "SELECT Id FROM CustomField WHERE DeveloperName = 'Total' "
+        "AND EntityDefinition.QualifiedApiName = 'Order__c'"
+    )
     told = lines.get(f"tooling/sobjects/CustomField/{row['Id']}").json["Metadata"]
     assert (told["type"], told["summaryOperation"]) == ("Summary", "sum")
     assert told["summaryFilterItems"] == [

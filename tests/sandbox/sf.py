@@ -279,7 +279,7 @@ def data_import_bulk_of_many_rows_with_windows_line_ends(sf):
 def data_export_bulk_of_many_rows_is_resumed(sf):
     query = "SELECT Id, LastName, Company FROM Lead WHERE LastName LIKE 'Row %'"
     asked = ("data", "export", "bulk", "--output-file", "leads.csv", "-q", query)
-    job = sf(*asked, "--async")["jobId"]
+    job = sf(*asked)["jobId"]
     done = sf("data", "export", "resume", "-i", job, org=None)
     rows = sf.read("leads.csv")
     assert len(rows) == 30000 and rows[0]["Company"] == 'A "quoted", name', done
