@@ -178,7 +178,8 @@ def test_what_the_sf_command_asks_first_is_answered(sandbox):
     (org,) = sandbox.query("SELECT Name, InstanceName, IsSandbox, TrialExpirationDate, "
                            "NamespacePrefix, OrganizationType FROM Organization")  # fmt: skip
     assert org["IsSandbox"] is False
-    assert sandbox.get("//services/data/v66.0/tooling/query?q=x").status == 404
+    asked = sandbox.get("//services/data/v66.0/tooling/query?q=SELECT+Id+FROM+SandboxProcess")
+    refusal(asked, 400, "INVALID_TYPE")
     soql = quote("SELECT Id, Owner.Name FROM Account")
     columns = sandbox.get(f"query?q={soql}&columns=true").json
     assert columns["entityName"] == "Account" and columns["idSelected"]

@@ -273,6 +273,18 @@ def test_what_soql_refuses(sandbox, soql, code, message):
     assert message in answer.json[0]["message"]
 
 
+def test_conditions_too_deep_for_the_database_are_refused(sandbox):
+    condition = "Name = 'a'"
+    for level in range(40):
+        condition = f"Name = 'b' {'AND' if level % 2 else 'OR'} ({condition})"
+    for soql in (
+        f"SELECT Id FROM Account WHERE {condition}",
+        f"SELECT Id, (SELECT Id FROM Contacts WHERE {condition}) FROM Account",
+    ):
+        answer = sandbox.query_page(soql)
+        assert (answer.status, answer.json[0]["errorCode"]) == (400, "QUERY_TOO_COMPLICATED")
+
+
 def test_explain_has_a_plan(sandbox):
     answer = sandbox.get("query?explain=SELECT+Id+FROM+Account")
     assert answer.json["plans"][0]["sobjectType"] == "Account"
