@@ -2,8 +2,8 @@
  * The invariants of applying:
  *
  *  1. Rows, and the watermark that covers them, are committed together.
- *  2. A row is locked before the barrier and the barrier is passed before it is written: a local
- *     change is either in the log, and merged, or comes after us.
+ *  2. A row is locked before the barrier and the barrier is passed before it is written for good: a
+ *     local change is either in the log, and merged, or comes after us.
  *  3. A row that differs in nothing is not written.
  *  4. What cannot be applied now is counted as held, and the caller does not move the watermark.
  *  5. A record that was read before our own write to it was answered is not applied: it would undo
@@ -18,6 +18,7 @@
 #include "archive/progress.h"
 #include "inbound/announce.h"
 #include "inbound/changes.h"
+#include "inbound/known_rows.h"
 #include "inbound/merge_rows.h"
 #include "inbound/refusals.h"
 #include "inbound/statement.h"
@@ -246,8 +247,9 @@ static bool settle_staged(void *context, const struct apply_page *page, struct a
            write_rows(world->pg, page, report, err);
 }
 
-static bool apply_staged(const struct apply_world *world, const struct apply_page *page,
-                         struct refusals *refusals, struct apply_report *report, struct error *err)
+static bool apply_carefully(const struct apply_world *world, const struct apply_page *page,
+                            struct refusals *refusals, struct apply_report *report,
+                            struct error *err)
 {
     const struct mapping *mapping = page->mapping;
     struct pg *pg = world->pg;
@@ -270,6 +272,19 @@ static bool apply_staged(const struct apply_world *world, const struct apply_pag
            hold_own_inserts(pg, mapping, &report->held, err) &&
            drop_deleted_here(pg, mapping, err) &&
            write_rows_or_refuse(pg, &attempt, refusals, report, err);
+}
+
+/* What a load brings is mostly new, or older than what is here; what is announced must be known
+ * before it is written. */
+static bool apply_staged(const struct apply_world *world, const struct apply_page *page,
+                         struct stage *stage, struct apply_report *report, struct error *err)
+{
+    bool is_all = false;
+
+    if (!page->is_initial && !page->is_old && !world->is_announced &&
+        !known_rows_write(world, stage, report, &is_all, err))
+        return false;
+    return is_all || apply_carefully(world, page, stage->refusals, report, err);
 }
 
 /* The records of a query's page. */
@@ -316,7 +331,7 @@ static bool apply_page(const struct apply_world *world, const struct apply_page 
         return false;
     if (page->is_direct)
         report->inserted += stage->rows;
-    else if (!apply_staged(world, page, stage->refusals, report, err))
+    else if (!apply_staged(world, page, stage, report, err))
         return false;
     report->read += stage->rows;
     report->refused += (int64_t)stage->refusals->count;

@@ -23,6 +23,33 @@ void stage_append_rest(struct buf *sql, const struct mapping *mapping)
     buf_printf(sql, "pg_temp.pgforce_rest_%" PRId64, mapping->id);
 }
 
+bool stage_make_rest(struct pg *pg, const struct mapping *mapping, struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&sql, SQL_MAX_BYTES);
+    buf_text(&sql, "create temporary table if not exists ");
+    stage_append_rest(&sql, mapping);
+    buf_text(&sql, " (like ");
+    stage_append_stage(&sql, mapping);
+    buf_text(&sql, ") on commit delete rows");
+    return pg_script(pg, sql.data, err);
+}
+
+bool stage_return_rest(struct pg *pg, const struct mapping *mapping, struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&sql, SQL_MAX_BYTES);
+    buf_text(&sql, "insert into ");
+    stage_append_stage(&sql, mapping);
+    buf_text(&sql, " select * from ");
+    stage_append_rest(&sql, mapping);
+    buf_text(&sql, "; delete from ");
+    stage_append_rest(&sql, mapping);
+    return pg_script(pg, sql.data, err);
+}
+
 void stage_append_columns(struct buf *sql, const struct mapping *mapping, const char *prefix)
 {
     for (size_t i = 0; i < mapping->field_count; i++) {

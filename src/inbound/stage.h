@@ -51,8 +51,11 @@ void stage_abort(struct stage *stage);
 void stage_append_target(struct buf *sql, const struct mapping *mapping);
 void stage_append_stage(struct buf *sql, const struct mapping *mapping);
 
-/* What is put off while the staging table is worked through in pieces. */
+/* What is put off while the staging table is worked through in pieces: made when it is not there,
+ * and put back. */
 void stage_append_rest(struct buf *sql, const struct mapping *mapping);
+bool stage_make_rest(struct pg *pg, const struct mapping *mapping, struct error *err);
+bool stage_return_rest(struct pg *pg, const struct mapping *mapping, struct error *err);
 
 /* The columns, each after prefix and separated by ", ": s."name", s."sfid". */
 void stage_append_columns(struct buf *sql, const struct mapping *mapping, const char *prefix);

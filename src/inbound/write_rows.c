@@ -1,5 +1,6 @@
 #include "inbound/write_rows.h"
 
+#include "inbound/stage.h"
 #include "inbound/statement.h"
 
 /* Pieces that are tried at once while some of the rows are refused. */
@@ -68,14 +69,11 @@ bool write_rows(struct pg *pg, const struct apply_page *page, struct apply_repor
     return pg_field_int64(result, 0, 0) == known || write_unknown(pg, page, report, err);
 }
 
-static bool make_rest(struct pg *pg, const struct mapping *mapping, struct error *err)
+static bool put_all_aside(struct pg *pg, const struct mapping *mapping, struct error *err)
 {
     int64_t ignored = 0;
 
-    return statement_run(pg, mapping,
-                         "create temporary table if not exists @r (like @s)"
-                         " on commit delete rows",
-                         &ignored, err) &&
+    return stage_make_rest(pg, mapping, err) &&
            statement_run(pg, mapping, "insert into @r select * from @s", &ignored, err) &&
            statement_run(pg, mapping, "delete from @s", &ignored, err);
 }
@@ -189,6 +187,6 @@ bool write_rows_or_refuse(struct pg *pg, const struct write_rows_attempt *attemp
         return false;
     if (why.kind == ERROR_NONE)
         return true;
-    return make_rest(pg, attempt->page->mapping, err) &&
+    return put_all_aside(pg, attempt->page->mapping, err) &&
            write_in_pieces(pg, attempt, refusals, report, err);
 }

@@ -11,8 +11,6 @@
 
 enum { PATIENCE_MS = 500 };
 
-#define LOCK_TIMEOUT "'10s'"
-
 struct pg {
     PGconn *conn;
     struct pg_patience patience; /* tell is NULL: nobody wants to hear */
@@ -31,7 +29,7 @@ static const char *const session_settings = "set timezone = 'UTC';"
                                             "set extra_float_digits = 1;"
                                             "set bytea_output = 'hex';"
                                             "set synchronous_commit = on;"
-                                            "set lock_timeout = " LOCK_TIMEOUT ";"
+                                            "set lock_timeout = " PG_LOCK_TIMEOUT ";"
                                             "set statement_timeout = 0;"
                                             "set idle_in_transaction_session_timeout = 0;"
                                             "set idle_session_timeout = 0;"
@@ -378,7 +376,7 @@ PGresult *pg_simple_patiently(struct pg *pg, const char *sql, const struct pg_pa
     if (!pg_script(pg, "set lock_timeout = 0", err))
         return NULL;
     PGresult *result = ask_patiently(pg, sql, patience, err);
-    pg_script(pg, "set lock_timeout = " LOCK_TIMEOUT, &ignored);
+    pg_script(pg, "set lock_timeout = " PG_LOCK_TIMEOUT, &ignored);
     return result;
 }
 

@@ -32,6 +32,9 @@ struct pg *pg_open_replication(const char *url, const char *application_name, st
 
 void pg_close(struct pg *pg);
 
+/* Every session's, to come back to after a shorter one of a transaction's. */
+#define PG_LOCK_TIMEOUT "'10s'"
+
 /* For LISTEN's socket and the COPY and replication protocols of this folder. */
 PGconn *pg_conn(struct pg *pg);
 

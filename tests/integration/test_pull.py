@@ -260,6 +260,25 @@ def test_a_local_change_that_waits_and_an_inbound_one_are_merged_field_by_field(
     assert rows(sync, "name, phone, industry") == [("Acme", "ours", "Banking")]
 
 
+def test_a_local_change_that_the_log_does_not_have_yet_is_not_overwritten(sync):
+    acme = sync.org.create("Account", Name="Acme", Phone="1", Industry="Energy")
+    sync.load(account())
+    sync.roles["push"].stop()
+    sync.roles["archive"].stop()
+    sync.query("update salesforce.account set phone = 'ours'")
+    sync.org.update("Account", acme, Industry="Banking")
+    # It has written the row, or locked it, and waits to hear what the log has of it.
+    waiting = """select exists (select from pg_stat_activity
+        where application_name = 'pgforce pull' and backend_xid is not null and state = 'idle in transaction')"""
+    eventually(lambda: sync.query(waiting, role="postgres") == [(True,)])
+    sync.start("archive")
+    eventually(lambda: rows(sync, "name, phone, industry") == [("Acme", "ours", "Banking")])
+    sync.start("push")
+    assert sync.settled(1) == [("UPDATE", "SUCCESS")]
+    found = sync.org.retrieve("Account", acme)
+    assert (found["Phone"], found["Industry"]) == ("ours", "Banking")
+
+
 def test_a_row_deleted_here_does_not_come_back_before_its_delete_is_sent(sync):
     acme = sync.org.create("Account", Name="Acme")
     sync.load(account())
