@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "mapping/mask.h"
 #include "sf/collections.h"
 
 static bool is_writable(const struct mapping_field *field, bool is_insert)
@@ -11,9 +12,12 @@ static bool is_writable(const struct mapping_field *field, bool is_insert)
     return is_insert ? field->is_createable : field->is_updateable;
 }
 
-/* A new record has its nulls already, and a checkbox is never null in Salesforce. */
+/* A new record has its nulls already, a checkbox is never null in Salesforce, and a mask is no
+ * value. */
 static bool is_left_out(const struct mapping_field *field, const char *text, bool is_insert)
 {
+    if (mask_is_one(field, text))
+        return true;
     return text == NULL && (is_insert || strcmp(fieldtype_name(field->type), "boolean") == 0);
 }
 

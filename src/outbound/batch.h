@@ -3,8 +3,8 @@
  *
  * Sends only what the organisation lets us write: an INSERT its createable fields that are not
  * null, an UPDATE the changed updateable ones, null included. A parent's external id becomes a
- * nested record, {"Account": {"External_Id__c": "A-1"}}, which Salesforce resolves. It reads no
- * table and sends nothing.
+ * nested record, {"Account": {"External_Id__c": "A-1"}}, which Salesforce resolves. A mask is not
+ * sent. It reads no table and sends nothing.
  */
 #ifndef PGFORCE_OUTBOUND_BATCH_H
 #define PGFORCE_OUTBOUND_BATCH_H

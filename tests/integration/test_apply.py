@@ -230,3 +230,21 @@ def test_a_mask_replaces_what_was_written_is_never_sent_back_and_is_no_conflict(
     assert sync.query("select secret__c, xmin::text from salesforce.project__c") == before
     assert before[0][0] == mask
     assert len(sync.entries()) == 2
+
+
+def test_a_mask_that_an_application_writes_itself_is_not_sent(sync):
+    fields = [{"name": "Secret__c", "type": "encryptedstring", "length": 175}]
+    sync.org.define({"name": "Project__c", "label": "Project", "fields": fields})
+    sync.org.post("/_sandbox/rules", {"view_encrypted": False})
+    sync.load(mapping("Project__c", "Name", "Secret__c"))
+    sync.query("insert into salesforce.project__c (name, secret__c) values ('One', 'plain text')")
+    assert sync.settled(1) == [("INSERT", "SUCCESS")]
+    # Whole, in part, and of another record.
+    sync.query("update salesforce.project__c set name = 'Two', secret__c = '****'")
+    assert sync.settled(2)[1] == ("UPDATE", "SUCCESS")
+    sync.query("update salesforce.project__c set secret__c = '****text'")
+    assert sync.settled(3)[2] == ("UPDATE", "IGNORED")
+    sync.query("insert into salesforce.project__c (name, secret__c) values ('Copy', '**********')")
+    assert sync.settled(4)[3] == ("INSERT", "SUCCESS")
+    stored = {row["Name"]: row["Secret__c"] for row in sync.org.rows("Project__c")}
+    assert stored == {"Two": "plain text", "Copy": None}
