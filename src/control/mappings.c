@@ -80,6 +80,8 @@ static const char *const same_keys[] = {
     "sf_max_daily_api_calls",
     "changes_up_to",
     "load",
+    "held_deletions",
+    "refused_records",
     "operation",
 };
 

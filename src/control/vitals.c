@@ -63,6 +63,16 @@ static const char vitals_sql[] =
     " 'counters', (select coalesce(jsonb_object_agg(name, labels), '{}') from (select k.name,"
     " jsonb_object_agg(k.label, k.value) as labels from pgforce.counter k"
     " where k.schema_name = $1 group by k.name) as x),"
+    " 'loads', (select coalesce(jsonb_object_agg(m.object_name, jsonb_build_object("
+    "'rows_done', l.rows_done, 'rows_total', l.rows_total, 'rows_per_second', l.rows_per_second,"
+    " 'remaining_s', greatest(l.rows_total - l.rows_done, 0) / nullif(l.rows_per_second, 0))),"
+    " '{}') from pgforce.load l join pgforce.mapping m on m.id = l.mapping_id"
+    " where m.schema_name = $1),"
+    " 'held_deletions', (select count(*) from pgforce.held_deletion h"
+    " join pgforce.mapping m on m.id = h.mapping_id"
+    " where m.schema_name = $1 and h.confirmed_at is null),"
+    " 'refused_records', (select count(*) from pgforce.refused_record r"
+    " join pgforce.mapping m on m.id = r.mapping_id where m.schema_name = $1),"
     " 'gaps', (select count(*) from pgforce.gap g where g.schema_name = $1))"
     " from wal, slot, pgforce.connection c"
     " join pgforce.progress p on p.schema_name = c.schema_name"
@@ -241,6 +251,10 @@ static const struct metric {
      "age of the oldest entry that is to be sent"},
     {"pgforce_in_doubt", "gauge", "in_doubt", NULL, "writes whose answer was lost"},
     {"pgforce_mappings", "gauge", "mappings", "state", "mappings by state"},
+    {"pgforce_held_deletions", "gauge", "held_deletions", NULL,
+     "deletions that wait for an operator's confirmation"},
+    {"pgforce_refused_records", "gauge", "refused_records", NULL,
+     "records that their table does not take"},
     {"pgforce_notifications", "gauge", "notifications", NULL, "notifications that are not over"},
     {"pgforce_archive_bytes", "gauge", "log_bytes", NULL, "size of the log on disk"},
 };

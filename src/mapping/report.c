@@ -38,8 +38,14 @@ static const char progress[] =
         "w.changes_up_to") ","
                            " 'load', (select jsonb_build_object('rows_done', l.rows_done, "
                            "'rows_total', l.rows_total,"
-                           " 'rows_per_second', l.rows_per_second) from pgforce.load l where "
-                           "l.mapping_id = m.id))";
+                           " 'rows_per_second', l.rows_per_second,"
+                           " 'remaining_s', greatest(l.rows_total - l.rows_done, 0)"
+                           " / nullif(l.rows_per_second, 0)) from pgforce.load l where "
+                           "l.mapping_id = m.id),"
+                           " 'held_deletions', (select count(*) from pgforce.held_deletion h"
+                           " where h.mapping_id = m.id and h.confirmed_at is null),"
+                           " 'refused_records', (select count(*) from pgforce.refused_record r"
+                           " where r.mapping_id = m.id))";
 
 static const char fields[] =
     "jsonb_build_object('fields', (select coalesce(jsonb_agg(jsonb_build_object("

@@ -9,6 +9,7 @@
 #include "mapping/connection.h"
 #include "mapping/state.h"
 #include "mapping/usage.h"
+#include "run/load_progress.h"
 #include "run/org_call.h"
 #include "run/truncation_command.h"
 #include "stream/slot.h"
@@ -119,7 +120,9 @@ static bool print_text(struct pg *pg, const struct config *config, struct error 
 {
     return print_connection(pg, config, err) && print_progress(pg, config, err) &&
            print_queue(pg, config, err) && print_usage(pg, config, err) &&
-           print_mappings(pg, config, err) && truncation_command_print(pg, config, err);
+           print_mappings(pg, config, err) &&
+           load_progress_print(pg, config->schema_name, NULL, err) &&
+           truncation_command_print(pg, config, err);
 }
 
 bool commands_status(const struct config *config, bool is_json, struct error *err)

@@ -43,18 +43,26 @@ static PGresult *ask(const struct watch *watch, struct error *err)
     return NULL;
 }
 
+/* column: where rows_done stands, rows_total and rows_per_second after it. */
+static void print_rows(FILE *out, const PGresult *result, int row, int column)
+{
+    int64_t done = pg_field_int64(result, row, column);
+    int64_t total = pg_field_int64(result, row, column + 1);
+    int64_t rate = pg_field_int64(result, row, column + 2);
+
+    fprintf(out, "%" PRId64 " of %" PRId64 " rows, %" PRId64 " rows/s", done, total, rate);
+    if (rate > 0 && total > done)
+        fprintf(out, ", about %" PRId64 " s left", (total - done) / rate);
+}
+
 static void print_line(struct watch *watch, const PGresult *result)
 {
-    int64_t done = pg_field_int64(result, 0, 3);
-    int64_t total = pg_field_int64(result, 0, 4);
-    int64_t rate = pg_field_int64(result, 0, 5);
-
     fprintf(stderr, "%s%s: %s", watch->is_terminal ? "\r\033[K" : "", watch->object_name,
             pg_field(result, 0, 0));
-    if (pg_field(result, 0, 3) != NULL)
-        fprintf(stderr, ", %" PRId64 " of %" PRId64 " rows, %" PRId64 " rows/s", done, total, rate);
-    if (rate > 0 && total > done)
-        fprintf(stderr, ", about %" PRId64 " s left", (total - done) / rate);
+    if (pg_field(result, 0, 3) != NULL) {
+        fputs(", ", stderr);
+        print_rows(stderr, result, 0, 3);
+    }
     if (!watch->is_terminal)
         fputc('\n', stderr);
 }
@@ -113,4 +121,48 @@ bool load_progress_watch(struct pg *pg, const char *schema_name, const char *obj
     if (watch.is_terminal)
         fputc('\n', stderr);
     return is_ok;
+}
+
+static void print_mapping(const PGresult *result, int row)
+{
+    const char *object_name = pg_field(result, row, 0);
+    int64_t held = pg_field_int64(result, row, 4);
+    int64_t refused = pg_field_int64(result, row, 5);
+
+    if (pg_field(result, row, 1) != NULL) {
+        printf("%s is being loaded: ", object_name);
+        print_rows(stdout, result, row, 1);
+        putchar('\n');
+    }
+    if (held > 0)
+        printf("%s: %" PRId64 " deletions wait: `pgforce mapping confirm %s` lets them happen\n",
+               object_name, held, object_name);
+    if (refused > 0)
+        printf("%s: the table does not take %" PRId64 " records, which are tried again; the last:"
+               " %s\n",
+               object_name, refused, pg_field(result, row, 6));
+}
+
+bool load_progress_print(struct pg *pg, const char *schema_name, const char *object_name,
+                         struct error *err)
+{
+    PGresult *result PG_RESULT_AUTO = pg_query(
+        pg,
+        "select m.object_name, l.rows_done, l.rows_total, l.rows_per_second,"
+        " (select count(*) from pgforce.held_deletion h"
+        " where h.mapping_id = m.id and h.confirmed_at is null),"
+        " (select count(*) from pgforce.refused_record r where r.mapping_id = m.id),"
+        " (select r.reason from pgforce.refused_record r where r.mapping_id = m.id"
+        " order by r.refused_at desc limit 1)"
+        " from pgforce.mapping m"
+        " left join pgforce.load l on l.mapping_id = m.id"
+        " where m.schema_name = $1 and ($2::text is null or lower(m.object_name) = lower($2))"
+        " order by m.object_name",
+        PG_PARAMS(schema_name, object_name), err);
+
+    if (result == NULL)
+        return false;
+    for (int i = 0; i < PQntuples(result); i++)
+        print_mapping(result, i);
+    return true;
 }

@@ -131,11 +131,12 @@ static bool run_show(struct call *call, struct error *err)
 
     if (!report_mappings(call->pg, call->config->schema_name, call->object_name, &mappings, err))
         return false;
-    if (arguments_has(&call->read, "json"))
+    if (arguments_has(&call->read, "json")) {
         org_call_print_json(json_array_get(mappings, 0));
-    else
-        print_mapping(json_array_get(mappings, 0));
-    return true;
+        return true;
+    }
+    print_mapping(json_array_get(mappings, 0));
+    return load_progress_print(call->pg, call->config->schema_name, call->object_name, err);
 }
 
 static bool run_abort(struct call *call, struct error *err)

@@ -1,5 +1,7 @@
 """The first load of large objects, by the Bulk API: whole, resumed where it was, and not in the way."""
 
+import json
+
 import pytest
 from eventually import eventually
 from sync import account, contact
@@ -69,6 +71,13 @@ def test_rows_appear_as_they_arrive_and_the_progress_is_stored(bulk):
     eventually(lambda: count(bulk) == 2000)
     assert progress(bulk) == [(2000, 3500)]
     assert bulk.mapping_states() == {"RELOAD_TABLE"}
+    for verb in (["status"], ["mapping", "show", "Account"]):
+        assert "Account is being loaded: 2000 of 3500 rows" in bulk.pgforce.run(*verb).stdout
+    loads = json.loads(bulk.pgforce.run("status", "--json").stdout)["loads"]
+    shown = json.loads(bulk.pgforce.run("mapping", "show", "Account", "--json").stdout)["load"]
+    assert loads["Account"] == shown
+    assert (shown["rows_done"], shown["rows_total"]) == (2000, 3500)
+    assert shown["remaining_s"] == (1500 // shown["rows_per_second"] if shown["rows_per_second"] else None)
 
 
 def test_a_killed_load_goes_on_with_the_next_page_and_loads_none_twice(bulk):
