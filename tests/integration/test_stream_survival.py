@@ -348,13 +348,15 @@ def test_a_slot_that_the_server_has_given_up_stops_the_archive_with_a_clear_word
     os.kill(archive.child.pid, signal.SIGCONT)
     assert archive.child.wait() in (75, 78)
     end_for_good(sync, "max_slot_wal_keep_size")
-    assert log_size(sync) == 1
+    # The first of the four may have been on its way already when the archive was stopped.
+    logged = log_size(sync)
+    assert logged in (1, 2)
     # What the message says to do is what helps.
     assert "changes may have been lost" in sync.pgforce.run("setup", expect=78).stderr
     sync.pgforce.run("setup", "--accept-gap")
     archive.start()
     insert(sync)
-    archive.until(lambda: log_size(sync) == 2)
+    archive.until(lambda: log_size(sync) == logged + 1)
 
 
 def test_a_dropped_slot_stops_the_archive_and_is_never_replaced_in_silence(sync):
