@@ -144,20 +144,11 @@ static bool has_key(const struct hstore_pair *pairs, size_t count, const char *k
     return false;
 }
 
-static bool is_in_later_entry(const struct gathering *gathering, const char *key)
-{
-    const struct plan *plan = gathering->world->plan;
-    const struct order_entry *own = &plan->orders[gathering->parcel->index];
-
-    for (size_t i = gathering->parcel->index + 1; i < plan->queue->count; i++)
-        if (plan->orders[i].mapping == own->mapping &&
-            plan->orders[i].record_id == own->record_id && plan->orders[i].state == DELIVERY_NEW &&
-            has_key(plan->entries[i].pairs, plan->entries[i].pair_count, key))
-            return true;
-    return false;
-}
-
-/* Of an UPDATE that is sent again, what a later entry carries. */
+/*
+ * Of an UPDATE that was set back, what Salesforce has taken since. What only waits behind it is
+ * sent after it: left out here, its value would never have been there, and the next one's `old`
+ * would tell of a base that Salesforce never had.
+ */
 static void leave_out_later(struct gathering *gathering)
 {
     const struct queue_entry *entry = gathering->parcel->entry;
@@ -166,22 +157,13 @@ static void leave_out_later(struct gathering *gathering)
     size_t later_count = 0;
     size_t kept = 0;
 
-    if (strcmp(entry->action, "UPDATE") != 0 || (entry->attempt == 0 && !entry->was_settled))
+    if (strcmp(entry->action, "UPDATE") != 0 || entry->later_values == NULL)
         return;
-    if (entry->later_values != NULL &&
-        !hstore_parse(entry->later_values, gathering->world->arena, &later, &later_count, &ignored))
+    if (!hstore_parse(entry->later_values, gathering->world->arena, &later, &later_count, &ignored))
         later_count = 0;
-    for (size_t i = 0; i < gathering->count; i++) {
-        const char *key = gathering->pairs[i].key;
-        const struct fold_field field = {
-            .is_repeated = true,
-            .is_in_later_entry = is_in_later_entry(gathering, key),
-            .is_in_later_answer = has_key(later, later_count, key),
-        };
-
-        if (fold_sends_field(&field))
+    for (size_t i = 0; i < gathering->count; i++)
+        if (!has_key(later, later_count, gathering->pairs[i].key))
             gathering->pairs[kept++] = gathering->pairs[i];
-    }
     gathering->count = kept;
 }
 

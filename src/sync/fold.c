@@ -131,8 +131,3 @@ struct fold *fold_merged(const struct order_entry *entries, size_t count, struct
     }
     return folding.folds;
 }
-
-bool fold_sends_field(const struct fold_field *field)
-{
-    return !field->is_in_later_answer && !(field->is_repeated && field->is_in_later_entry);
-}

@@ -1,11 +1,10 @@
 /*
  * Which of a record's waiting entries go into one request: Heroku Connect's two algorithms.
  *
- * Ordered: each entry is a request of its own, in log order (order.h); only where one is sent again
- * are the fields left out that a later entry has, too. Merged: what waits of a record is one
- * request with the newest values; the first entry carries it, the others share its fate. A record
- * that was made and deleted before any of it was sent is not sent at all, and the next change of a
- * record whose INSERT failed sends the INSERT again.
+ * Ordered: each entry is a request of its own, in log order (order.h). Merged: what waits of a
+ * record is one request with the newest values; the first entry carries it, the others share its
+ * fate. A record that was made and deleted before any of it was sent is not sent at all, and the
+ * next change of a record whose INSERT failed sends the INSERT again.
  *
  * Nothing is folded into or across an entry that may have been executed: it must be repeated as it
  * was, or read back. It knows nothing of values or rows.
@@ -34,14 +33,5 @@ struct fold {
 
 /* One per entry; entries are by ascending log_id. For the merged algorithm. */
 struct fold *fold_merged(const struct order_entry *entries, size_t count, struct arena *arena);
-
-/* Whether an UPDATE's entry sends a field, by the ordered algorithm. */
-struct fold_field {
-    bool is_repeated;        /* the entry was tried before, or a user set it back */
-    bool is_in_later_entry;  /* one that waits behind it */
-    bool is_in_later_answer; /* one that Salesforce has taken meanwhile */
-};
-
-bool fold_sends_field(const struct fold_field *field);
 
 #endif

@@ -133,6 +133,22 @@ def test_an_update_waits_while_salesforce_cannot_be_asked_what_it_has(sync):
     assert sync.org.query("select Phone from Account")[0]["Phone"] == "2"
 
 
+def test_an_update_that_is_sent_again_is_no_conflict_with_the_one_behind_it(sync):
+    """Both change the same field. What Salesforce has is the value before the first."""
+    sync.map(account(conflict_policy="salesforce"))
+    sync.start("archive", "push")
+    sync.query("insert into salesforce.account (name, phone) values ('Acme', '1')")
+    sync.settled(1)
+    sync.org.fault({"match": {"method": "PATCH"}, "times": 3, "status": 503, "body": "busy"})
+    sync.query("update salesforce.account set phone = '2'")
+    eventually(lambda: sync.requests("PATCH", "/composite/sobjects"))
+    sync.query("update salesforce.account set phone = '3'")
+    assert sync.settled(3) == [("INSERT", "SUCCESS"), ("UPDATE", "SUCCESS"), ("UPDATE", "SUCCESS")]
+    assert conflicts(sync) == []
+    assert sync.org.query("select Phone from Account")[0]["Phone"] == "3"
+    assert sync.value("select phone from salesforce.account") == "3"
+
+
 def test_an_unknown_policy_is_refused_by_import(sync):
     done = sync.pgforce.run(
         "import", "-", stdin=export(account(conflict_policy="newest")), expect=65

@@ -151,17 +151,6 @@ static void any_log_is_folded_into_chains_of_one_record(void **state)
     }
 }
 
-static void a_field_is_left_out_of_what_is_repeated_when_a_later_entry_has_it(void **state)
-{
-    (void)state;
-    assert_true(fold_sends_field(&(struct fold_field){.is_in_later_entry = true}));
-    assert_true(fold_sends_field(&(struct fold_field){.is_repeated = true}));
-    assert_false(
-        fold_sends_field(&(struct fold_field){.is_repeated = true, .is_in_later_entry = true}));
-    assert_false(
-        fold_sends_field(&(struct fold_field){.is_repeated = true, .is_in_later_answer = true}));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,7 +161,6 @@ int main(void)
         cmocka_unit_test(nothing_goes_with_or_across_an_entry_that_was_sent),
         cmocka_unit_test(a_change_takes_a_refused_insert_with_it),
         cmocka_unit_test(any_log_is_folded_into_chains_of_one_record),
-        cmocka_unit_test(a_field_is_left_out_of_what_is_repeated_when_a_later_entry_has_it),
     };
 
     return cmocka_run_group_tests(tests, make_arena, free_arena);
