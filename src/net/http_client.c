@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/wait.h"
 #include "net/http_transfer.h"
 
@@ -203,7 +204,9 @@ bool http_send(struct http_client *client, struct http_exchange *exchanges, size
         http_transfer_prepare(client, &exchanges[i]);
         transfers[i].exchange = &exchanges[i];
     }
+    FAILPOINT("request_before");
     bool is_ok = run_all(&run, err);
+    FAILPOINT("request_after");
     for (size_t i = 0; i < run.started; i++) {
         if (transfers[i].easy == NULL)
             continue;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/failpoint.h"
 #include "base/wait.h"
 
 enum { PATIENCE_MS = 500 };
@@ -292,7 +293,15 @@ bool pg_put_copy(struct pg *pg, const char *data, size_t size_bytes, struct erro
     return is_put || pg_set_error(pg, NULL, err);
 }
 
-PGresult *pg_query(struct pg *pg, const char *sql, struct pg_params params, struct error *err)
+#ifdef PGFORCE_FAILPOINTS
+/* Once it is done something may be there for good. */
+static bool may_be_durable(const struct pg *pg, const char *sql)
+{
+    return PQtransactionStatus(pg->conn) == PQTRANS_IDLE || strcmp(sql, "commit") == 0;
+}
+#endif
+
+static PGresult *query(struct pg *pg, const char *sql, struct pg_params params, struct error *err)
 {
     if (pg->patience.tell == NULL)
         return check_result(
@@ -302,6 +311,14 @@ PGresult *pg_query(struct pg *pg, const char *sql, struct pg_params params, stru
         return NULL;
     }
     return check_result(pg, take_results(pg), err);
+}
+
+PGresult *pg_query(struct pg *pg, const char *sql, struct pg_params params, struct error *err)
+{
+    FAILPOINT_IF(may_be_durable(pg, sql), "commit_before");
+    PGresult *result = query(pg, sql, params, err);
+    FAILPOINT_IF(PQtransactionStatus(pg->conn) == PQTRANS_IDLE, "commit_after");
+    return result;
 }
 
 bool pg_run(struct pg *pg, const char *sql, struct pg_params params, struct error *err)
@@ -382,7 +399,9 @@ PGresult *pg_simple_patiently(struct pg *pg, const char *sql, const struct pg_pa
 
 bool pg_script(struct pg *pg, const char *sql, struct error *err)
 {
+    FAILPOINT_IF(may_be_durable(pg, sql), "commit_before");
     PGresult *result = pg_simple(pg, sql, err);
+    FAILPOINT_IF(PQtransactionStatus(pg->conn) == PQTRANS_IDLE, "commit_after");
 
     PQclear(result);
     return result != NULL;

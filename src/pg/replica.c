@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/wait.h"
 #include "pg/pg.h"
 
@@ -225,6 +226,7 @@ bool replica_confirm(struct replica *replica, const struct replica_status *statu
     char bytes[STATUS_BYTES] = {'r'};
     uint64_t now_us = (uint64_t)(clock_wall_us() - POSTGRES_EPOCH_S * 1000000);
 
+    FAILPOINT("confirm_before");
     write_int64(bytes + 1, status->received_lsn);
     write_int64(bytes + 9, status->durable_lsn);
     write_int64(bytes + 17, status->durable_lsn);
@@ -233,5 +235,6 @@ bool replica_confirm(struct replica *replica, const struct replica_status *statu
     if (PQputCopyData(pg_conn(replica->pg), bytes, STATUS_BYTES) != 1 ||
         PQflush(pg_conn(replica->pg)) != 0)
         return pg_set_error(replica->pg, NULL, err);
+    FAILPOINT("confirm_after");
     return true;
 }
