@@ -83,6 +83,7 @@ static const char *const same_keys[] = {
     "held_deletions",
     "refused_records",
     "operation",
+    "organisation",
 };
 
 static json_t *make_mapping(struct request *request, const json_t *report)

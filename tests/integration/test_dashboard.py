@@ -276,6 +276,23 @@ def test_a_field_that_is_gone_is_red_and_saving_removes_its_column_after_asking(
     assert config["upsert_field"] == "External_Id__c" and config["indexes"]["External_Id__c"] == {"unique": True}
 
 
+def test_what_the_organisation_has_made_of_the_fields_is_told(signed_in, sync):
+    page = signed_in
+    sync.query(
+        "update pgforce.mapping set survey = '{\"missing\": [\"Phone\"], \"changed\": [\"Industry\"], \"offered\": [\"Fax\"]}'",
+        role="pgforce")
+    page.place("#/mappings")
+    page.press("Account")
+    page.shows("missing in the organisation")
+    rows = {row.text.split()[0]: row for row in page.all("tbody tr")}
+    assert "missing in the organisation" in rows["Phone"].text and "of another type" in rows["Industry"].text
+    assert rows["Name"].find_elements("css selector", ".missing") == []
+    page.click("details summary")
+    page.shows("Fax")
+    page.press("Edit")
+    page.shows("of another type now")
+
+
 def test_what_destroys_asks_first(signed_in, sync):
     page = signed_in
     requests = lambda: sync.query("select operation from pgforce.mapping", role="pgforce")

@@ -83,7 +83,8 @@ function drawOptions(config, fields) {
 // ---- which fields
 
 // What is known of each field: mapped, needed, missing, and why it cannot be chosen.
-function makeChoices({ fields, config }) {
+function makeChoices({ fields, config, mapping }) {
+  const changed = mapping?.organisation?.changed ?? [];
   const needed = neededNames(fields);
   const known = new Set(fields.map((each) => each.name));
   const mapped = Object.keys(config?.fields ?? {});
@@ -91,6 +92,7 @@ function makeChoices({ fields, config }) {
   return [...missing, ...fields].map((each) => ({
     ...each,
     isNeeded: needed.has(each.name),
+    isChanged: changed.includes(each.name),
     isChecked: !each.isMissing && (needed.has(each.name) || (config ? mapped.includes(each.name) : USUAL.includes(each.name))),
     isIndexed: config ? each.name in (config.indexes ?? {}) : ["Id", ...STAMPS].includes(each.name) && needed.has(each.name),
   }));
@@ -99,6 +101,7 @@ function makeChoices({ fields, config }) {
 function drawNote(choice) {
   if (choice.isMissing) return h("span", { class: "missing" }, "missing in the organisation: saving removes its column");
   if (choice.is_mappable === false) return choice.reason;
+  if (choice.isChanged) return h("span", { class: "missing" }, "of another type now: save without it, then map it again");
   if (choice.isNeeded) return "needed for synchronisation";
   if (choice.is_required) return "Salesforce needs it to create a record";
   return "";

@@ -113,6 +113,21 @@ function drawFacts(mapping) {
     .map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
 }
 
+// What the organisation has made of a field, as it was last looked at.
+function drawNote(mapping, field) {
+  const { missing = [], changed = [] } = mapping.organisation ?? {};
+  if (missing.includes(field.name)) return { class: "missing", content: "missing in the organisation: its column keeps its values" };
+  if (changed.includes(field.name)) return { class: "missing", content: "of another type in the organisation" };
+  return field.is_filled ? "" : "values are being loaded";
+}
+
+function drawOffered(mapping) {
+  const offered = mapping.organisation?.offered ?? [];
+  if (offered.length === 0) return null;
+  return h("details", { "data-key": "offered" }, h("summary", { "data-key": "offered-summary" }, `${count(offered.length, "field")} of the organisation not mapped`),
+    h("p", { class: "note" }, offered.join(", ")));
+}
+
 function drawOne(area, context, mapping) {
   swap(area,
     h("p", {}, h("a", { href: "#/mappings", "data-key": "back" }, "Mappings")),
@@ -121,8 +136,9 @@ function drawOne(area, context, mapping) {
     drawFacts(mapping),
     h("h2", {}, "Fields"),
     table("Fields", ["Field", "Type", "Column", "Column type", ""],
-      mapping.fields.map((each) => [each.name, each.type, each.column, each.column_type, each.is_filled ? "" : "values are being loaded"]),
-      "No fields: the organisation lacks the object."));
+      mapping.fields.map((each) => [each.name, each.type, each.column, each.column_type, drawNote(mapping, each)]),
+      "No fields: the organisation lacks the object."),
+    drawOffered(mapping));
 }
 
 export async function show(area, context, { parts }) {
