@@ -114,6 +114,48 @@ void actions_plan(struct request *request)
                                           .other_code = PLAN_HAS_CHANGES});
 }
 
+/* The command's words for {"id": N}, {"mapping": NAME} or {"all": true}, exactly one of them: all
+ * is said, never meant by silence. False after answering 400. */
+static bool read_choice(struct request *request, const char **option, const char **value)
+{
+    json_t *body = request_body(request);
+    const json_t *id = json_object_get(body, "id");
+    const char *mapping = json_string_value(json_object_get(body, "mapping"));
+    bool is_all = json_is_true(json_object_get(body, "all"));
+
+    if (body == NULL)
+        return false;
+    if (json_is_integer(id) + (mapping != NULL) + is_all != 1) {
+        request_refuse(request, 400, "bad_request",
+                       "say which: {\"id\": NUMBER}, {\"mapping\": NAME} or {\"all\": true}");
+        return false;
+    }
+    *option = is_all ? "--all-failed" : mapping != NULL ? "--mapping" : "--id";
+    *value = is_all ? NULL
+             : mapping != NULL
+                 ? mapping
+                 : arena_printf(request->arena, "%lld", (long long)json_integer_value(id));
+    return true;
+}
+
+static void settle_failures(struct request *request, const char *verb)
+{
+    const char *arguments[] = {verb, "--json", NULL, NULL, NULL};
+
+    if (read_choice(request, &arguments[2], &arguments[3]))
+        run(request, &(struct child_call){.arguments = arguments, .status = 200});
+}
+
+void actions_retry(struct request *request)
+{
+    settle_failures(request, "retry");
+}
+
+void actions_ignore(struct request *request)
+{
+    settle_failures(request, "ignore");
+}
+
 /* {"name": ..., "fields": [{"name": ..., "required": ...}]}: clients read these two. */
 static void answer_schema(struct request *request, json_t *output)
 {

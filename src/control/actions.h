@@ -23,4 +23,8 @@ void actions_objects(struct request *request); /* GET C/schemas: the objects */
 void actions_schema_diff(struct request *request);
 void actions_change_version(struct request *request);
 
+/* POST C/actions/retry and C/actions/ignore: what becomes of entries that Salesforce refused. */
+void actions_retry(struct request *request);
+void actions_ignore(struct request *request);
+
 #endif

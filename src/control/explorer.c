@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "archive/failures.h"
 #include "archive/hstore.h"
 #include "control/connections.h"
 
@@ -39,13 +38,13 @@ static PGresult *read_page(struct request *request, const char *sql, struct pg_p
     struct error err = {0};
     PGresult *result = NULL;
 
-    if (pg_script(pg, "begin read only; set local statement_timeout = '10s'", &err))
+    if (pg_script(pg, "begin read only; set local statement_timeout = '3s'", &err))
         result = pg_query(pg, sql, params, &err);
     bool is_canceled = result == NULL && strcmp(pg_sqlstate(pg), QUERY_CANCELED) == 0;
     pg_rollback(pg);
     if (is_canceled)
         request_refuse(request, 503, "too_slow",
-                       "finding that took longer than 10 seconds: choose a table or a time");
+                       "finding that took longer than 3 seconds: choose a table or a time");
     else if (result == NULL)
         request_fail(request, &err);
     return result;
@@ -306,56 +305,4 @@ void explorer_tail(struct request *request)
     answer_entries(request, page,
                    json_integer(count > 0 ? pg_field_int64(page, count - 1, 0)
                                           : atoll(after != NULL ? after : "0")));
-}
-
-/* ---- what is done about refused entries ---- */
-
-/* Which of them; false after answering. All is said, never meant by silence. */
-static bool read_choice(struct request *request, struct failures_choice *choice)
-{
-    json_t *body = request_body(request);
-    const json_t *id = json_object_get(body, "id");
-
-    if (body == NULL)
-        return false;
-    choice->log_id = json_integer_value(id);
-    choice->table_name = json_string_value(json_object_get(body, "table"));
-    if (choice->log_id > 0 || choice->table_name != NULL ||
-        json_is_true(json_object_get(body, "all")))
-        return connections_is_ours(request);
-    request_refuse(request, 400, "bad_request",
-                   "say which: {\"id\": NUMBER}, {\"table\": NAME} or {\"all\": true}");
-    return false;
-}
-
-void explorer_retry(struct request *request)
-{
-    struct failures_choice choice = {0};
-    struct failures_result result;
-    struct error err = {0};
-
-    if (!read_choice(request, &choice))
-        return;
-    if (failures_retry(request->serve->pg, request->serve->options->schema_name, &choice, &result,
-                       &err))
-        request_answer(request, 200,
-                       json_pack("{s:I, s:I}", "requeued", (json_int_t)result.requeued, "rowless",
-                                 (json_int_t)result.rowless));
-    else
-        request_fail(request, &err);
-}
-
-void explorer_ignore(struct request *request)
-{
-    struct failures_choice choice = {0};
-    struct error err = {0};
-    int64_t count;
-
-    if (!read_choice(request, &choice))
-        return;
-    if (failures_ignore(request->serve->pg, request->serve->options->schema_name, &choice, &count,
-                        &err))
-        request_answer(request, 200, json_pack("{s:I}", "ignored", (json_int_t)count));
-    else
-        request_fail(request, &err);
 }

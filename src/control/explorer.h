@@ -1,6 +1,5 @@
 /*
- * What operators look into: the rows of mapped tables, the log and its archive, and what they do
- * about entries that Salesforce refused.
+ * What operators look into: the rows of mapped tables, the log and its archive.
  *
  * Every answer is a page: bounded, in the order of a key, going on from the last one seen, so that
  * it costs the same at the end of a large table as at its beginning. A table is named as
@@ -21,9 +20,5 @@ void explorer_log(struct request *request);
 /* GET C/tail: the oldest first, behind `after`; without it the newest ones. As server-sent events
  * where they are asked for. */
 void explorer_tail(struct request *request);
-
-/* POST C/actions/retry and C/actions/ignore: {"id": N}, {"table": NAME} or {"all": true}. */
-void explorer_retry(struct request *request);
-void explorer_ignore(struct request *request);
 
 #endif

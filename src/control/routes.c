@@ -84,10 +84,10 @@ static const struct route {
     {"GET", C "/tail", REQUEST_VIEWER, explorer_tail,
      "the log's entries `after` one, the oldest first; without it the newest; `table`, `limit`; as "
      "JSON or server-sent events"},
-    {"POST", C "/actions/retry", REQUEST_OPERATOR, explorer_retry,
-     "sends refused entries again: `id`, `table` or `all`"},
-    {"POST", C "/actions/ignore", REQUEST_OPERATOR, explorer_ignore,
-     "gives refused entries up: `id`, `table` or `all`"},
+    {"POST", C "/actions/retry", REQUEST_OPERATOR, actions_retry,
+     "sends refused entries again: `id`, `mapping` or `all`"},
+    {"POST", C "/actions/ignore", REQUEST_OPERATOR, actions_ignore,
+     "gives refused entries up: `id`, `mapping` or `all`"},
     {"GET", C "/tokens", REQUEST_ADMIN, connections_tokens, "names and roles of the API's tokens"},
 
     {"GET", C "/mappings", REQUEST_VIEWER, mappings_list, "all mappings"},

@@ -3,7 +3,7 @@
 #include "base/buf.h"
 #include "control/connections.h"
 
-enum { SQL_MAX_BYTES = 16 * 1024, MAX_COUNTED = 200000, MINUTES = 60 };
+enum { SQL_MAX_BYTES = 16 * 1024, MAX_COUNTED = 100000, MINUTES = 60 };
 
 /* Puts the log in place of each @. */
 static void format_sql(struct buf *sql, const char *schema_name, const char *format)

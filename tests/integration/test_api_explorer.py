@@ -121,18 +121,20 @@ def test_refused_entries_are_sent_again_or_given_up(api, sync):
     fail_writes(sync)
     sync.query("insert into salesforce.account (name, external_id__c) values ('One', 'a-1')")
     sync.settled(1)
-    for body in ({}, {"id": "1"}, {"all": "yes"}):
+    for body in ({}, {"id": "1"}, {"all": "yes"}, {"id": 1, "all": True}):
         assert api.post(api.path + "/actions/retry", body).status == 400, body
     answer = api.post(api.path + "/actions/retry", {"id": 1})
     assert (answer.status, answer.json) == (200, {"requeued": 1, "rowless": 0})
     eventually(lambda: [state for _, state in sync.entries()] == ["REQUEUED", "SUCCESS"])
-    assert api.post(api.path + "/actions/retry", {"id": 1}).status == 400
+    assert api.post(api.path + "/actions/retry", {"id": 1}).status == 422
+    assert api.post(api.path + "/actions/retry", {"mapping": "--all-failed"}).status == 422
 
     fail_writes(sync)
     sync.query("update salesforce.account set name = 'Two'")
     eventually(lambda: sync.entries()[-1][1] == "FAILED")
-    assert api.post(api.path + "/actions/ignore", {"table": "contact"}).json == {"ignored": 0}
-    assert api.post(api.path + "/actions/ignore", {"all": True}).json == {"ignored": 1}
+    assert api.post(api.path + "/actions/ignore", {"mapping": "Contact"}).status == 422
+    assert api.post(api.path + "/actions/ignore", {"mapping": "account"}).json == {"ignored": 1}
+    assert api.post(api.path + "/actions/ignore", {"all": True}).json == {"ignored": 0}
     assert sync.entries()[-1][1] == "IGNORED"
 
 

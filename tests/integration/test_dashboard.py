@@ -256,7 +256,8 @@ def test_a_field_that_cannot_be_mapped_is_greyed_with_the_reason(signed_in):
 def test_a_field_that_is_gone_is_red_and_saving_removes_its_column_after_asking(signed_in, sync, api):
     page = signed_in
     sync.query(
-        "update pgforce.mapping set config = jsonb_set(config, '{fields,Vanished__c}', '{}')", role="pgforce")
+        "update pgforce.mapping set config = jsonb_set(jsonb_set(config, '{fields,Vanished__c}', '{}'),"
+        " '{fields}', (config -> 'fields') - 'Industry' || '{\"industry\": {}, \"Vanished__c\": {}}')", role="pgforce")
     page.place("#/mappings")
     page.press("Account")
     page.press("Edit")
@@ -273,6 +274,7 @@ def test_a_field_that_is_gone_is_red_and_saving_removes_its_column_after_asking(
     page.shows("The mapping Account is saved.", "#notices")
     [(config,)] = sync.query("select config from pgforce.mapping", role="pgforce")
     assert "Vanished__c" not in config["fields"] and "Phone" not in config["fields"]
+    assert "industry" in config["fields"], "spelled as it was"
     assert config["upsert_field"] == "External_Id__c" and config["indexes"]["External_Id__c"] == {"unique": True}
 
 

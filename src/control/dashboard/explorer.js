@@ -108,7 +108,7 @@ async function load(area, context, place) {
 
 function drawAll(context, place, area) {
   if (place.view === "rows" || place.state !== "FAILED" || !context.may("operator")) return null;
-  const choice = place.table ? { table: place.table } : { all: true };
+  const choice = place.table ? { mapping: place.table } : { all: true };
   const which = place.table ? `of ${place.table}` : "of all tables";
   return h("div", { class: "row" },
     button("Requeue all", async () => {

@@ -86,15 +86,18 @@ function drawOptions(config, fields) {
 function makeChoices({ fields, config, mapping }) {
   const changed = mapping?.organisation?.changed ?? [];
   const needed = neededNames(fields);
-  const known = new Set(fields.map((each) => each.name));
-  const mapped = Object.keys(config?.fields ?? {});
-  const missing = mapped.filter((name) => !known.has(name)).map((name) => ({ name, label: null, type: "", isMissing: true }));
+  // A configuration may spell names in another case than the organisation.
+  const known = new Set(fields.map((each) => each.name.toLowerCase()));
+  const mapped = new Map(Object.keys(config?.fields ?? {}).map((name) => [name.toLowerCase(), name]));
+  const indexed = new Set(Object.keys(config?.indexes ?? {}).map((name) => name.toLowerCase()));
+  const missing = [...mapped.values()].filter((name) => !known.has(name.toLowerCase())).map((name) => ({ name, label: null, type: "", isMissing: true }));
   return [...missing, ...fields].map((each) => ({
     ...each,
     isNeeded: needed.has(each.name),
     isChanged: changed.includes(each.name),
-    isChecked: !each.isMissing && (needed.has(each.name) || (config ? mapped.includes(each.name) : USUAL.includes(each.name))),
-    isIndexed: config ? each.name in (config.indexes ?? {}) : ["Id", ...STAMPS].includes(each.name) && needed.has(each.name),
+    isChecked: !each.isMissing && (needed.has(each.name) || (config ? mapped.has(each.name.toLowerCase()) : USUAL.includes(each.name))),
+    key: mapped.get(each.name.toLowerCase()) ?? each.name,
+    isIndexed: config ? indexed.has(each.name.toLowerCase()) : ["Id", ...STAMPS].includes(each.name) && needed.has(each.name),
   }));
 }
 
@@ -122,7 +125,7 @@ function drawChoice(choice, isLocked) {
 }
 
 function drawFields(choices, config) {
-  const isUnique = (choice) => choice.name === "Id" || config?.indexes?.[choice.name]?.unique === true;
+  const isUnique = (choice) => choice.name === "Id" || config?.indexes?.[choice.key]?.unique === true;
   const total = h("p", { class: "note", role: "status" });
   const rows = choices.map((each) => drawChoice(each, isUnique));
   const say = () => (total.textContent = `${count(choices.filter((each) => each.box.checked).length, "field")} of ${choices.length} chosen`);
@@ -142,8 +145,8 @@ function makeConfig(form, choices, before) {
   const fields = {};
   for (const each of choices) {
     if (!each.box.checked) continue;
-    fields[each.name] = before?.fields?.[each.name] ?? {};
-    if (each.index.checked) indexes[each.name] = before?.indexes?.[each.name] ?? { unique: each.name === "Id" };
+    fields[each.key] = before?.fields?.[each.key] ?? {};
+    if (each.index.checked) indexes[each.key] = before?.indexes?.[each.key] ?? { unique: each.name === "Id" };
   }
   config.access = data.get("access");
   config.sf_polling_seconds = Number(data.get("sf_polling_seconds"));
