@@ -49,7 +49,8 @@ static bool hold_unknown_deletions(struct pg *pg, const struct mapping *mapping,
                          " and not exists (select from @t t where t.sfid = s.sfid)"
                          " and exists (select from pgforce.delivery d"
                          " join @log l on l.id = d.log_id"
-                         " where d.action = 'INSERT'"
+                         " where d.mapping_id = @id"
+                         " and d.action = 'INSERT'"
                          " and d.sent_at < clock_timestamp() - interval '180 seconds'"
                          " and l.table_name = @n"
                          " and l.state = 'PENDING')",
@@ -170,7 +171,8 @@ static bool hold_own_inserts(struct pg *pg, const struct mapping *mapping, int64
                          " and l.action = 'INSERT'"
                          " and l.state = 'PENDING'"
                          " and not exists (select from pgforce.delivery d"
-                         " where d.log_id = l.id and d.external_id is not null))",
+                         " where d.mapping_id = @id and d.log_id = l.id"
+                         " and d.external_id is not null))",
                          held, err);
 }
 

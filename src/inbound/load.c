@@ -365,6 +365,37 @@ static bool drop_second_rows(struct pg *pg, const struct mapping *mapping, struc
                                   &ignored, err));
 }
 
+/* An INSERT without a unique identifier whose answer is awaited: which of the loaded records it has
+ * made, if any, is known when it is settled. Until then the load does not end, and the loaded row
+ * keeps the mark by which it is told from the application's (outbound/doubt.c). */
+static bool wait_for_own_inserts(struct pg *pg, const struct mapping *mapping, struct error *err)
+{
+    PGresult *result PG_RESULT_AUTO =
+        statement_query(pg, mapping,
+                        "select exists (select from @log l"
+                        " where l.table_name = @n"
+                        " and l.action = 'INSERT'"
+                        " and l.state = 'PENDING'"
+                        " and not exists (select from pgforce.delivery d"
+                        " where d.mapping_id = @id"
+                        " and d.log_id = l.id"
+                        " and d.external_id is not null))",
+                        PG_PARAMS(), err);
+
+    if (result == NULL)
+        return false;
+    return !pg_field_bool(result, 0, 0) ||
+           error_set(err, ERROR_RETRY,
+                     "the load ends when an INSERT of the application's has been answered: its"
+                     " record may be among the loaded ones");
+}
+
+static bool end_direct(struct pg *pg, const struct mapping *mapping, struct error *err)
+{
+    return wait_for_own_inserts(pg, mapping, err) && drop_second_rows(pg, mapping, err) &&
+           schema_create_indexes(pg, mapping, err);
+}
+
 static bool finish(const struct load *load, struct error *err)
 {
     const struct mapping *mapping = load->poll->mapping;
@@ -373,8 +404,7 @@ static bool finish(const struct load *load, struct error *err)
     bool is_ok = origin_begin(pg, err);
 
     if (load->state.is_direct)
-        is_ok =
-            is_ok && drop_second_rows(pg, mapping, err) && schema_create_indexes(pg, mapping, err);
+        is_ok = is_ok && end_direct(pg, mapping, err);
     is_ok = is_ok && mark_store(pg, mapping, &mark, err) && mark_load_end(pg, mapping, err) &&
             store_note_filled(pg, mapping, err) &&
             mapping_set_state(pg, mapping->id, "DATA_SYNCED", mapping->note, err) &&
@@ -391,8 +421,7 @@ static bool leave_direct(struct load *load, struct error *err)
     struct pg *pg = load->poll->world.pg;
 
     load->state.is_direct = false;
-    bool is_ok = origin_begin(pg, err) && drop_second_rows(pg, load->poll->mapping, err) &&
-                 schema_create_indexes(pg, load->poll->mapping, err) &&
+    bool is_ok = origin_begin(pg, err) && end_direct(pg, load->poll->mapping, err) &&
                  mark_load_stage(pg, load->poll->mapping, err) && pg_script(pg, "commit", err);
     if (!is_ok)
         pg_rollback(pg);

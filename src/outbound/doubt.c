@@ -161,7 +161,8 @@ static void index_found(struct search *search)
     }
 }
 
-/* A record that belongs to a row here is not the one we look for by content. */
+/* A record that belongs to a row here is not the one we look for by content; unless that row was
+ * copied by a first load under way, which takes our own new records for others' until it ends. */
 static bool mark_bound(struct search *search, struct error *err)
 {
     struct buf sql BUF_AUTO = {0};
@@ -177,8 +178,13 @@ static bool mark_bound(struct search *search, struct error *err)
                    " with ordinality f join ");
     pg_append_qualified(&sql, search->doubts->mapping->schema_name,
                         search->doubts->mapping->table_name);
-    buf_text(&sql, " t on t.sfid = f.value");
-    PGresult *result PG_RESULT_AUTO = pg_query(search->world->pg, sql.data, PG_PARAMS(text), err);
+    buf_text(&sql, " t on t.sfid = f.value"
+                   " where t._hc_lastop is not null"
+                   " or not exists (select from pgforce.load l"
+                   " where l.mapping_id = $2 and l.is_direct)");
+    PGresult *result PG_RESULT_AUTO =
+        pg_query(search->world->pg, sql.data,
+                 PG_PARAMS(text, pg_number(search->doubts->mapping->id).text), err);
     free(text);
     if (result == NULL)
         return false;

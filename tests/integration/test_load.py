@@ -4,7 +4,7 @@ import json
 
 import pytest
 from eventually import eventually
-from sync import account, contact
+from sync import account, contact, nameless_account
 
 
 @pytest.fixture
@@ -164,6 +164,30 @@ def test_rows_inserted_here_and_sent_while_the_load_runs_are_there_once(bulk):
     assert count(bulk, "name = 'Ours'") == 20
     assert count(bulk, "name = 'Ours' and _hc_lastop is not null") == 20
     assert_equal(bulk)
+
+
+def test_a_row_whose_own_insert_is_in_doubt_when_the_load_ends_is_there_once(bulk):
+    """Nothing but its content tells its record from the others, and the load has brought that too."""
+    bulk.org.load("Account", 1500)
+    bulk.map(nameless_account())
+    # The records are counted first; what is made meanwhile is in the result.
+    bulk.org.fault({"match": {"method": "GET", "path": "/query"}, "delay_ms": 8000})
+    bulk.org.fault({"match": {"method": "POST", "path": "/composite/sobjects"}, "delay_ms": 60000})
+    bulk.start("archive", "push", "pull")
+    eventually(lambda: bulk.mapping_states() == {"RELOAD_TABLE"})
+    bulk.query("insert into salesforce.account (name) values ('Ours')")
+    eventually(lambda: len(bulk.org.rows("Account")) == 1501)
+    # Done there, and never answered.
+    bulk.roles["push"].kill()
+    eventually(lambda: "the load ends when an INSERT" in bulk.roles["pull"].log_text())
+    assert count(bulk, "name = 'Ours'") == 2
+    bulk.org.clear_faults()
+    bulk.start("push")
+    bulk.wait_until_loaded()
+    assert bulk.settled(1) == [("INSERT", "SUCCESS")]
+    [record] = bulk.org.query("select Id from Account where Name = 'Ours'")
+    assert bulk.query("select sfid from salesforce.account where name = 'Ours'") == [(record["Id"],)]
+    assert count(bulk) == 1501
 
 
 def test_others_are_polled_while_a_load_runs(bulk):
