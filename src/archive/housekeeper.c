@@ -43,6 +43,22 @@ static bool forget_truncations(struct pg *pg, const struct retention *retention,
                   PG_PARAMS(retention->schema_name, days.text), err);
 }
 
+/* Kept as long as the archive keeps the entry; longer while that waits: it would be told twice. */
+static bool forget_conflicts(struct pg *pg, const struct retention *retention, struct error *err)
+{
+    const struct pg_number days = pg_number(retention->keep_days);
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&sql, 4096);
+    buf_text(&sql, "delete from pgforce.conflict c"
+                   " where c.schema_name = $1"
+                   " and c.detected_at < now() - make_interval(days => $2::integer)"
+                   " and not exists (select from ");
+    pg_append_qualified(&sql, retention->schema_name, "_trigger_log");
+    buf_text(&sql, " l where l.id = c.log_id and l.state in ('NEW', 'PENDING'))");
+    return pg_run(pg, sql.data, PG_PARAMS(retention->schema_name, days.text), err);
+}
+
 static bool run_round(struct pg *pg, const struct retention *retention, struct error *err)
 {
     int64_t began_ms = clock_monotonic_ms();
@@ -51,7 +67,8 @@ static bool run_round(struct pg *pg, const struct retention *retention, struct e
 
     if (!retention_make_days(pg, retention->schema_name, err) ||
         !forget_deliveries(pg, retention->schema_name, err) ||
-        !forget_truncations(pg, retention, err) || !retention_move(pg, retention, &moved, err) ||
+        !forget_truncations(pg, retention, err) || !forget_conflicts(pg, retention, err) ||
+        !retention_move(pg, retention, &moved, err) ||
         !retention_drop_days(pg, retention, &dropped, err))
         return false;
     if (moved > 0 || dropped > 0)

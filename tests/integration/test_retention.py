@@ -287,3 +287,23 @@ def test_look_ups_in_the_archive_use_an_index_whatever_its_size(mapped):
         plan = "\n".join(row[0] for row in mapped.query(
             f"explain select * from salesforce._trigger_log_archive where {where}"))
         assert "Seq Scan on salesforce_archive_" + day(mapped, 0) not in plan, plan
+
+
+def test_a_conflict_is_forgotten_when_the_archive_would_be_unless_its_entry_waits(mapped):
+    sync = mapped
+    waiting = write(sync, state="'NEW'", processed_at="null")
+    settled = write(sync, created_at="now()", processed_at="now()")
+    for name, entry, days in (("old", settled, 32), ("new", settled, 30), ("held", waiting, 32)):
+        sync.query(
+            "insert into pgforce.conflict (schema_name, object_name, table_name, column_name, log_id,"
+            " winner, policy, detected_at) values ('salesforce', 'Account', 'account', %s, %s,"
+            " 'postgres', 'postgres', now() - make_interval(days => %s))",
+            [name, entry, days],
+            role="pgforce",
+        )
+    sync.start("housekeeper")
+
+    def names():
+        return sync.query("select column_name from pgforce.conflict order by 1", role="pgforce")
+
+    eventually(lambda: names() == [("held",), ("new",)])
