@@ -53,11 +53,19 @@ static bool is_about(const struct check *check, const struct order_batch *batch)
            check->plan->entries[batch->entries[0]].mapping == check->mapping;
 }
 
+/* The next entry that changes the record in the same request or call, plus one; 0: none. */
+static size_t next_link(const struct plan *plan, size_t index)
+{
+    size_t next = plan_next(plan, index);
+
+    return next == 0 && plan->next_in_unit != NULL ? plan->next_in_unit[index] : next;
+}
+
 static size_t count_links(const struct plan *plan, size_t first)
 {
     size_t count = 1;
 
-    for (size_t at = plan_next(plan, first); at != 0; at = plan_next(plan, at - 1))
+    for (size_t at = next_link(plan, first); at != 0; at = next_link(plan, at - 1))
         count++;
     return count;
 }
@@ -96,7 +104,7 @@ static void add_subject(struct check *check, size_t first)
         return;
     *subject = (struct subject){.entry = entry, .links = &check->links[check->link_count]};
     add_link(check, subject, first);
-    for (size_t at = plan_next(check->plan, first); at != 0; at = plan_next(check->plan, at - 1))
+    for (size_t at = next_link(check->plan, first); at != 0; at = next_link(check->plan, at - 1))
         add_link(check, subject, at - 1);
     check->count++;
 }
@@ -406,15 +414,17 @@ static void drop_column(const struct check *check, struct subject *subject, cons
 
 static void end_if_empty(struct subject *subject)
 {
-    struct plan_entry *first = subject->links[0].planned;
-
     for (size_t i = 0; i < subject->link_count; i++)
         if (subject->links[i].planned->pair_count > 0)
             return;
-    first->is_over = true;
-    first->over_as = subject->has_lost ? DELIVERY_MERGED : DELIVERY_SUCCESS;
-    first->over_why =
-        subject->has_lost ? "pgforce: Salesforce's values won (`pgforce conflicts`)" : NULL;
+    for (size_t i = 0; i < subject->link_count; i++) {
+        struct plan_entry *planned = subject->links[i].planned;
+
+        planned->is_over = true;
+        planned->over_as = subject->has_lost ? DELIVERY_MERGED : DELIVERY_SUCCESS;
+        planned->over_why =
+            subject->has_lost ? "pgforce: Salesforce's values won (`pgforce conflicts`)" : NULL;
+    }
 }
 
 static bool is_in_subject(const struct subject *subject, const char *column)

@@ -40,6 +40,9 @@ struct plan {
     struct order_entry *orders; /* likewise; what is folded is as if absent */
     struct fold *folds;         /* likewise; NULL: the ordered algorithm */
     struct order_plan round;    /* filled by the caller */
+    /* Likewise in step, plus one: the next UPDATE of the record in the same unit, sent by itself
+     * after this one; NULL: there are no units. */
+    size_t *next_in_unit;
 };
 
 /* Entries of tables no longer mapped get a state that is neither sent nor waited for. */

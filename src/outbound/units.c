@@ -56,6 +56,42 @@ void units_choose(struct units *units, bool is_cut)
     warn_misfits(units);
 }
 
+/* The UPDATE of the same record before a unit's entry, plus one; 0: none. */
+static size_t update_before(const struct units *units, const struct unit *unit, size_t place)
+{
+    const struct order_entry *own = &units->plan->orders[unit->entries[place]];
+
+    for (size_t i = place; i-- > 0;) {
+        const struct order_entry *other = &units->plan->orders[unit->entries[i]];
+
+        if (other->action == DELIVERY_UPDATE && other->mapping == own->mapping &&
+            other->record_id == own->record_id)
+            return unit->entries[i] + 1;
+    }
+    return 0;
+}
+
+static void show_unit(const struct units *units, const struct unit *unit,
+                      struct order_batch *batches)
+{
+    struct plan *plan = units->plan;
+
+    for (size_t i = 0; i < unit->count; i++) {
+        const struct order_entry *order = &plan->orders[unit->entries[i]];
+
+        if (order->action != DELIVERY_UPDATE)
+            continue;
+        size_t before = update_before(units, unit, i);
+        if (before != 0)
+            plan->next_in_unit[before - 1] = unit->entries[i] + 1;
+        else
+            batches[plan->round.batch_count++] = (struct order_batch){.mapping = order->mapping,
+                                                                      .action = order->action,
+                                                                      .entries = &unit->entries[i],
+                                                                      .count = 1};
+    }
+}
+
 void units_show_updates(const struct units *units)
 {
     struct order_plan *round = &units->plan->round;
@@ -66,14 +102,9 @@ void units_show_updates(const struct units *units)
     struct order_batch *batches = arena_array(units->world.arena, struct order_batch, room);
     if (round->batch_count > 0)
         memcpy(batches, round->batches, round->batch_count * sizeof(*batches));
+    units->plan->next_in_unit = arena_array(units->world.arena, size_t, units->plan->queue->count);
     for (size_t i = 0; i < units->choice.count; i++)
-        for (size_t j = 0; j < units->choice.units[i].count; j++) {
-            const size_t *index = &units->choice.units[i].entries[j];
-            const struct order_entry *order = &units->plan->orders[*index];
-
-            batches[round->batch_count++] = (struct order_batch){
-                .mapping = order->mapping, .action = order->action, .entries = index, .count = 1};
-        }
+        show_unit(units, &units->choice.units[i], batches);
     round->batches = batches;
 }
 

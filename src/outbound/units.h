@@ -35,7 +35,8 @@ struct units_report {
 /* Which units can go; their entries and those that wait with them are marked as held. */
 void units_choose(struct units *units, bool is_cut);
 
-/* The units' UPDATEs after the round's batches, for check.h to look at, too. */
+/* The units' UPDATEs after the round's batches, for check.h to look at, too: a record once, its
+ * later UPDATEs linked to the first (plan's next_in_unit). */
 void units_show_updates(const struct units *units);
 
 /* False when what stands could not be stored, or the organisation takes no writes (ERROR_CONFIG).

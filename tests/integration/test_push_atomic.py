@@ -204,6 +204,32 @@ def test_changes_of_a_record_in_three_transactions_keep_their_order(atomic):
     assert len([path for path in calls(sync) if path == "composite"]) == 3
 
 
+@pytest.mark.parametrize("is_edited", [False, True])
+def test_a_record_changed_twice_in_one_transaction_meets_what_salesforce_has_once(sync, is_edited):
+    sync.map(account(conflict_policy="salesforce"))
+    sync.start("archive")
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')")
+    role = push(sync)
+    sync.settled(1)
+    role.stop()
+    if is_edited:
+        sync.org.update("Account", sync.value("select sfid from salesforce.account"), Phone="9")
+    in_one(
+        sync,
+        "update salesforce.account set phone = '1'",
+        "update salesforce.account set phone = '2'",
+        "insert into salesforce.account (name, external_id__c) values ('Bolt', 'A-2')",
+    )
+    sync.logged(4)
+    push(sync)
+    states = [row[0] for row in sync.settled(4, "state")[1:]]
+    assert states == (["MERGED"] * 2 if is_edited else ["SUCCESS"] * 2) + ["SUCCESS"]
+    found = sync.org.query("select Phone from Account order by Name")
+    assert [row["Phone"] for row in found] == ["9" if is_edited else "2", None]
+    count = sync.value("select count(*) from pgforce.conflict", role="pgforce")
+    assert (count > 0) == is_edited
+
+
 def test_a_transaction_behind_a_failed_insert_is_not_sent_in_part(atomic):
     sync = atomic
     sync.query("insert into salesforce.account (name, annualrevenue) values ('Acme', -5)")
