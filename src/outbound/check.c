@@ -23,9 +23,10 @@ struct link {
     size_t old_count;
     const char *overruled; /* columns whose value lost already: "name""phone" */
     int64_t time_us;
+    bool is_delete;
 };
 
-/* An update of the plan, and what is known of its record. */
+/* An update or delete of the plan, and what is known of its record. */
 struct subject {
     const struct queue_entry *entry; /* the first */
     struct link *links;
@@ -47,9 +48,17 @@ struct check {
     json_t *records;
 };
 
+/* With the other policies it is not for us to say what a DELETE takes with it. */
+static bool looks_at(const struct check *check, enum delivery_action action)
+{
+    return action == DELIVERY_UPDATE ||
+           (action == DELIVERY_DELETE &&
+            strcmp(check->mapping->conflict_policy, "last-writer") == 0);
+}
+
 static bool is_about(const struct check *check, const struct order_batch *batch)
 {
-    return batch->action == DELIVERY_UPDATE &&
+    return looks_at(check, batch->action) &&
            check->plan->entries[batch->entries[0]].mapping == check->mapping;
 }
 
@@ -92,6 +101,7 @@ static void add_link(struct check *check, struct subject *subject, size_t index)
         .planned = &check->plan->entries[index],
         .log_id = check->plan->queue->entries[index].log_id,
         .overruled = "",
+        .is_delete = check->plan->orders[index].action == DELIVERY_DELETE,
     };
 }
 
@@ -100,7 +110,7 @@ static void add_subject(struct check *check, size_t first)
     const struct queue_entry *entry = &check->plan->queue->entries[first];
     struct subject *subject = &check->subjects[check->count];
 
-    if (entry->sfid == NULL || strcmp(entry->action, "UPDATE") != 0)
+    if (entry->sfid == NULL || strcmp(entry->action, "INSERT") == 0)
         return;
     *subject = (struct subject){.entry = entry, .links = &check->links[check->link_count]};
     add_link(check, subject, first);
@@ -143,8 +153,10 @@ static void fill_link(const struct check *check, struct link *link, const PGresu
 
     link->time_us = pg_field_int64(result, row, 1);
     link->overruled = arena_strdup(arena, pg_field(result, row, 2));
-    if (old == NULL || !hstore_parse(old, arena, &link->old, &link->old_count, &ignored))
+    if (old == NULL || !hstore_parse(old, arena, &link->old, &link->old_count, &ignored)) {
         link->old = NULL;
+        link->old_count = 0;
+    }
 }
 
 /* In the order of the links. */
@@ -188,7 +200,9 @@ static bool is_carried(const struct check *check, const char *column)
 {
     for (size_t i = 0; i < check->link_count; i++)
         if (find_pair(check->links[i].planned->pairs, check->links[i].planned->pair_count,
-                      column) != NULL)
+                      column) != NULL ||
+            (check->links[i].is_delete &&
+             find_pair(check->links[i].old, check->links[i].old_count, column) != NULL))
             return true;
     return false;
 }
@@ -458,6 +472,34 @@ static bool judge(const struct check *check, struct subject *subject, struct err
     return true;
 }
 
+/* What somebody wrote there since is deleted unseen: the ledger keeps it. */
+static bool judge_removal(const struct check *check, const struct subject *subject,
+                          struct error *err)
+{
+    const struct link *link = &subject->links[0];
+
+    for (size_t i = 0; subject->theirs != NULL && i < check->mapping->field_count; i++) {
+        const struct mapping_field *mapped = &check->mapping->fields[i];
+        const struct hstore_pair *old = find_pair(link->old, link->old_count, mapped->column_name);
+
+        if (mapped->is_system || !mapped->is_updateable || old == NULL)
+            continue;
+        const struct meeting meeting = {
+            .mapped = mapped,
+            .first = link,
+            .last = link,
+            .field = {.base = canonical(check, mapped, old->value),
+                      .ours = {.kind = VALUE_NULL},
+                      .theirs = theirs_of(check, subject, mapped)},
+        };
+        if (meeting.field.base.kind != VALUE_ABSENT && meeting.field.theirs.kind != VALUE_ABSENT &&
+            !merge_equal(&meeting.field.base, &meeting.field.theirs) &&
+            !store_conflict(check, subject, &meeting, MERGE_OURS, err))
+            return false;
+    }
+    return true;
+}
+
 static bool check_mapping(struct check *check, struct error *err)
 {
     json_t *records SF_JSON_AUTO = json_array();
@@ -469,7 +511,8 @@ static bool check_mapping(struct check *check, struct error *err)
     if (!read_log(check, err) || (check->policy != MERGE_POSTGRES && !read_records(check, err)))
         return false;
     for (size_t i = 0; i < check->count; i++)
-        if (!judge(check, &check->subjects[i], err))
+        if (check->subjects[i].links[0].is_delete ? !judge_removal(check, &check->subjects[i], err)
+                                                  : !judge(check, &check->subjects[i], err))
             return false;
     return true;
 }

@@ -1,13 +1,15 @@
 /*
- * Looking before writing: what an UPDATE is about to overwrite in Salesforce.
+ * Looking before writing: what an UPDATE is about to overwrite in Salesforce, or a DELETE to take
+ * with it.
  *
  * The records are read, and each field that an entry carries is merged (src/sync) with what is
  * there: the base is the entry's `old`. What Salesforce has already is not sent again; where both
  * sides changed a field, the mapping's conflict policy decides, and the loser goes to the ledger. A
  * mapping with the policy "postgres" is not read, for nothing there would change what is sent; nor
- * is an entry without `old`, which somebody made by hand. Between this look and the write lies a
- * moment in which a change over there is overwritten unseen: Salesforce has no conditional write of
- * many records.
+ * is an entry without `old`, which somebody made by hand. A DELETE goes, whatever the look finds;
+ * where the later writer wins, what was changed over there since is kept in the ledger. Between
+ * this look and the write lies a moment in which a change over there is overwritten unseen:
+ * Salesforce has no conditional write of many records.
  */
 #ifndef PGFORCE_OUTBOUND_CHECK_H
 #define PGFORCE_OUTBOUND_CHECK_H

@@ -79,9 +79,9 @@ static void show_unit(const struct units *units, const struct unit *unit,
     for (size_t i = 0; i < unit->count; i++) {
         const struct order_entry *order = &plan->orders[unit->entries[i]];
 
-        if (order->action != DELIVERY_UPDATE)
-            continue;
         size_t before = update_before(units, unit, i);
+        if (order->action == DELIVERY_INSERT || (order->action == DELIVERY_DELETE && before != 0))
+            continue;
         if (before != 0)
             plan->next_in_unit[before - 1] = unit->entries[i] + 1;
         else

@@ -178,3 +178,22 @@ def test_a_record_read_before_our_write_to_it_does_not_undo_it(sync):
     sync.wait_for_polls(2)
     assert {phone for (phone,) in sync.query("select phone from public.seen")} == {"2"}
     assert sync.query("select phone from salesforce.account") == [("2",)]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_what_was_changed_in_salesforce_and_then_deleted_here_is_in_the_ledger(sync, policy):
+    sync.load(account(conflict_policy=policy))
+    sync.query("insert into salesforce.account (name, phone) values ('Acme', '1'), ('Bolt', '1')")
+    sync.settled(2)
+    sync.wait_for_polls(1)
+    sync.roles["pull"].stop()
+    sfid = sync.value("select sfid from salesforce.account where name = 'Acme'")
+    sync.org.update("Account", sfid, Phone="theirs")
+    sync.query("delete from salesforce.account")
+    assert sync.settled(4)[2:] == [("DELETE", "SUCCESS")] * 2
+    assert sync.org.query("select Id from Account") == []
+    lost = [("theirs", "1", None, "postgres")] if policy == "last-writer" else []
+    assert sync.query(
+        "select salesforce_value, base_value, postgres_value, winner from pgforce.conflict"
+        " where sfid = %s and column_name = 'phone'", [sfid], role="pgforce") == lost
+    assert sync.value("select count(*) from pgforce.conflict", role="pgforce") == len(lost)
