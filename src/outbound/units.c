@@ -85,10 +85,8 @@ static void show_unit(const struct units *units, const struct unit *unit,
         if (before != 0)
             plan->next_in_unit[before - 1] = unit->entries[i] + 1;
         else
-            batches[plan->round.batch_count++] = (struct order_batch){.mapping = order->mapping,
-                                                                      .action = order->action,
-                                                                      .entries = &unit->entries[i],
-                                                                      .count = 1};
+            batches[plan->round.batch_count++] =
+                (struct order_batch){order->mapping, order->action, &unit->entries[i], 1};
     }
 }
 
@@ -182,6 +180,11 @@ static size_t find_unsent(const struct cargo *cargo, enum delivery_state state)
     return cargo->unit->count;
 }
 
+static const char *or_unsaid(const char *message)
+{
+    return message != NULL ? message : "no reason was given";
+}
+
 /* One entry ends so, and the others with it. */
 static void end_all(const struct units *units, struct cargo *cargo, size_t culprit,
                     const struct settle_outcome *own, struct units_report *report)
@@ -190,10 +193,9 @@ static void end_all(const struct units *units, struct cargo *cargo, size_t culpr
 
     others.sfid = NULL;
     others.is_from_salesforce = false;
-    others.message = arena_printf(units->world.arena,
-                                  "pgforce: nothing of the transaction was written: entry %lld: %s",
-                                  (long long)cargo->parcels[culprit].entry->log_id,
-                                  own->message != NULL ? own->message : "refused");
+    others.message = arena_printf(
+        units->world.arena, "pgforce: nothing of the transaction was written: entry %lld: %s",
+        (long long)cargo->parcels[culprit].entry->log_id, or_unsaid(own->message));
     for (size_t i = 0; i < cargo->unit->count; i++) {
         cargo->outcomes[i] = i == culprit ? *own : others;
         settle_part(units, cargo, i, report);
@@ -249,7 +251,6 @@ static bool end_unsendable(const struct units *units, struct cargo *cargo,
     return false;
 }
 
-/* Which part an entry is. */
 static size_t part_of(const struct cargo *cargo, size_t index)
 {
     size_t part = 0;
@@ -438,9 +439,9 @@ static void tell_others(const struct units *units, struct cargo *cargo,
         if (!parts[i].is_rolled_back || outcome->verdict.state == DELIVERY_SUCCESS)
             continue;
         outcome->is_from_salesforce = false;
-        outcome->message = arena_printf(units->world.arena, NOTHING_WRITTEN,
-                                        (long long)cargo->parcels[culprit].entry->log_id,
-                                        message != NULL ? message : "refused");
+        outcome->message =
+            arena_printf(units->world.arena, NOTHING_WRITTEN,
+                         (long long)cargo->parcels[culprit].entry->log_id, or_unsaid(message));
     }
 }
 
@@ -525,9 +526,7 @@ static bool check_stop(const struct cargo *cargos, size_t count, struct error *e
         for (size_t j = 0; j < cargos[i].unit->count; j++)
             if (cargos[i].outcomes[j].verdict.todo == DELIVERY_STOP_WRITES)
                 return error_set(err, ERROR_CONFIG, "the organisation takes no writes: %s",
-                                 cargos[i].outcomes[j].message != NULL
-                                     ? cargos[i].outcomes[j].message
-                                     : "no reason was given");
+                                 or_unsaid(cargos[i].outcomes[j].message));
     return true;
 }
 
@@ -539,7 +538,6 @@ static bool fly(const struct units *units, struct cargo *cargos, size_t count,
     struct units_report before = *report;
     struct error call_error = {0};
     int64_t began_ms = clock_monotonic_ms();
-    struct error stored = {0};
 
     for (size_t i = 0; i < count; i++)
         composites[i] = cargos[i].composite;
@@ -557,21 +555,13 @@ static bool fly(const struct units *units, struct cargo *cargos, size_t count,
                  log_number("rows", (int64_t)(report->sent - before.sent)),
                  log_number("failed", (int64_t)(report->failed - before.failed)),
                  log_number("ms", clock_monotonic_ms() - began_ms));
-    if (!store(units, &stored)) {
-        *err = stored;
+    if (!store(units, err))
         return false;
-    }
     if (!is_called && call_error.kind == ERROR_CONFIG) {
         *err = call_error;
         return false;
     }
     return check_stop(cargos, count, err);
-}
-
-static void drop_cargos(struct cargo *cargos, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        free_cargo(&cargos[i]);
 }
 
 /* As many as may be in flight, from the unit at *next on. */
@@ -580,22 +570,21 @@ static bool send_some(const struct units *units, size_t *next, struct units_repo
 {
     struct cargo *cargos = arena_array(units->world.arena, struct cargo, units->parallel);
     size_t count = 0;
+    bool is_ok = true;
 
-    for (; *next < units->choice.count && count < units->parallel; (*next)++) {
+    for (; is_ok && *next < units->choice.count && count < units->parallel; (*next)++) {
         struct cargo *cargo = &cargos[count];
         bool is_ready;
 
         *cargo = (struct cargo){.unit = &units->choice.units[*next]};
         if (is_put_off(units, cargo->unit))
             continue;
-        if (!prepare(units, cargo, &is_ready, report, err)) {
-            drop_cargos(cargos, count);
-            return false;
-        }
-        count += is_ready;
+        is_ok = prepare(units, cargo, &is_ready, report, err);
+        count += is_ok && is_ready;
     }
-    if (!store(units, err)) {
-        drop_cargos(cargos, count);
+    if (!is_ok || !store(units, err)) {
+        for (size_t i = 0; i < count; i++)
+            free_cargo(&cargos[i]);
         return false;
     }
     return fly(units, cargos, count, report, err);
