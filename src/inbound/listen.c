@@ -19,6 +19,7 @@
 #include "base/wait.h"
 #include "inbound/heard.h"
 #include "pg/pg.h"
+#include "pg/turn.h"
 #include "sf/events.h"
 
 enum {
@@ -354,8 +355,9 @@ bool listen_run(const struct listen_options *options, struct error *err)
                                 .pg = pg_open(options->url, "pgforce listen", err),
                                 .events = sf_events_new(options->session),
                                 .arena = arena_new()};
-    bool is_ok = listener.pg != NULL && listen_for_mappings(&listener, err) &&
-                 run_until_stopped(&listener, err);
+    bool is_ok = listener.pg != NULL &&
+                 turn_take(listener.pg, "listen", options->schema_name, err) &&
+                 listen_for_mappings(&listener, err) && run_until_stopped(&listener, err);
 
     sf_events_free(listener.events);
     arena_free(listener.arena);

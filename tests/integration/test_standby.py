@@ -8,7 +8,7 @@ from eventually import eventually
 from programs import Pgforce
 from sync import account, export
 
-WORKS = ("archive", "push", "pull", "housekeeper")
+WORKS = ("archive", "push", "pull", "listen", "housekeeper", "watch")
 
 
 def turns(database, schema="salesforce"):
