@@ -76,6 +76,7 @@ def test_a_row_that_a_users_trigger_refuses_is_recorded_and_the_others_go_on(syn
     eventually(lambda: count(sync) == 49)
     [(sfid, reason, _)] = eventually(lambda: refused(sync))
     assert "made by the test" in reason
+    assert "the table does not take 1 records" in sync.pgforce.run("status").stdout
     # Only later reasons to look at it again: its time, and the next change.
     sync.query("delete from public.trouble")
     sync.query("update pgforce.refused_record set retry_at = now()", role="pgforce")

@@ -1,5 +1,7 @@
 """Records that are gone from the organisation: reported, merged, undeleted, or just out of sight."""
 
+import json
+
 import pytest
 from eventually import eventually
 from sync import account, contact
@@ -160,6 +162,9 @@ def emptied(sync):
 def test_a_view_that_is_emptied_deletes_nothing_before_it_is_confirmed(emptied):
     emptied.start("pull")
     eventually(lambda: held(emptied) == 290)
+    shown = json.loads(emptied.pgforce.run("mapping", "show", "Account", "--json").stdout)
+    assert shown["held_deletions"] == 290
+    assert "\nAccount: 290 deletions wait" in emptied.pgforce.run("status").stdout
     assert count(emptied) == 300
     emptied.org.create("Account", Name="The rest goes on")
     eventually(lambda: count(emptied) == 301)
