@@ -34,6 +34,12 @@ struct arguments {
 
 enum { ANY_NUMBER = 1 << 20 }; /* the command counts for itself */
 
+enum needs {
+    NEEDS_NOTHING, /* it prints what the program is, whatever the environment says */
+    NEEDS_CONFIGURATION,
+    NEEDS_DATABASE,
+};
+
 struct command {
     const char *name;
     const char *usage; /* what comes after the name */
@@ -41,7 +47,7 @@ struct command {
     bool (*run)(const struct config *config, const struct arguments *arguments, struct error *err);
     int least_arguments;
     int most_arguments;
-    bool needs_database;
+    enum needs needs;
     bool is_role; /* logs under its name, stops on SIGTERM */
 };
 
@@ -352,84 +358,88 @@ static bool run_help_completion(const struct config *config, const struct argume
 
 static const struct command commands[] = {
     {"setup", "[--accept-gap | --print-sql | --print-superuser-sql] [--json]",
-     "make the database ready", run_setup, 0, 2, true, false},
+     "make the database ready", run_setup, 0, 2, NEEDS_DATABASE, false},
     {"login",
      "[--web [--port N] | --jwt [--key-file FILE] [--username USER] | --client-credentials]"
      " [--environment NAME | --domain NAME] [--client-id ID] [--relink] [--json]",
-     "connect to an organisation, and keep what it takes", run_login, 0, 20, true, false},
-    {"logout", "[--json]", "forget that, and revoke it at Salesforce", run_logout, 0, 1, true,
-     false},
+     "connect to an organisation, and keep what it takes", run_login, 0, 20, NEEDS_DATABASE, false},
+    {"logout", "[--json]", "forget that, and revoke it at Salesforce", run_logout, 0, 1,
+     NEEDS_DATABASE, false},
     {"relink", "[--yes] [--json]", "move to the organisation of a refreshed sandbox", run_relink, 0,
-     2, true, false},
+     2, NEEDS_DATABASE, false},
     {"api-version", "[NN.0 [--change]] [--json]",
      "the version of Salesforce's API that is spoken; what another would change", run_api_version,
-     0, 3, true, false},
+     0, 3, NEEDS_DATABASE, false},
     {"import", "FILE [--exact] [--allow-missing] [--json]", "map what a Heroku Connect export maps",
-     run_import, 1, 4, true, false},
+     run_import, 1, 4, NEEDS_DATABASE, false},
     {"export", "[FILE] [--json]", "write what is mapped, as Heroku Connect would", run_export, 0, 2,
-     true, false},
+     NEEDS_DATABASE, false},
     {"plan", "FILE [--prune | --exact] [--json]",
-     "say what apply would do; exit code 10 if anything", run_plan, 1, 5, true, false},
+     "say what apply would do; exit code 10 if anything", run_plan, 1, 5, NEEDS_DATABASE, false},
     {"apply", "FILE [--prune [--yes]] [--json]", "make the mappings what the file says", run_apply,
-     1, 5, true, false},
+     1, 5, NEEDS_DATABASE, false},
     {"adopt", "FILE [--yes] [--json]", "take over a schema that Heroku Connect has synced",
-     run_adopt, 1, 3, true, false},
+     run_adopt, 1, 3, NEEDS_DATABASE, false},
     {"objects", "[SEARCH] [--json]", "what the organisation has to be mapped", run_objects, 0, 2,
-     true, false},
+     NEEDS_DATABASE, false},
     {"fields", "OBJECT [--json]", "an object's fields, and the columns they would be", run_fields,
-     1, 2, true, false},
+     1, 2, NEEDS_DATABASE, false},
     {"mapping", "VERB [OBJECT] [OPTION]...", "list, show, change, reload, delete mappings",
-     run_mapping, 1, ANY_NUMBER, false, false},
+     run_mapping, 1, ANY_NUMBER, NEEDS_CONFIGURATION, false},
     {"recover", "[--yes] [--json]",
      "after a restore: what waits, compared with the organisation; exit code 10: not done yet",
-     run_recover, 0, 2, true, false},
+     run_recover, 0, 2, NEEDS_DATABASE, false},
     {"repair", "OBJECT [--dry-run] [--json]",
-     "compare all records with their rows and repair what differs", run_repair, 1, 3, true, false},
-    {"pause", "[--json]", "read and send nothing; changes are still logged", run_pause, 0, 1, true,
-     false},
+     "compare all records with their rows and repair what differs", run_repair, 1, 3,
+     NEEDS_DATABASE, false},
+    {"pause", "[--json]", "read and send nothing; changes are still logged", run_pause, 0, 1,
+     NEEDS_DATABASE, false},
     {"resume", "[OBJECT] [--json]", "go on; also with a mapping that failed or was aborted",
-     run_resume, 0, 2, true, false},
-    {"run", "", "run all roles under a supervisor", run_all, 0, 0, true, false},
-    {"archive", "", "the role that writes _trigger_log", run_archive, 0, 0, true, true},
-    {"push", "", "the role that sends _trigger_log to Salesforce", run_push, 0, 0, true, true},
-    {"pull", "", "the role that reads Salesforce", run_pull, 0, 0, true, true},
-    {"listen", "", "the role that hears of changes in Salesforce", run_listen, 0, 0, true, true},
+     run_resume, 0, 2, NEEDS_DATABASE, false},
+    {"run", "", "run all roles under a supervisor", run_all, 0, 0, NEEDS_DATABASE, false},
+    {"archive", "", "the role that writes _trigger_log", run_archive, 0, 0, NEEDS_DATABASE, true},
+    {"push", "", "the role that sends _trigger_log to Salesforce", run_push, 0, 0, NEEDS_DATABASE,
+     true},
+    {"pull", "", "the role that reads Salesforce", run_pull, 0, 0, NEEDS_DATABASE, true},
+    {"listen", "", "the role that hears of changes in Salesforce", run_listen, 0, 0, NEEDS_DATABASE,
+     true},
     {"housekeeper", "", "the role that moves settled entries to the archive", run_housekeeper, 0, 0,
-     true, true},
+     NEEDS_DATABASE, true},
     {"watch", "", "the role that tells operators, and guards the server's disk", run_watch, 0, 0,
-     true, true},
+     NEEDS_DATABASE, true},
     {"serve", "[--behind-proxy]", "the role that serves the HTTP API and the dashboard", run_serve,
-     0, 1, true, true},
+     0, 1, NEEDS_DATABASE, true},
     {"token", "create NAME [ROLE] | list | revoke NAME [--json]", "who may use the HTTP API",
-     run_token, 1, 4, true, false},
+     run_token, 1, 4, NEEDS_DATABASE, false},
     {"status", "[--json]", "what is mapped, what waits, how far it has come", run_status, 0, 1,
-     true, false},
+     NEEDS_DATABASE, false},
     {"doctor", "[MAPPING] [--json] [--offline]", "all that is wrong, and what mends it", run_doctor,
-     0, 3, true, false},
-    {"errors", "[MAPPING] [--json]", "what Salesforce refused, and why", run_errors, 0, 2, true,
-     false},
+     0, 3, NEEDS_DATABASE, false},
+    {"errors", "[MAPPING] [--json]", "what Salesforce refused, and why", run_errors, 0, 2,
+     NEEDS_DATABASE, false},
     {"conflicts", "[MAPPING] [--json]", "fields changed on both sides, and the values that lost",
-     run_conflicts, 0, 2, true, false},
+     run_conflicts, 0, 2, NEEDS_DATABASE, false},
     {"retry", "--id N|--mapping NAME|--all-failed [--json]", "try refused entries again", run_retry,
-     1, 3, true, false},
+     1, 3, NEEDS_DATABASE, false},
     {"ignore", "--id N|--mapping NAME|--all-failed [--json]", "give refused entries up", run_ignore,
-     1, 3, true, false},
+     1, 3, NEEDS_DATABASE, false},
     {"truncations", "[--delete N | --dismiss N] [--json]",
-     "TRUNCATEs that wait for an operator's word", run_truncations, 0, 3, true, false},
+     "TRUNCATEs that wait for an operator's word", run_truncations, 0, 3, NEEDS_DATABASE, false},
     {"tail", "[OPTION]...", "print changes as they are committed (tail --help)", run_tail, 0,
-     ANY_NUMBER, false, false},
+     ANY_NUMBER, NEEDS_CONFIGURATION, false},
     {"decode", "FILE [--format FORMAT]", "print a file of changes as JSON", run_decode, 0,
-     ANY_NUMBER, false, false},
+     ANY_NUMBER, NEEDS_CONFIGURATION, false},
     {"route-table", "[--json]", "print the HTTP API's routes as a Markdown table", run_help_routes,
-     0, 1, false, false},
-    {"rule-table", "", "print the doctor's rules as a Markdown table", run_help_rules, 0, 0, false,
-     false},
-    {"config-table", "", "print the variables as a Markdown table", run_help_config, 0, 0, false,
-     false},
+     0, 1, NEEDS_NOTHING, false},
+    {"rule-table", "", "print the doctor's rules as a Markdown table", run_help_rules, 0, 0,
+     NEEDS_NOTHING, false},
+    {"config-table", "", "print the variables as a Markdown table", run_help_config, 0, 0,
+     NEEDS_NOTHING, false},
     {"exit-code-table", "", "print the exit codes as a Markdown table", run_help_exit_codes, 0, 0,
-     false, false},
-    {"man-page", "", "print the manual page", run_help_man, 0, 0, false, false},
-    {"bash-completion", "", "print completion for bash", run_help_completion, 0, 0, false, false},
+     NEEDS_NOTHING, false},
+    {"man-page", "", "print the manual page", run_help_man, 0, 0, NEEDS_NOTHING, false},
+    {"bash-completion", "", "print completion for bash", run_help_completion, 0, 0, NEEDS_NOTHING,
+     false},
 };
 
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
@@ -483,13 +493,13 @@ static int fail(const struct command *command, const struct error *err)
 
 static int run_command(const struct command *command, const struct arguments *arguments)
 {
-    struct config config;
+    struct config config = {0};
     struct error err = {0};
 
-    if (!config_load(&config, &err))
+    if (command->needs != NEEDS_NOTHING && !config_load(&config, &err))
         return fail(command, &err);
     log_init(command->name, config.log_level, config.log_format);
-    if ((command->needs_database && !config_require_database(&config, &err)) ||
+    if ((command->needs == NEEDS_DATABASE && !config_require_database(&config, &err)) ||
         (command->is_role && !wait_init(&err)) || !command->run(&config, arguments, &err))
         return fail(command, &err);
     return (int)done_code;
