@@ -90,3 +90,47 @@ bool conflicts_read(struct pg *pg, const char *schema_name, const char *table_na
         };
     return true;
 }
+
+/* A text that cannot be read is as good as none. */
+static void parse_pairs(const char *text, struct arena *arena, struct hstore_pair **pairs,
+                        size_t *count)
+{
+    struct error ignored;
+
+    if (text != NULL && hstore_parse(text, arena, pairs, count, &ignored))
+        return;
+    *pairs = NULL;
+    *count = 0;
+}
+
+bool conflicts_read_failures(struct pg *pg, struct conflicts_failures *failures, struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&sql, SQL_MAX_BYTES);
+    buf_text(&sql, "select old, \"values\" from ");
+    pg_append_qualified(&sql, failures->schema_name, "_trigger_log");
+    buf_text(&sql, " where table_name = $1"
+                   " and record_id = $2"
+                   " and state = 'FAILED'"
+                   " and action = 'UPDATE'"
+                   " and id < $3"
+                   " order by id desc"
+                   " limit 100");
+    PGresult *result PG_RESULT_AUTO = pg_query(
+        pg, sql.data, PG_PARAMS(failures->table_name, failures->record_id, failures->before_log_id),
+        err);
+    if (result == NULL)
+        return false;
+    failures->count = (size_t)PQntuples(result);
+    failures->items = arena_array(failures->arena, struct conflicts_failure, failures->count);
+    for (size_t i = 0; i < failures->count; i++) {
+        struct conflicts_failure *failure = &failures->items[i];
+
+        parse_pairs(pg_field(result, (int)i, 0), failures->arena, &failure->old,
+                    &failure->old_count);
+        parse_pairs(pg_field(result, (int)i, 1), failures->arena, &failure->values,
+                    &failure->value_count);
+    }
+    return true;
+}

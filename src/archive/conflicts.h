@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "archive/hstore.h"
 #include "base/arena.h"
 #include "base/error.h"
 #include "pg/pg.h"
@@ -51,5 +52,30 @@ struct conflicts {
 /* table_name NULL: all. */
 bool conflicts_read(struct pg *pg, const char *schema_name, const char *table_name,
                     struct conflicts *conflicts, struct error *err);
+
+/* A change that Salesforce refused: what it was to change, and from what. */
+struct conflicts_failure {
+    struct hstore_pair *old;
+    size_t old_count;
+    struct hstore_pair *values;
+    size_t value_count;
+};
+
+struct conflicts_failures {
+    struct arena *arena; /* given: where all lives */
+    const char *schema_name;
+    const char *table_name;
+    const char *record_id;
+    const char *before_log_id;
+    struct conflicts_failure *items; /* the newest first, at most 100 */
+    size_t count;
+};
+
+/*
+ * The record's FAILED updates before an entry. The row kept their values, so the entry's `old`
+ * names what never reached Salesforce: a value that Salesforce still has from before them is no
+ * change of its own, and no conflict.
+ */
+bool conflicts_read_failures(struct pg *pg, struct conflicts_failures *failures, struct error *err);
 
 #endif

@@ -157,15 +157,48 @@ static bool store_conflict(const struct contender *contender, const char *column
             conflicts_overrule(contender->pg, mapping->schema_name, &conflict, err));
 }
 
+/* Whether what Salesforce has is what it had before changes of ours that it refused. */
+static bool is_left_by_failures(const struct contender *contender, const char *column,
+                                const struct meeting *meeting, bool *is_left, struct error *err)
+{
+    struct conflicts_failures failures = {.arena = contender->arena,
+                                          .schema_name = contender->mapping->schema_name,
+                                          .table_name = contender->mapping->table_name,
+                                          .record_id = contender->record_id,
+                                          .before_log_id = meeting->last_log_id};
+
+    *is_left = false;
+    if (!conflicts_read_failures(contender->pg, &failures, err))
+        return false;
+    for (size_t i = 0; i < failures.count; i++) {
+        const struct conflicts_failure *failure = &failures.items[i];
+        struct value sent = find_pair(failure->values, failure->value_count, column);
+        struct value before = find_pair(failure->old, failure->old_count, column);
+
+        *is_left = *is_left || (sent.kind != VALUE_ABSENT && before.kind != VALUE_ABSENT &&
+                                merge_equal(&before, &meeting->field.theirs));
+    }
+    return true;
+}
+
 /* Whether the staged value gives way to ours. */
 static bool decide(struct contender *contender, const struct mapping_field *mapped,
                    struct meeting *meeting, bool *keeps_ours, struct error *err)
 {
+    bool is_left = false;
+
     *keeps_ours = false;
     if (mapped->is_system || !fill_field(contender, mapped->column_name, meeting))
         return true;
     contender->rules.ours_time_us = meeting->ours_time_us;
     struct merge_result result = merge_field(&meeting->field, &contender->rules);
+    if (result.winner != MERGE_NOBODY &&
+        !is_left_by_failures(contender, mapped->column_name, meeting, &is_left, err))
+        return false;
+    if (is_left) {
+        meeting->field.base = meeting->field.theirs;
+        result = merge_field(&meeting->field, &contender->rules);
+    }
     *keeps_ours = !result.takes_theirs;
     if (result.winner == MERGE_NOBODY)
         return true;

@@ -386,11 +386,40 @@ static struct merge_rules make_rules(const struct check *check, const struct sub
     return rules;
 }
 
+/* Whether what Salesforce has is what it had before changes of ours that it refused. */
+static bool is_left_by_failures(const struct check *check, const struct subject *subject,
+                                const struct meeting *meeting, bool *is_left, struct error *err)
+{
+    const char *column = meeting->mapped->column_name;
+    struct pg_number record_id = pg_number(subject->entry->record_id);
+    struct pg_number log_id = pg_number(meeting->first->log_id);
+    struct conflicts_failures failures = {.arena = check->world->arena,
+                                          .schema_name = check->world->schema_name,
+                                          .table_name = check->mapping->table_name,
+                                          .record_id = record_id.text,
+                                          .before_log_id = log_id.text};
+
+    *is_left = false;
+    if (!conflicts_read_failures(check->world->pg, &failures, err))
+        return false;
+    for (size_t i = 0; i < failures.count; i++) {
+        const struct conflicts_failure *failure = &failures.items[i];
+        const struct hstore_pair *old = find_pair(failure->old, failure->old_count, column);
+
+        if (old == NULL || find_pair(failure->values, failure->value_count, column) == NULL)
+            continue;
+        struct value before = canonical(check, meeting->mapped, old->value);
+        *is_left = *is_left || merge_equal(&before, &meeting->field.theirs);
+    }
+    return true;
+}
+
 /* Whether the column is still to be sent. What is not known to differ is. */
 static bool decide(const struct check *check, struct subject *subject, struct meeting *meeting,
                    bool *is_sent, struct error *err)
 {
-    const struct merge_field *field = &meeting->field;
+    struct merge_field *field = &meeting->field;
+    bool is_left = false;
 
     *is_sent = meeting->first != NULL;
     subject->has_lost = subject->has_lost || !*is_sent;
@@ -399,6 +428,13 @@ static bool decide(const struct check *check, struct subject *subject, struct me
 
     struct merge_rules rules = make_rules(check, subject, meeting);
     struct merge_result result = merge_field(field, &rules);
+    if (result.winner != MERGE_NOBODY &&
+        !is_left_by_failures(check, subject, meeting, &is_left, err))
+        return false;
+    if (is_left) {
+        field->base = field->theirs;
+        result = merge_field(field, &rules);
+    }
     *is_sent = !result.takes_theirs && !merge_equal(&field->ours, &field->theirs);
     if (result.winner == MERGE_NOBODY)
         return true;

@@ -197,3 +197,40 @@ def test_what_was_changed_in_salesforce_and_then_deleted_here_is_in_the_ledger(s
         "select salesforce_value, base_value, postgres_value, winner from pgforce.conflict"
         " where sfid = %s and column_name = 'phone'", [sfid], role="pgforce") == lost
     assert sync.value("select count(*) from pgforce.conflict", role="pgforce") == len(lost)
+
+
+@pytest.mark.parametrize("policy", ["salesforce", "last-writer"])
+def test_a_correction_after_a_refused_update_is_no_conflict(sync, policy):
+    """The row kept the refused value, so the correction's `old` names what Salesforce never had."""
+    sync.map(account(conflict_policy=policy))
+    sync.start("archive", "push")
+    sync.query("insert into salesforce.account (name, phone) values ('Acme', '1')")
+    sync.settled(1)
+    sync.query("update salesforce.account set phone = '2', annualrevenue = -5")
+    assert sync.settled(2)[1] == ("UPDATE", "FAILED")
+    [record] = sync.org.query("select Id from Account")
+    sync.org.update("Account", record["Id"], Website="moves.the.stamp.example")
+    sync.query("update salesforce.account set phone = '3', annualrevenue = 5")
+    assert sync.settled(3)[2] == ("UPDATE", "SUCCESS")
+    assert sync.org.query("select Phone from Account")[0]["Phone"] == "3"
+    assert json.loads(sync.pgforce.run("conflicts", "--json").stdout) == []
+
+
+def test_a_poll_meets_a_correction_after_a_refused_update_without_a_conflict(sync):
+    sync.load(account(conflict_policy="salesforce"))
+    sync.query("insert into salesforce.account (name, phone) values ('Acme', '1')")
+    sync.settled(1)
+    sync.roles["pull"].stop()
+    sync.query("update salesforce.account set phone = '2', annualrevenue = -5")
+    assert sync.settled(2)[1] == ("UPDATE", "FAILED")
+    sync.roles["push"].stop()
+    sync.query("update salesforce.account set phone = '3', annualrevenue = 5")
+    sync.logged(3)
+    [record] = sync.org.query("select Id from Account")
+    sync.org.update("Account", record["Id"], Website="moves.the.stamp.example")
+    sync.start("pull")
+    sync.wait_for_polls(1)
+    assert sync.query("select phone from salesforce.account") == [("3",)]
+    sync.start("push")
+    assert sync.settled(3)[2] == ("UPDATE", "SUCCESS")
+    assert sync.org.query("select Phone from Account")[0]["Phone"] == "3"

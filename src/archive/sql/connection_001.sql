@@ -40,6 +40,9 @@ create index _trigger_log_idx_inserts on _trigger_log (table_name, record_id)
 -- Finds what is still to be sent of a record, for each answer and each new change of it.
 create index _trigger_log_idx_unsettled on _trigger_log (table_name, record_id)
     where state in ('NEW', 'PENDING');
+-- Finds what a record's refused changes would have changed, when a conflict is met.
+create index _trigger_log_idx_failed on _trigger_log (table_name, record_id)
+    where state = 'FAILED';
 
 -- A partition for each day, made and dropped by retention.c. The key begins with the id, so an entry
 -- is found by it in each day's index.
