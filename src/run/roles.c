@@ -138,7 +138,8 @@ static bool refuse_restored(const struct config *config, struct error *err)
     struct pg *pg = pg_open(config->database_url, "pgforce push", err);
 
     buf_init(&reason, 4096);
-    bool is_ok = pg != NULL && restored_find(pg, config->schema_name, &reason, err);
+    bool is_ok = pg != NULL && (restored_find(pg, config->schema_name, &reason, err) ||
+                                error_prefix(err, "is this database set up? (`pgforce setup`)"));
     pg_close(pg);
     if (!is_ok || reason.size_bytes == 0)
         return is_ok;
