@@ -66,7 +66,7 @@ def test_what_is_mapped_is_listed_and_shown(sync):
     ]
     assert "Contact" in sync.pgforce.run("mapping", "list").stdout
     shown = json.loads(sync.pgforce.run("mapping", "show", "ACCOUNT", "--json").stdout)
-    assert shown["counts"] == {"db": 0, "pending": 0, "errors": 0}
+    assert shown["counts"] == {"db": 0, "sf": None, "pending": 0, "errors": 0}
     assert {"name": "External_Id__c", "column": "external_id__c"}.items() <= next(
         field for field in shown["fields"] if field["name"] == "External_Id__c").items()
     text = sync.pgforce.run("mapping", "show", "Account").stdout
