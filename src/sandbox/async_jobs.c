@@ -480,22 +480,19 @@ static void load_job(struct org *org, const char *id, const json_t *info)
     org->async->jobs[org->async->next++ % MAX_JOBS] = job;
 }
 
+static bool load_row(void *context, sqlite3_stmt *row, struct error *err)
+{
+    json_t *info = json_loads((const char *)sqlite3_column_text(row, 1), 0, NULL);
+
+    (void)err;
+    if (info != NULL)
+        load_job(context, (const char *)sqlite3_column_text(row, 0), info);
+    json_decref(info);
+    return true;
+}
+
 bool async_jobs_load(struct org *org, struct error *err)
 {
-    sqlite3_stmt *statement = NULL;
-    bool has_row = true;
-
-    if (!store_prepare(org->store, "select id, info from sandbox_async order by id", &statement,
-                       err))
-        return false;
-    for (;;) {
-        if (!store_step(org->store, statement, &has_row, err))
-            return false;
-        if (!has_row)
-            return true;
-        json_t *info = json_loads((const char *)sqlite3_column_text(statement, 1), 0, NULL);
-        if (info != NULL)
-            load_job(org, (const char *)sqlite3_column_text(statement, 0), info);
-        json_decref(info);
-    }
+    return store_each(org->store, "select id, info from sandbox_async order by id", load_row, org,
+                      err);
 }

@@ -321,24 +321,20 @@ static bool read_job(struct org *org, struct bulk_job *job, const char *text, st
     return true;
 }
 
+static bool list_job(void *context, sqlite3_stmt *row, struct error *err)
+{
+    (void)err;
+    json_array_append_new(context, json_pack("[s, I, s]", sqlite3_column_text(row, 0),
+                                             (json_int_t)sqlite3_column_int64(row, 1),
+                                             sqlite3_column_text(row, 2)));
+    return true;
+}
+
 /* The list first: reading a job runs statements of its own. */
 static bool list_jobs(struct org *org, json_t *list, struct error *err)
 {
-    sqlite3_stmt *statement = NULL;
-    bool has_row = true;
-
-    if (!store_prepare(org->store, "select id, number, info from sandbox_job order by number",
-                       &statement, err))
-        return false;
-    for (;;) {
-        if (!store_step(org->store, statement, &has_row, err))
-            return false;
-        if (!has_row)
-            return true;
-        json_array_append_new(list, json_pack("[s, I, s]", sqlite3_column_text(statement, 0),
-                                              (json_int_t)sqlite3_column_int64(statement, 1),
-                                              sqlite3_column_text(statement, 2)));
-    }
+    return store_each(org->store, "select id, number, info from sandbox_job order by number",
+                      list_job, list, err);
 }
 
 bool bulk_store_load(struct org *org, struct error *err)

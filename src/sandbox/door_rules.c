@@ -123,17 +123,21 @@ void door_rules_row_faults(struct call *call)
     call_json(call, 200, json_pack("{s:O}", "row_faults", call->org->rules->row_faults));
 }
 
-void door_rules_add_row_fault(struct call *call)
+/* problem NULL: it was added. */
+static void answer_added(struct call *call, const char *problem)
 {
-    json_t *body = call_body(call);
-    const char *problem = body != NULL ? rules_add_row_fault(call->org->rules, body) : NULL;
-
-    if (body == NULL)
-        return;
     if (problem != NULL)
         refuse(call, problem);
     else
         answer_done(call);
+}
+
+void door_rules_add_row_fault(struct call *call)
+{
+    json_t *body = call_body(call);
+
+    if (body != NULL)
+        answer_added(call, rules_add_row_fault(call->org->rules, body));
 }
 
 void door_rules_clear_row_faults(struct call *call)
@@ -145,14 +149,9 @@ void door_rules_clear_row_faults(struct call *call)
 void door_rules_add_duplicates(struct call *call)
 {
     json_t *body = call_body(call);
-    const char *problem = body != NULL ? duplicates_add_rule(call->org, body) : NULL;
 
-    if (body == NULL)
-        return;
-    if (problem != NULL)
-        refuse(call, problem);
-    else
-        answer_done(call);
+    if (body != NULL)
+        answer_added(call, duplicates_add_rule(call->org, body));
 }
 
 void door_rules_clear_duplicates(struct call *call)

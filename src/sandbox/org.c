@@ -183,23 +183,16 @@ static bool define_file(struct org *org, const char *path, struct error *err)
     return is_defined || error_prefix(err, "%s", path);
 }
 
+static bool define_row(void *context, sqlite3_stmt *row, struct error *err)
+{
+    return define_text(context, (const char *)sqlite3_column_text(row, 0), err);
+}
+
 /* What the fault door defined while an earlier process had this data file. */
 static bool define_kept(struct org *org, struct error *err)
 {
-    sqlite3_stmt *statement = NULL;
-    bool has_row = true;
-
-    if (!store_prepare(org->store, "select definition from sandbox_definition order by seq",
-                       &statement, err))
-        return false;
-    for (;;) {
-        if (!store_step(org->store, statement, &has_row, err))
-            return false;
-        if (!has_row)
-            return true;
-        if (!define_text(org, (const char *)sqlite3_column_text(statement, 0), err))
-            return false;
-    }
+    return store_each(org->store, "select definition from sandbox_definition order by seq",
+                      define_row, org, err);
 }
 
 /* Their field comes before the objects that have it, their own objects after. */

@@ -77,6 +77,25 @@ bool store_step(struct store *store, sqlite3_stmt *statement, bool *has_row, str
     return result == SQLITE_DONE;
 }
 
+bool store_each(struct store *store, const char *sql,
+                bool (*visit)(void *context, sqlite3_stmt *row, struct error *err), void *context,
+                struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool has_row = true;
+
+    if (!store_prepare(store, sql, &statement, err))
+        return false;
+    for (;;) {
+        if (!store_step(store, statement, &has_row, err))
+            return false;
+        if (!has_row)
+            return true;
+        if (!visit(context, statement, err))
+            return false;
+    }
+}
+
 struct value store_column(struct arena *arena, sqlite3_stmt *statement, int index)
 {
     switch (sqlite3_column_type(statement, index)) {
@@ -109,11 +128,6 @@ bool store_change(struct store *store, const char *sql, const struct value *valu
         return false;
     sqlite3_reset(statement);
     return true;
-}
-
-int store_changed(const struct store *store)
-{
-    return sqlite3_changes(store->database);
 }
 
 /* ---- life ---- */

@@ -38,6 +38,11 @@ bool store_prepare(struct store *store, const char *sql, sqlite3_stmt **statemen
                    struct error *err);
 void store_bind(sqlite3_stmt *statement, int index, const struct value *value);
 bool store_step(struct store *store, sqlite3_stmt *statement, bool *has_row, struct error *err);
+
+/* Calls visit for each row of a statement without parameters, until it answers false. */
+bool store_each(struct store *store, const char *sql,
+                bool (*visit)(void *context, sqlite3_stmt *row, struct error *err), void *context,
+                struct error *err);
 struct value store_column(struct arena *arena, sqlite3_stmt *statement, int index);
 
 /* Runs SQL without parameters to its end. */
@@ -46,9 +51,6 @@ bool store_run(struct store *store, const char *sql, struct error *err);
 /* Runs one statement with the values, to its end. */
 bool store_change(struct store *store, const char *sql, const struct value *values, size_t count,
                   struct error *err);
-
-/* How many rows the last change touched. */
-int store_changed(const struct store *store);
 
 /* Nested units of work: released keeps, rolled back undoes. */
 bool store_begin(struct store *store, struct error *err);

@@ -64,23 +64,21 @@ static void add_administrator(struct org *org)
 
 /* ---- keeping ---- */
 
+static bool add_kept(void *context, sqlite3_stmt *row, struct error *err)
+{
+    struct users *users = context;
+    json_t *settings = json_loads((const char *)sqlite3_column_text(row, 1), 0, NULL);
+
+    (void)err;
+    if (settings != NULL && users->count < MAX_USERS)
+        add(users, (const char *)sqlite3_column_text(row, 0), settings);
+    return true;
+}
+
 static bool read_kept(struct org *org, struct error *err)
 {
-    sqlite3_stmt *statement = NULL;
-    bool has_row = true;
-
-    if (!store_prepare(org->store, "select id, settings from sandbox_user order by id", &statement,
-                       err))
-        return false;
-    for (;;) {
-        if (!store_step(org->store, statement, &has_row, err))
-            return false;
-        if (!has_row)
-            return true;
-        json_t *settings = json_loads((const char *)sqlite3_column_text(statement, 1), 0, NULL);
-        if (settings != NULL && org->users->count < MAX_USERS)
-            add(org->users, (const char *)sqlite3_column_text(statement, 0), settings);
-    }
+    return store_each(org->store, "select id, settings from sandbox_user order by id", add_kept,
+                      org->users, err);
 }
 
 bool users_load(struct org *org, struct error *err)
