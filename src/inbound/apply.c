@@ -212,17 +212,23 @@ static bool drop_stale(const struct apply_world *world, const struct mapping *ma
            drop_written(world, mapping, false, held, err);
 }
 
-/* A row deleted here, whose DELETE has not been sent yet, must not come back. */
-static bool drop_deleted_here(struct pg *pg, const struct mapping *mapping, struct error *err)
+/* A row deleted here must not come back: neither before its DELETE has been sent, nor because the
+ * record was read before that. */
+static bool drop_deleted_here(const struct apply_world *world, const struct mapping *mapping,
+                              struct error *err)
 {
-    return statement_run(pg, mapping,
-                         "delete from @s s"
-                         " using @log l"
-                         " where l.table_name = @n"
-                         " and l.sfid = s.sfid"
-                         " and l.action = 'DELETE'"
-                         " and l.state in ('NEW', 'PENDING')",
-                         &(int64_t){0}, err);
+    static const char format[] = "delete from @s s"
+                                 " using @log l"
+                                 " where l.table_name = @n"
+                                 " and l.sfid = s.sfid"
+                                 " and l.action = 'DELETE'"
+                                 " and (l.state in ('NEW', 'PENDING')"
+                                 " or (l.state = 'SUCCESS' and l.processed_at >="
+                                 " to_timestamp($1::bigint / 1000000.0)))";
+    PGresult *result PG_RESULT_AUTO = statement_query(
+        world->pg, mapping, format, PG_PARAMS(pg_number(world->began_us).text), err);
+
+    return result != NULL;
 }
 
 static bool merge_pending(const struct apply_world *world, const struct mapping *mapping,
@@ -272,7 +278,7 @@ static bool apply_carefully(const struct apply_world *world, const struct apply_
     const struct write_rows_attempt attempt = {settle_staged, (void *)(uintptr_t)world, page};
     return drop_stale(world, mapping, &report->held, err) &&
            hold_own_inserts(pg, mapping, &report->held, err) &&
-           drop_deleted_here(pg, mapping, err) &&
+           drop_deleted_here(world, mapping, err) &&
            write_rows_or_refuse(pg, &attempt, refusals, report, err);
 }
 

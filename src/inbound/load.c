@@ -148,7 +148,7 @@ static bool begin(struct load *load, struct sf_bulk_job *job, struct error *err)
     int64_t server_time_s = 0;
     bool is_empty;
 
-    load->state = (struct mark_load){0};
+    load->state = (struct mark_load){.began_us = load->poll->world.began_us};
     if (!mapping_set_state(load->poll->world.pg, load->poll->mapping->id,
                            load->was_loaded ? "RESYNC" : "RELOAD_TABLE", NULL, err) ||
         !is_table_empty(load, &is_empty, err) || !count_records(load, &server_time_s, err))

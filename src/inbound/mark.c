@@ -7,11 +7,12 @@ bool mark_read(struct pg *pg, const struct mapping *mapping, struct mark *mark, 
                  "select (extract(epoch from changes_up_to) * 1000000)::bigint,"
                  " (extract(epoch from deletes_up_to) * 1000000)::bigint,"
                  " coalesce(is_loaded, false),"
-                 " exists (select from pgforce.load l where l.mapping_id = m.id),"
+                 " (extract(epoch from l.started_at) * 1000000)::bigint,"
                  " (extract(epoch from clock_timestamp()) * 1000000)::bigint,"
                  " coalesce(is_sweeping, false)"
                  " from (select $1::bigint as id) m"
-                 " left join pgforce.watermark w on w.mapping_id = m.id",
+                 " left join pgforce.watermark w on w.mapping_id = m.id"
+                 " left join pgforce.load l on l.mapping_id = m.id",
                  PG_PARAMS(pg_number(mapping->id).text), err);
 
     *mark = (struct mark){0};
@@ -20,8 +21,8 @@ bool mark_read(struct pg *pg, const struct mapping *mapping, struct mark *mark, 
     mark->changes_up_to_us = pg_field_int64(result, 0, 0);
     mark->deletes_up_to_us = pg_field_int64(result, 0, 1);
     mark->is_loaded = pg_field_bool(result, 0, 2);
-    mark->is_loading = pg_field_bool(result, 0, 3);
-    mark->is_sweeping = pg_field_bool(result, 0, 4);
+    mark->loading_since_us = pg_field_int64(result, 0, 3);
+    mark->is_loading = mark->loading_since_us != 0;
     mark->is_sweeping = pg_field_bool(result, 0, 5);
     mark->read_at_us = pg_field_int64(result, 0, 4);
     return true;
@@ -91,10 +92,11 @@ bool mark_load_begin(struct pg *pg, const struct mapping *mapping, const struct 
                   " set sf_count = $4::bigint, sf_counted_at = clock_timestamp()"
                   " where id = $1::bigint and $4::bigint < 9223372036854775807)"
                   " insert into pgforce.load"
-                  " (mapping_id, job_id, is_direct, rows_total, rows_done)"
-                  " values ($1, $2, $3, $4, $5)",
+                  " (mapping_id, job_id, is_direct, rows_total, rows_done, started_at)"
+                  " values ($1, $2, $3, $4, $5, to_timestamp($6::bigint / 1000000.0))",
                   PG_PARAMS(pg_number(mapping->id).text, load->job_id, load->is_direct ? "t" : "f",
-                            pg_number(load->rows_total).text, pg_number(load->rows_done).text),
+                            pg_number(load->rows_total).text, pg_number(load->rows_done).text,
+                            pg_number(load->began_us).text),
                   err);
 }
 

@@ -24,6 +24,7 @@ struct mark {
     bool is_sweeping; /* it is to find rows without a record, too; over when is_loaded is stored */
     /* By PostgreSQL's clock, before anything is asked of Salesforce; read only. */
     int64_t read_at_us;
+    int64_t loading_since_us; /* the same, of the load under way */
 };
 
 bool mark_read(struct pg *pg, const struct mapping *mapping, struct mark *mark, struct error *err);
@@ -41,6 +42,7 @@ struct mark_load {
     bool is_direct;       /* the table held nothing before: its rows need no comparison */
     int64_t rows_total;   /* as counted at the beginning */
     int64_t rows_done;
+    int64_t began_us; /* by PostgreSQL's clock, before anything was asked; written only */
 };
 
 bool mark_load_read(struct pg *pg, const struct mapping *mapping, struct arena *arena,

@@ -232,7 +232,7 @@ static bool load_mapping(struct pull *pull, size_t index, const struct mark *mar
     struct poll poll = make_poll(pull, index);
     struct pg *pg = mark->is_loaded ? NULL : open_writer(pull->options, "load", err);
 
-    poll.world.began_us = mark->read_at_us;
+    poll.world.began_us = mark->is_loading ? mark->loading_since_us : mark->read_at_us;
     if (!mark->is_loaded)
         poll.world.pg = pg;
     bool is_ok = poll.world.pg != NULL && run_load(pull, &poll, mark, report, err);

@@ -234,3 +234,26 @@ def test_a_poll_meets_a_correction_after_a_refused_update_without_a_conflict(syn
     sync.start("push")
     assert sync.settled(3)[2] == ("UPDATE", "SUCCESS")
     assert sync.org.query("select Phone from Account")[0]["Phone"] == "3"
+
+
+def test_a_record_read_before_our_delete_of_it_does_not_come_back(sync):
+    """The poll's answer is on its way while the record is deleted here and there."""
+    sync.load(account())
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    sync.settled(1)
+    sync.wait_for_polls(1)
+    sync.database.psql(
+        """create table public.seen (name text);
+        create function public.see() returns trigger language plpgsql as
+            $$ begin insert into public.seen values (new.name); return null; end $$;
+        grant all on public.seen to app, pgforce;
+        create trigger see after insert on salesforce.account for each row execute function public.see();""",
+        role="postgres",
+    )
+    sync.org.fault({"match": {"path": "/queryAll"}, "delay_ms": 3000})
+    eventually(lambda: sync.org.get("/_sandbox/faults").json["faults"] == [])
+    sync.query("delete from salesforce.account")
+    assert sync.settled(2)[1] == ("DELETE", "SUCCESS")
+    sync.wait_for_polls(2)
+    assert sync.query("select name from public.seen") == []
+    assert sync.query("select name from salesforce.account") == []
