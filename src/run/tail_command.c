@@ -9,7 +9,7 @@
 
 #include "change/decode.h"
 #include "run/tail_options.h"
-#include "stream/tail.h"
+#include "tail/tail.h"
 
 enum { CHUNK_BYTES = 64 * 1024 };
 

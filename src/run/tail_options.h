@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
-#include "stream/tail.h"
+#include "tail/tail.h"
 
 struct tail_arguments {
     struct tail_options options;

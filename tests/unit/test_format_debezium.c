@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "stream/format_debezium.h"
+#include "tail/format_debezium.h"
 
 static struct column columns[] = {
     {.name = "id", .type = "integer", .type_oid = 23, .is_key = true},

@@ -7,9 +7,9 @@
 
 #include <cmocka.h>
 
-#include "stream/filter.h"
-#include "stream/format.h"
-#include "stream/redaction.h"
+#include "tail/filter.h"
+#include "tail/format.h"
+#include "tail/redaction.h"
 
 static struct column columns[] = {
     {.name = "id", .type = "integer", .type_oid = 23, .is_key = true},

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "stream/format_text.h"
+#include "tail/format_text.h"
 
 static struct column columns[] = {
     {.name = "id", .type = "integer", .type_oid = 23, .is_key = true},

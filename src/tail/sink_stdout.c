@@ -1,4 +1,4 @@
-#include "stream/sink_stdout.h"
+#include "tail/sink_stdout.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -7,8 +7,8 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "stream/output.h"
-#include "stream/stop.h"
+#include "tail/output.h"
+#include "tail/stop.h"
 
 enum { STATS_INTERVAL_MS = 5000 };
 

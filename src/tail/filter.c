@@ -1,4 +1,4 @@
-#include "stream/filter.h"
+#include "tail/filter.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -8,10 +8,10 @@
  * placeholder, "__debezium_unavailable_value". A gap is a message with the prefix "pgforce.gap".
  * Source: Debezium documentation, PostgreSQL connector, "Data change events".
  */
-#ifndef PGFORCE_STREAM_FORMAT_DEBEZIUM_H
-#define PGFORCE_STREAM_FORMAT_DEBEZIUM_H
+#ifndef PGFORCE_TAIL_FORMAT_DEBEZIUM_H
+#define PGFORCE_TAIL_FORMAT_DEBEZIUM_H
 
-#include "stream/format.h"
+#include "tail/format.h"
 
 void format_debezium_print(struct buf *out, const struct event *event,
                            const struct format_options *options);

@@ -5,8 +5,8 @@
  * and values, in commit order. Columns are described as the table is now; one that has been dropped
  * since is text. What an entry does not tell of a column is absent.
  */
-#ifndef PGFORCE_STREAM_PAST_ROWS_H
-#define PGFORCE_STREAM_PAST_ROWS_H
+#ifndef PGFORCE_TAIL_PAST_ROWS_H
+#define PGFORCE_TAIL_PAST_ROWS_H
 
 #include "base/error.h"
 #include "change/change.h"

@@ -5,8 +5,8 @@
  * questions are answered here for what does not come from there. A pattern is schema.table or a
  * table's name alone; * stands for any run of characters, a backslash takes the next one as is.
  */
-#ifndef PGFORCE_STREAM_FILTER_H
-#define PGFORCE_STREAM_FILTER_H
+#ifndef PGFORCE_TAIL_FILTER_H
+#define PGFORCE_TAIL_FILTER_H
 
 #include "base/buf.h"
 #include "base/error.h"

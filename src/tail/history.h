@@ -6,12 +6,12 @@
  * begins, not where it ends, so a past transaction's end LSN is the byte after its beginning:
  * reading that goes on from there goes on after the transaction.
  */
-#ifndef PGFORCE_STREAM_HISTORY_H
-#define PGFORCE_STREAM_HISTORY_H
+#ifndef PGFORCE_TAIL_HISTORY_H
+#define PGFORCE_TAIL_HISTORY_H
 
 #include "base/error.h"
-#include "stream/filter.h"
 #include "stream/sink.h"
+#include "tail/filter.h"
 
 struct history;
 

@@ -1,4 +1,4 @@
-#include "stream/format_json.h"
+#include "tail/format_json.h"
 
 #include <string.h>
 

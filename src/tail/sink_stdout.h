@@ -7,13 +7,13 @@
  * barriers (messages with the prefix pgforce.barrier) are not printed, and neither are gaps ever
  * filtered: a gap is always told.
  */
-#ifndef PGFORCE_STREAM_SINK_STDOUT_H
-#define PGFORCE_STREAM_SINK_STDOUT_H
+#ifndef PGFORCE_TAIL_SINK_STDOUT_H
+#define PGFORCE_TAIL_SINK_STDOUT_H
 
-#include "stream/filter.h"
-#include "stream/format.h"
-#include "stream/redaction.h"
 #include "stream/sink.h"
+#include "tail/filter.h"
+#include "tail/format.h"
+#include "tail/redaction.h"
 
 /* All that is pointed at stays the caller's and outlives the sink. */
 struct sink_stdout_options {

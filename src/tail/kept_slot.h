@@ -4,8 +4,8 @@
  * What the slot has lost, or has been moved past, is written to the sink as a gap before anything
  * else. The archive's own slot is refused: a reader would take its changes away.
  */
-#ifndef PGFORCE_STREAM_KEPT_SLOT_H
-#define PGFORCE_STREAM_KEPT_SLOT_H
+#ifndef PGFORCE_TAIL_KEPT_SLOT_H
+#define PGFORCE_TAIL_KEPT_SLOT_H
 
 #include "base/error.h"
 #include "base/lsn.h"

@@ -1,4 +1,4 @@
-#include "stream/format_text.h"
+#include "tail/format_text.h"
 
 #include <string.h>
 

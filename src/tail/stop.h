@@ -5,8 +5,8 @@
  * Stands on base/wait: where nothing is held, and when the grace is over, the signal is what it
  * always is.
  */
-#ifndef PGFORCE_STREAM_STOP_H
-#define PGFORCE_STREAM_STOP_H
+#ifndef PGFORCE_TAIL_STOP_H
+#define PGFORCE_TAIL_STOP_H
 
 #include <stdbool.h>
 

@@ -5,8 +5,8 @@
  * A reader that has gone (a closed pipe) is no error: all that follows is dropped. A regular file
  * never keeps half a transaction that could not be written to its end.
  */
-#ifndef PGFORCE_STREAM_OUTPUT_H
-#define PGFORCE_STREAM_OUTPUT_H
+#ifndef PGFORCE_TAIL_OUTPUT_H
+#define PGFORCE_TAIL_OUTPUT_H
 
 #include "base/buf.h"
 #include "base/error.h"

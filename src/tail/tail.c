@@ -1,4 +1,4 @@
-#include "stream/tail.h"
+#include "tail/tail.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -6,11 +6,11 @@
 
 #include "base/log.h"
 #include "base/wait.h"
-#include "stream/history.h"
-#include "stream/kept_slot.h"
 #include "stream/slot.h"
-#include "stream/stop.h"
 #include "stream/stream.h"
+#include "tail/history.h"
+#include "tail/kept_slot.h"
+#include "tail/stop.h"
 
 enum { RECONNECT_MS = 2000, LOG_WAIT_MS = 10 * 1000 };
 

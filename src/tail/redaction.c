@@ -1,4 +1,4 @@
-#include "stream/redaction.h"
+#include "tail/redaction.h"
 
 #include <stdlib.h>
 #include <string.h>

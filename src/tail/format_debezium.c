@@ -1,4 +1,4 @@
-#include "stream/format_debezium.h"
+#include "tail/format_debezium.h"
 
 #include <inttypes.h>
 #include <string.h>

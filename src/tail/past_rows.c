@@ -1,4 +1,4 @@
-#include "stream/past_rows.h"
+#include "tail/past_rows.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,8 +6,8 @@
  * A name is column, table.column or schema.table.column, compared without regard to case: it is
  * better to hide a namesake than to show a secret.
  */
-#ifndef PGFORCE_STREAM_REDACTION_H
-#define PGFORCE_STREAM_REDACTION_H
+#ifndef PGFORCE_TAIL_REDACTION_H
+#define PGFORCE_TAIL_REDACTION_H
 
 #include "change/change.h"
 

@@ -1,11 +1,11 @@
-#include "stream/format.h"
+#include "tail/format.h"
 
 #include <string.h>
 
-#include "stream/format_debezium.h"
-#include "stream/format_json.h"
-#include "stream/format_protobuf.h"
-#include "stream/format_text.h"
+#include "tail/format_debezium.h"
+#include "tail/format_json.h"
+#include "tail/format_protobuf.h"
+#include "tail/format_text.h"
 
 static const struct format formats[] = {
     {"text", "one readable line per change", false, format_text_print},

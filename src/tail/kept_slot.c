@@ -1,12 +1,12 @@
-#include "stream/kept_slot.h"
+#include "tail/kept_slot.h"
 
 #include <string.h>
 
 #include "base/log.h"
 #include "pg/pg.h"
 #include "stream/blockers.h"
-#include "stream/sink_stdout.h"
 #include "stream/slot.h"
+#include "tail/sink_stdout.h"
 
 static bool refuse_archives(struct pg *pg, const char *name, struct error *err)
 {

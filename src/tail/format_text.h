@@ -7,10 +7,10 @@
  * its first. Nulls of new and deleted rows are left out. Values are quoted where they need it, cut
  * after 200 bytes, and can do a terminal no harm: control characters are escaped.
  */
-#ifndef PGFORCE_STREAM_FORMAT_TEXT_H
-#define PGFORCE_STREAM_FORMAT_TEXT_H
+#ifndef PGFORCE_TAIL_FORMAT_TEXT_H
+#define PGFORCE_TAIL_FORMAT_TEXT_H
 
-#include "stream/format.h"
+#include "tail/format.h"
 
 void format_text_print(struct buf *out, const struct event *event,
                        const struct format_options *options);

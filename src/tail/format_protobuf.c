@@ -1,4 +1,4 @@
-#include "stream/format_protobuf.h"
+#include "tail/format_protobuf.h"
 
 void format_protobuf_print(struct buf *out, const struct event *event,
                            const struct format_options *options)

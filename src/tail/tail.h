@@ -6,12 +6,12 @@
  * the log is waited for until it has come to where the slot begins, what it holds up to there is
  * printed, then what comes from the slot. Whatever may have been missed is a gap in the output.
  */
-#ifndef PGFORCE_STREAM_TAIL_H
-#define PGFORCE_STREAM_TAIL_H
+#ifndef PGFORCE_TAIL_TAIL_H
+#define PGFORCE_TAIL_TAIL_H
 
 #include "base/error.h"
-#include "stream/filter.h"
-#include "stream/sink_stdout.h"
+#include "tail/filter.h"
+#include "tail/sink_stdout.h"
 
 struct tail_options {
     const char *url;         /* NULL: what libpq finds in its environment */

@@ -4,8 +4,8 @@
  * A form turns one event into bytes that stand for themselves: nothing is remembered between
  * events. Which events are printed, and when they are written out, is the sink's business.
  */
-#ifndef PGFORCE_STREAM_FORMAT_H
-#define PGFORCE_STREAM_FORMAT_H
+#ifndef PGFORCE_TAIL_FORMAT_H
+#define PGFORCE_TAIL_FORMAT_H
 
 #include "base/buf.h"
 #include "change/change.h"

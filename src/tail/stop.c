@@ -1,4 +1,4 @@
-#include "stream/stop.h"
+#include "tail/stop.h"
 
 #include <signal.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "stream/output.h"
+#include "tail/output.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -10,7 +10,7 @@
 
 #include "base/arena.h"
 #include "base/wait.h"
-#include "stream/stop.h"
+#include "tail/stop.h"
 
 /* A value of 1 GB may need six bytes of JSON for each of its own. */
 static const size_t MAX_BYTES = (size_t)7 << 30;

@@ -1,4 +1,4 @@
-#include "stream/history.h"
+#include "tail/history.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -10,8 +10,8 @@
 #include "base/log.h"
 #include "pg/origin.h"
 #include "pg/pg.h"
-#include "stream/past_rows.h"
-#include "stream/stop.h"
+#include "tail/past_rows.h"
+#include "tail/stop.h"
 
 enum { SQL_MAX_BYTES = 64 * 1024 };
 
