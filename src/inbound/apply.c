@@ -147,8 +147,9 @@ static bool lock_rows(struct pg *pg, const struct mapping *mapping, int64_t *hel
 }
 
 /*
- * A record whose own INSERT is on its way: the answer will bring its sfid. Without a unique
- * identifier no unknown record can be told from it, so all unknown ones wait.
+ * A record whose own INSERT is on its way: the answer will bring its sfid. By its unique identifier
+ * it is known also where the row has been deleted meanwhile; without one no unknown record can be
+ * told from it, so all unknown ones wait.
  */
 static bool hold_own_inserts(struct pg *pg, const struct mapping *mapping, int64_t *held,
                              struct error *err)
@@ -167,12 +168,11 @@ static bool hold_own_inserts(struct pg *pg, const struct mapping *mapping, int64
                          "delete from @s s"
                          " where not exists (select from @t t where t.sfid = s.sfid)"
                          " and exists (select from @log l"
+                         " left join pgforce.delivery d on d.mapping_id = @id and d.log_id = l.id"
                          " where l.table_name = @n"
                          " and l.action = 'INSERT'"
                          " and l.state = 'PENDING'"
-                         " and not exists (select from pgforce.delivery d"
-                         " where d.mapping_id = @id and d.log_id = l.id"
-                         " and d.external_id is not null))",
+                         " and (d.external_id is null or lower(d.external_id) = lower(@skey)))",
                          held, err);
 }
 
@@ -212,16 +212,20 @@ static bool drop_stale(const struct apply_world *world, const struct mapping *ma
            drop_written(world, mapping, false, held, err);
 }
 
-/* A row deleted here must not come back: neither before its DELETE has been sent, nor because the
- * record was read before that. */
+/*
+ * A row deleted here must not come back: neither before its DELETE has been sent, nor because the
+ * record was read before that. A DELETE logged before the row had its sfid finds it in the INSERT.
+ */
 static bool drop_deleted_here(const struct apply_world *world, const struct mapping *mapping,
                               struct error *err)
 {
     static const char format[] = "delete from @s s"
                                  " using @log l"
+                                 " left join @log i on i.table_name = l.table_name"
+                                 " and i.record_id = l.record_id and i.action = 'INSERT'"
                                  " where l.table_name = @n"
-                                 " and l.sfid = s.sfid"
                                  " and l.action = 'DELETE'"
+                                 " and s.sfid in (l.sfid, i.sfid)"
                                  " and (l.state in ('NEW', 'PENDING')"
                                  " or (l.state = 'SUCCESS' and l.processed_at >="
                                  " to_timestamp($1::bigint / 1000000.0)))";

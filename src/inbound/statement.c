@@ -58,6 +58,17 @@ static void append_key_match(struct buf *sql, const struct mapping *mapping)
     pg_append_identifier(sql, mapping->upsert->column_name);
 }
 
+static void append_staged_key(struct buf *sql, const struct mapping *mapping)
+{
+    if (mapping->upsert == NULL) {
+        buf_text(sql, "null::text");
+        return;
+    }
+    buf_text(sql, "s.");
+    pg_append_identifier(sql, mapping->upsert->column_name);
+    buf_text(sql, "::text");
+}
+
 /* What was read is not older than the row. */
 static void append_is_newer(struct buf *sql, const struct mapping *mapping)
 {
@@ -87,6 +98,7 @@ static const struct word words[] = {
     {"@gone", append_gone},
     {"@id", append_id},
     {"@key", append_key_match},
+    {"@skey", append_staged_key},
     {"@log", append_log},
     {"@t", stage_append_target},
     {"@s", stage_append_stage},

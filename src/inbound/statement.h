@@ -6,6 +6,7 @@
  *     @cols columns of both, bare   @scols the same after s.   @tcols after t.
  *     @newer the staged row is not older than t
  *     @set "column" = s."column" for all   @key t.key = s.key, or false without a unique identifier
+ *     @skey s.key as text, or null
  *     @id the mapping's id
  *     @gone a row of t that is kept although its record is deleted
  */

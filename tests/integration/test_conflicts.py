@@ -5,7 +5,7 @@ import json
 import pytest
 
 from eventually import eventually
-from sync import account, export
+from sync import account, export, nameless_account
 
 POLICIES = ["last-writer", "postgres", "salesforce"]
 
@@ -257,3 +257,32 @@ def test_a_record_read_before_our_delete_of_it_does_not_come_back(sync):
     sync.wait_for_polls(2)
     assert sync.query("select name from public.seen") == []
     assert sync.query("select name from salesforce.account") == []
+
+
+@pytest.mark.parametrize("mapped", [account(), nameless_account()], ids=["keyed", "nameless"])
+def test_a_row_deleted_while_its_insert_is_on_its_way_does_not_come_back(sync, mapped):
+    """The record is there, and is polled, before the answer that tells its id; then it is deleted."""
+    sync.load(mapped)
+    sync.database.psql(
+        """create table public.seen (id integer);
+        create function public.see() returns trigger language plpgsql as
+            $$ begin insert into public.seen values (new.id); return null; end $$;
+        grant all on public.seen to app, pgforce;
+        create trigger see after insert on salesforce.account for each row execute function public.see();""",
+        role="postgres",
+    )
+    late = {"path": "/composite/sobjects"}
+    sync.org.fault({"match": {"method": "POST", **late}, "delay_ms": 3000})
+    sync.org.fault({"match": {"method": "DELETE", **late}, "delay_ms": 3000})
+    sync.query(
+        "insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')"
+        if "upsert_field" in mapped["config"]
+        else "insert into salesforce.account (name) values ('Acme')"
+    )
+    eventually(lambda: sync.org.query("select Id from Account"))
+    sync.query("delete from salesforce.account")
+    assert sync.settled(2) == [("INSERT", "SUCCESS"), ("DELETE", "SUCCESS")]
+    sync.wait_for_polls(2)
+    assert sync.value("select count(*) from public.seen") == 1
+    assert sync.query("select name from salesforce.account") == []
+    assert sync.org.query("select Id from Account") == []
