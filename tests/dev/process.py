@@ -45,7 +45,7 @@ def start(argv, log, env):
         )
 
 
-def stop(pid, started, deadline_s=30):
+def stop(pid, started, deadline_s=90):
     """SIGTERM, then SIGKILL at the deadline. Answers False if it had to be killed."""
     try:
         pidfd = os.pidfd_open(pid)

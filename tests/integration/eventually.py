@@ -5,7 +5,7 @@ import time
 import psycopg2
 
 
-def eventually(check, deadline_s=30):
+def eventually(check, deadline_s=90):
     """Calls check until it answers something true, and answers that. What check raises because the
     fact is not there yet (a failed assert, a server that is starting) is asked again; at the deadline
     the last answer is the test's failure."""

@@ -25,11 +25,11 @@ class Background:
     def log_text(self):
         return self.log.read_text(errors="replace")
 
-    def wait(self, deadline_s=30):
+    def wait(self, deadline_s=90):
         """Waits for its own end; answers the exit code, negative for a signal."""
         return self._child.wait(deadline_s)
 
-    def stop(self, deadline_s=30):
+    def stop(self, deadline_s=90):
         """As an operator stops it. Answers the exit code; not stopping in time is a failure."""
         self._child.send_signal(signal.SIGTERM)
         return self.wait(deadline_s)

@@ -45,7 +45,7 @@ class Sandbox:
         self.process = None
         self.url = None
 
-    def start(self, deadline_s=30):
+    def start(self, deadline_s=90):
         port_file = self.folder / "sandbox.port"
         port_file.unlink(missing_ok=True)
         command = [BUILD / "bin" / "pgforce-sandbox", "--listen", "127.0.0.1:0"]

@@ -77,7 +77,7 @@ class Sync:
         self.start("archive", "push", "pull")
         self.wait_until_loaded()
 
-    def wait_until_loaded(self, deadline_s=30):
+    def wait_until_loaded(self, deadline_s=90):
         eventually(lambda: self.mapping_states() == {"DATA_SYNCED"}, deadline_s)
 
     def mapping_states(self):
@@ -115,14 +115,14 @@ class Sync:
     def entries(self, columns="action, state", where="true"):
         return self.query(f"select {columns} from salesforce._trigger_log where {where} order by id")
 
-    def logged(self, count, columns="action, state", deadline_s=30):
+    def logged(self, count, columns="action, state", deadline_s=90):
         """Waits until the log holds this many entries, and answers them."""
         eventually(lambda: len(self.entries("id")) >= count, deadline_s)
         found = self.entries(columns)
         assert len(found) == count, found
         return found
 
-    def settled(self, count, columns="action, state", deadline_s=30):
+    def settled(self, count, columns="action, state", deadline_s=90):
         """Waits until the log holds this many entries and none waits any more, and answers them."""
 
         def check():

@@ -131,7 +131,7 @@ def test_a_killed_supervisor_takes_its_roles_with_it_and_the_next_goes_on(sync):
             children = children_of(run.pid)
             assert len(children) == len(roles_started(run))
             run.kill()
-            eventually(lambda: all(is_gone(pid) for pid in children), deadline_s=10)
+            eventually(lambda: all(is_gone(pid) for pid in children))
             sync.start("run")
             again = sync.roles["run"]
             eventually(lambda: len(children_of(again.pid)) == len(children))

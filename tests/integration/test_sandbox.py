@@ -674,7 +674,7 @@ def test_the_data_file_keeps_rows_objects_and_numbers(tmp_path):
 def test_it_refuses_what_it_must_not_do(tmp_path):
     def run(*options):
         command = [BUILD / "bin" / "pgforce-sandbox", *options]
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
 
     assert run("--help").returncode == 0
     assert run("--nope").returncode == 64
@@ -686,7 +686,7 @@ def test_it_refuses_what_it_must_not_do(tmp_path):
 
 
 def test_a_connection_serves_many_requests_and_chunked_bodies(sandbox):
-    connection = http.client.HTTPConnection(sandbox.url.removeprefix("http://"), timeout=30)
+    connection = http.client.HTTPConnection(sandbox.url.removeprefix("http://"), timeout=90)
     headers = {"Authorization": f"OAuth {TOKEN}"}
     path = f"/services/data/v{sandbox.version}/sobjects/Account"
     connection.request("POST", path, iter([b'{"Na', b'me":"x"}']), headers, encode_chunked=True)

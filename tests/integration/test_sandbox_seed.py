@@ -43,5 +43,5 @@ def test_only_a_new_organisation_is_seeded(tmp_path):
 @pytest.mark.parametrize("count", ["-1", "x", "1000000000000", ""])
 def test_a_count_that_is_none_is_refused(count):
     command = [BUILD / "bin" / "pgforce-sandbox", f"--accounts={count}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90)
     assert done.returncode == 64 and "is not a number" in done.stderr

@@ -49,7 +49,7 @@ def test_a_standby_stops_at_once_when_it_is_told_to(sync, database):
     eventually(lambda: "archive" in turns(database))
     standby = sync.pgforce.start("archive")
     eventually(lambda: "stands by" in standby.log_text())
-    assert standby.stop(deadline_s=5) == 0
+    assert standby.stop(deadline_s=20) == 0
 
 
 def test_two_connections_share_a_database(sync, database, logs):
