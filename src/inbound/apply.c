@@ -168,11 +168,22 @@ static bool hold_own_inserts(struct pg *pg, const struct mapping *mapping, int64
                          "delete from @s s"
                          " where not exists (select from @t t where t.sfid = s.sfid)"
                          " and exists (select from @log l"
-                         " left join pgforce.delivery d on d.mapping_id = @id and d.log_id = l.id"
                          " where l.table_name = @n"
                          " and l.action = 'INSERT'"
                          " and l.state = 'PENDING'"
-                         " and (d.external_id is null or lower(d.external_id) = lower(@skey)))",
+                         " and not exists (select from pgforce.delivery d"
+                         " where d.mapping_id = @id and d.log_id = l.id"
+                         " and d.external_id is not null))",
+                         held, err) &&
+           statement_run(pg, mapping,
+                         "delete from @s s"
+                         " using pgforce.delivery d, @log l"
+                         " where d.mapping_id = @id"
+                         " and lower(d.external_id) = lower(@skey)"
+                         " and l.id = d.log_id"
+                         " and l.action = 'INSERT'"
+                         " and l.state = 'PENDING'"
+                         " and not exists (select from @t t where t.sfid = s.sfid)",
                          held, err);
 }
 
