@@ -1,11 +1,15 @@
 #include "archive/conflicts.h"
 
+#include <string.h>
+
+#include "archive/hstore.h"
 #include "base/buf.h"
+#include "base/log.h"
 
 enum { SQL_MAX_BYTES = 4096 };
 
-bool conflicts_store(struct pg *pg, const char *schema_name, const struct conflict *conflict,
-                     struct error *err)
+static bool store(struct pg *pg, const char *schema_name, const struct conflict *conflict,
+                  struct error *err)
 {
     return pg_run(pg,
                   "insert into pgforce.conflict"
@@ -24,8 +28,8 @@ bool conflicts_store(struct pg *pg, const char *schema_name, const struct confli
            error_prefix(err, "storing a conflict");
 }
 
-bool conflicts_overrule(struct pg *pg, const char *schema_name, const struct conflict *conflict,
-                        struct error *err)
+static bool overrule(struct pg *pg, const char *schema_name, const struct conflict *conflict,
+                     struct error *err)
 {
     struct buf sql BUF_AUTO = {0};
 
@@ -43,6 +47,26 @@ bool conflicts_overrule(struct pg *pg, const char *schema_name, const struct con
                             conflict->column_name, conflict->log_id),
                   err) ||
            error_prefix(err, "overruling a value");
+}
+
+bool conflicts_settle(struct pg *pg, const char *schema_name, const struct conflict *conflict,
+                      struct error *err)
+{
+    log_warning("met a conflict", log_text("mapping", conflict->object_name),
+                log_text("sfid", conflict->sfid), log_text("column", conflict->column_name),
+                log_text("winner", conflict->winner));
+    return store(pg, schema_name, conflict, err) && (strcmp(conflict->winner, "salesforce") != 0 ||
+                                                     overrule(pg, schema_name, conflict, err));
+}
+
+bool conflicts_is_overruled(const char *overruled, const char *column)
+{
+    size_t length = strlen(column);
+
+    for (const char *at = overruled; (at = strstr(at, column)) != NULL; at++)
+        if (at > overruled && at[-1] == '"' && at[length] == '"')
+            return true;
+    return false;
 }
 
 static const char *copy_text(const PGresult *result, int row, int column, struct arena *arena)
@@ -91,25 +115,38 @@ bool conflicts_read(struct pg *pg, const char *schema_name, const char *table_na
     return true;
 }
 
-/* A text that cannot be read is as good as none. */
-static void parse_pairs(const char *text, struct arena *arena, struct hstore_pair **pairs,
-                        size_t *count)
+/* NULL when the text does not have the column, or cannot be read. */
+static const struct hstore_pair *find_pair(const char *text, const char *column,
+                                           struct arena *arena)
 {
+    struct hstore_pair *pairs;
     struct error ignored;
+    size_t count;
 
-    if (text != NULL && hstore_parse(text, arena, pairs, count, &ignored))
-        return;
-    *pairs = NULL;
-    *count = 0;
+    if (text == NULL || !hstore_parse(text, arena, &pairs, &count, &ignored))
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(pairs[i].key, column) == 0)
+            return &pairs[i];
+    return NULL;
 }
 
-bool conflicts_read_failures(struct pg *pg, struct conflicts_failures *failures, struct error *err)
+static void take_refused(const PGresult *result, int row, struct conflicts_refused *refused)
+{
+    const char *column = refused->column_name;
+    const struct hstore_pair *old = find_pair(pg_field(result, row, 0), column, refused->arena);
+
+    if (old != NULL && find_pair(pg_field(result, row, 1), column, refused->arena) != NULL)
+        refused->befores[refused->count++] = old->value;
+}
+
+bool conflicts_read_refused(struct pg *pg, struct conflicts_refused *refused, struct error *err)
 {
     struct buf sql BUF_AUTO = {0};
 
     buf_init(&sql, SQL_MAX_BYTES);
     buf_text(&sql, "select old, \"values\" from ");
-    pg_append_qualified(&sql, failures->schema_name, "_trigger_log");
+    pg_append_qualified(&sql, refused->schema_name, "_trigger_log");
     buf_text(&sql, " where table_name = $1"
                    " and record_id = $2"
                    " and state = 'FAILED'"
@@ -117,20 +154,14 @@ bool conflicts_read_failures(struct pg *pg, struct conflicts_failures *failures,
                    " and id < $3"
                    " order by id desc"
                    " limit 100");
-    PGresult *result PG_RESULT_AUTO = pg_query(
-        pg, sql.data, PG_PARAMS(failures->table_name, failures->record_id, failures->before_log_id),
-        err);
+    PGresult *result PG_RESULT_AUTO =
+        pg_query(pg, sql.data,
+                 PG_PARAMS(refused->table_name, refused->record_id, refused->before_log_id), err);
     if (result == NULL)
         return false;
-    failures->count = (size_t)PQntuples(result);
-    failures->items = arena_array(failures->arena, struct conflicts_failure, failures->count);
-    for (size_t i = 0; i < failures->count; i++) {
-        struct conflicts_failure *failure = &failures->items[i];
-
-        parse_pairs(pg_field(result, (int)i, 0), failures->arena, &failure->old,
-                    &failure->old_count);
-        parse_pairs(pg_field(result, (int)i, 1), failures->arena, &failure->values,
-                    &failure->value_count);
-    }
+    refused->count = 0;
+    refused->befores = arena_array(refused->arena, const char *, (size_t)PQntuples(result));
+    for (int row = 0; row < PQntuples(result); row++)
+        take_refused(result, row, refused);
     return true;
 }

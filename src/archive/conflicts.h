@@ -13,7 +13,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "archive/hstore.h"
 #include "base/arena.h"
 #include "base/error.h"
 #include "pg/pg.h"
@@ -35,12 +34,22 @@ struct conflict {
     const char *detected_at; /* ISO 8601, UTC; given by the ledger */
 };
 
-bool conflicts_store(struct pg *pg, const char *schema_name, const struct conflict *conflict,
-                     struct error *err);
+/*
+ * Keeps it, logs it and, where Salesforce won, overrules the row's entries up to that one that
+ * wait: their value of the column is not sent any more.
+ */
+bool conflicts_settle(struct pg *pg, const char *schema_name, const struct conflict *conflict,
+                      struct error *err);
 
-/* Entries up to that one, of the row, that wait: their value of the column is not sent any more. */
-bool conflicts_overrule(struct pg *pg, const char *schema_name, const struct conflict *conflict,
-                        struct error *err);
+/* SQL: the columns of an entry whose value lost already, of a query in which `entry` is its id and
+ * `schema` its schema's name. */
+#define CONFLICTS_OVERRULED(entry, schema)                                                         \
+    "coalesce((select string_agg('\"' || o.column_name || '\"', '')"                               \
+    " from pgforce.overruled o"                                                                    \
+    " where o.schema_name = " schema " and o.log_id = " entry "), '')"
+
+/* Whether the column is among those; overruled: what the above answered. */
+bool conflicts_is_overruled(const char *overruled, const char *column);
 
 struct conflicts {
     struct arena *arena;    /* given: where the items and their texts live */
@@ -53,29 +62,20 @@ struct conflicts {
 bool conflicts_read(struct pg *pg, const char *schema_name, const char *table_name,
                     struct conflicts *conflicts, struct error *err);
 
-/* A change that Salesforce refused: what it was to change, and from what. */
-struct conflicts_failure {
-    struct hstore_pair *old;
-    size_t old_count;
-    struct hstore_pair *values;
-    size_t value_count;
-};
-
-struct conflicts_failures {
+/* What a column had before changes of ours that Salesforce refused. */
+struct conflicts_refused {
     struct arena *arena; /* given: where all lives */
     const char *schema_name;
     const char *table_name;
     const char *record_id;
+    const char *column_name;
     const char *before_log_id;
-    struct conflicts_failure *items; /* the newest first, at most 100 */
+    const char **befores; /* answered: the newest first, at most 100; NULL for null */
     size_t count;
 };
 
-/*
- * The record's FAILED updates before an entry. The row kept their values, so the entry's `old`
- * names what never reached Salesforce: a value that Salesforce still has from before them is no
- * change of its own, and no conflict.
- */
-bool conflicts_read_failures(struct pg *pg, struct conflicts_failures *failures, struct error *err);
+/* Of the record's FAILED updates before an entry, those that carry the column (sync/merge.h,
+ * merge_is_left). */
+bool conflicts_read_refused(struct pg *pg, struct conflicts_refused *refused, struct error *err);
 
 #endif

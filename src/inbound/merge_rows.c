@@ -1,11 +1,9 @@
 #include "inbound/merge_rows.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "archive/conflicts.h"
 #include "archive/hstore.h"
-#include "base/log.h"
 #include "inbound/announce.h"
 #include "inbound/stage.h"
 #include "sync/merge.h"
@@ -20,7 +18,7 @@ struct change {
     size_t value_count;
     struct hstore_pair *old;
     size_t old_count;
-    const char *overruled; /* columns whose value lost already: " name phone " */
+    const char *overruled; /* as CONFLICTS_OVERRULED answers */
     bool is_in_flight;
 };
 
@@ -67,25 +65,13 @@ bool merge_rows_count_known(struct pg *pg, const struct mapping *mapping, int64_
     return true;
 }
 
-static struct value value_of(const char *text)
-{
-    if (text == NULL)
-        return (struct value){.kind = VALUE_NULL};
-    return (struct value){.kind = VALUE_TEXT, .text = text, .size_bytes = strlen(text)};
-}
-
 /* VALUE_ABSENT when the map does not have the column. */
 static struct value find_pair(const struct hstore_pair *pairs, size_t count, const char *column)
 {
     for (size_t i = 0; i < count; i++)
         if (strcmp(pairs[i].key, column) == 0)
-            return value_of(pairs[i].value);
+            return merge_value(pairs[i].value);
     return (struct value){.kind = VALUE_ABSENT};
-}
-
-static bool is_overruled(const struct change *change, const char *column, struct arena *arena)
-{
-    return strstr(change->overruled, arena_printf(arena, "\"%s\"", column)) != NULL;
 }
 
 static void note_change(struct meeting *meeting, const struct change *change,
@@ -115,7 +101,7 @@ static bool fill_field(const struct contender *contender, const char *column,
         const struct change *change = &contender->changes[i];
         struct value sent = find_pair(change->values, change->value_count, column);
 
-        if (sent.kind == VALUE_ABSENT || is_overruled(change, column, contender->arena))
+        if (sent.kind == VALUE_ABSENT || conflicts_is_overruled(change->overruled, column))
             continue;
         if (!is_touched)
             field->base = find_pair(change->old, change->old_count, column);
@@ -123,11 +109,6 @@ static bool fill_field(const struct contender *contender, const char *column,
         is_touched = true;
     }
     return is_touched;
-}
-
-static const char *text_of(const struct value *value)
-{
-    return value->kind == VALUE_TEXT ? value->text : NULL;
 }
 
 /* The loser's value is kept; an overruled one of ours is not sent any more. */
@@ -144,40 +125,31 @@ static bool store_conflict(const struct contender *contender, const char *column
         .log_id = meeting->last_log_id,
         .winner = winner == MERGE_OURS ? "postgres" : "salesforce",
         .policy = merge_policy_name(contender->rules.policy),
-        .base_value = text_of(&meeting->field.base),
-        .postgres_value = text_of(&meeting->field.ours),
-        .salesforce_value = text_of(&meeting->field.theirs),
+        .base_value = merge_text(&meeting->field.base),
+        .postgres_value = merge_text(&meeting->field.ours),
+        .salesforce_value = merge_text(&meeting->field.theirs),
     };
 
-    log_warning("merged a conflict", log_text("mapping", mapping->object_name),
-                log_text("sfid", contender->sfid), log_text("column", column),
-                log_text("winner", conflict.winner));
-    return conflicts_store(contender->pg, mapping->schema_name, &conflict, err) &&
-           (winner == MERGE_OURS ||
-            conflicts_overrule(contender->pg, mapping->schema_name, &conflict, err));
+    return conflicts_settle(contender->pg, mapping->schema_name, &conflict, err);
 }
 
 /* Whether what Salesforce has is what it had before changes of ours that it refused. */
 static bool is_left_by_failures(const struct contender *contender, const char *column,
                                 const struct meeting *meeting, bool *is_left, struct error *err)
 {
-    struct conflicts_failures failures = {.arena = contender->arena,
-                                          .schema_name = contender->mapping->schema_name,
-                                          .table_name = contender->mapping->table_name,
-                                          .record_id = contender->record_id,
-                                          .before_log_id = meeting->last_log_id};
+    struct conflicts_refused refused = {.arena = contender->arena,
+                                        .schema_name = contender->mapping->schema_name,
+                                        .table_name = contender->mapping->table_name,
+                                        .record_id = contender->record_id,
+                                        .column_name = column,
+                                        .before_log_id = meeting->last_log_id};
 
-    *is_left = false;
-    if (!conflicts_read_failures(contender->pg, &failures, err))
+    if (!conflicts_read_refused(contender->pg, &refused, err))
         return false;
-    for (size_t i = 0; i < failures.count; i++) {
-        const struct conflicts_failure *failure = &failures.items[i];
-        struct value sent = find_pair(failure->values, failure->value_count, column);
-        struct value before = find_pair(failure->old, failure->old_count, column);
-
-        *is_left = *is_left || (sent.kind != VALUE_ABSENT && before.kind != VALUE_ABSENT &&
-                                merge_equal(&before, &meeting->field.theirs));
-    }
+    struct value *befores = arena_array(contender->arena, struct value, refused.count);
+    for (size_t i = 0; i < refused.count; i++)
+        befores[i] = merge_value(refused.befores[i]);
+    *is_left = merge_is_left(&meeting->field.theirs, befores, refused.count);
     return true;
 }
 
@@ -235,10 +207,7 @@ static bool read_changes(struct contender *contender, struct error *err)
     buf_init(&sql, SQL_MAX_BYTES);
     buf_text(&sql, "select l.id, l.state = 'PENDING', l.\"values\", l.old,"
                    " (extract(epoch from coalesce(l.commit_time, l.created_at)) * 1000000)::bigint,"
-                   " coalesce((select string_agg('\"' || o.column_name || '\"', '')"
-                   " from pgforce.overruled o"
-                   " where o.schema_name = $3 and o.log_id = l.id), '')"
-                   " from ");
+                   " " CONFLICTS_OVERRULED("l.id", "$3") " from ");
     append_log(&sql, mapping);
     buf_text(&sql, " l where l.table_name = $1"
                    " and l.record_id = $2"
@@ -315,8 +284,8 @@ static bool merge_fields(struct contender *contender, const PGresult *rows, int 
 
     for (size_t i = 0; i < mapping->field_count; i++) {
         int ours = 3 + 2 * (int)i;
-        struct meeting meeting = {.field.ours = value_of(pg_field(rows, row, ours)),
-                                  .field.theirs = value_of(pg_field(rows, row, ours + 1))};
+        struct meeting meeting = {.field.ours = merge_value(pg_field(rows, row, ours)),
+                                  .field.theirs = merge_value(pg_field(rows, row, ours + 1))};
         bool keeps_ours;
 
         if (!decide(contender, &mapping->fields[i], &meeting, &keeps_ours, err))

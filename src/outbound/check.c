@@ -21,7 +21,7 @@ struct link {
     int64_t log_id;
     struct hstore_pair *old; /* NULL: the entry was made by hand */
     size_t old_count;
-    const char *overruled; /* columns whose value lost already: "name""phone" */
+    const char *overruled; /* as CONFLICTS_OVERRULED answers */
     int64_t time_us;
     bool is_delete;
 };
@@ -167,11 +167,9 @@ static bool read_log(const struct check *check, struct error *err)
     buf_init(&sql, SQL_MAX_BYTES);
     buf_text(&sql, "select l.old,"
                    " (extract(epoch from coalesce(l.commit_time, l.created_at)) * 1000000)::bigint,"
-                   " coalesce((select string_agg('\"' || o.column_name || '\"', '')"
-                   " from pgforce.overruled o"
-                   " where o.schema_name = $2 and o.log_id = i.id), '')"
-                   " from unnest($1::integer[]) with ordinality as i(id, place)"
-                   " left join ");
+                   " " CONFLICTS_OVERRULED(
+                       "i.id", "$2") " from unnest($1::integer[]) with ordinality as i(id, place)"
+                                     " left join ");
     pg_append_qualified(&sql, check->world->schema_name, "_trigger_log");
     buf_text(&sql, " l on l.id = i.id"
                    " order by i.place");
@@ -264,12 +262,6 @@ static bool read_records(struct check *check, struct error *err)
 /* --- merging ------------------------------------------------------------------------------------
  */
 
-static struct value value_of(const char *text)
-{
-    return text == NULL ? (struct value){.kind = VALUE_NULL}
-                        : (struct value){VALUE_TEXT, text, strlen(text)};
-}
-
 /* As it would come back from Salesforce, so that the two can be compared. */
 static struct value canonical(const struct check *check, const struct mapping_field *field,
                               const char *text)
@@ -282,7 +274,7 @@ static struct value canonical(const struct check *check, const struct mapping_fi
     if (!fieldtype_to_json(field->type, text, arena, &json, &ignored) ||
         !fieldtype_from_json(field->type, json, arena, &read, &ignored))
         return (struct value){.kind = VALUE_ABSENT};
-    return value_of(read != NULL ? arena_strdup(arena, read) : NULL);
+    return merge_value(read != NULL ? arena_strdup(arena, read) : NULL);
 }
 
 static struct value theirs_of(const struct check *check, const struct subject *subject,
@@ -295,20 +287,7 @@ static struct value theirs_of(const struct check *check, const struct subject *s
     if (value != NULL &&
         !fieldtype_from_json(field->type, value, check->world->arena, &text, &ignored))
         return (struct value){.kind = VALUE_ABSENT};
-    return value_of(text);
-}
-
-static const char *text_of(const struct value *value)
-{
-    return value->kind == VALUE_TEXT ? value->text : NULL;
-}
-
-static bool is_overruled(const struct link *link, const char *column)
-{
-    char quoted[256]; /* columns' names have 63 bytes */
-
-    snprintf(quoted, sizeof(quoted), "\"%s\"", column);
-    return strstr(link->overruled, quoted) != NULL;
+    return merge_value(text);
 }
 
 /* One column of a subject, as src/sync sees it and as the ledger will. */
@@ -330,7 +309,7 @@ static struct meeting meet(const struct check *check, const struct subject *subj
         const struct hstore_pair *pair =
             find_pair(link->planned->pairs, link->planned->pair_count, column);
 
-        if (pair == NULL || is_overruled(link, column))
+        if (pair == NULL || conflicts_is_overruled(link->overruled, column))
             continue;
         if (meeting.first == NULL)
             meeting.first = link;
@@ -361,17 +340,12 @@ static bool store_conflict(const struct check *check, const struct subject *subj
         .log_id = log_id.text,
         .winner = winner == MERGE_OURS ? "postgres" : "salesforce",
         .policy = merge_policy_name(check->policy),
-        .base_value = text_of(&meeting->field.base),
-        .postgres_value = text_of(&meeting->field.ours),
-        .salesforce_value = text_of(&meeting->field.theirs),
+        .base_value = merge_text(&meeting->field.base),
+        .postgres_value = merge_text(&meeting->field.ours),
+        .salesforce_value = merge_text(&meeting->field.theirs),
     };
 
-    log_warning("met a conflict", log_text("mapping", mapping->object_name),
-                log_text("sfid", conflict.sfid), log_text("column", conflict.column_name),
-                log_text("winner", conflict.winner));
-    return conflicts_store(check->world->pg, check->world->schema_name, &conflict, err) &&
-           (winner == MERGE_OURS ||
-            conflicts_overrule(check->world->pg, check->world->schema_name, &conflict, err));
+    return conflicts_settle(check->world->pg, check->world->schema_name, &conflict, err);
 }
 
 static struct merge_rules make_rules(const struct check *check, const struct subject *subject,
@@ -390,27 +364,21 @@ static struct merge_rules make_rules(const struct check *check, const struct sub
 static bool is_left_by_failures(const struct check *check, const struct subject *subject,
                                 const struct meeting *meeting, bool *is_left, struct error *err)
 {
-    const char *column = meeting->mapped->column_name;
     struct pg_number record_id = pg_number(subject->entry->record_id);
     struct pg_number log_id = pg_number(meeting->first->log_id);
-    struct conflicts_failures failures = {.arena = check->world->arena,
-                                          .schema_name = check->world->schema_name,
-                                          .table_name = check->mapping->table_name,
-                                          .record_id = record_id.text,
-                                          .before_log_id = log_id.text};
+    struct conflicts_refused refused = {.arena = check->world->arena,
+                                        .schema_name = check->world->schema_name,
+                                        .table_name = check->mapping->table_name,
+                                        .record_id = record_id.text,
+                                        .column_name = meeting->mapped->column_name,
+                                        .before_log_id = log_id.text};
 
-    *is_left = false;
-    if (!conflicts_read_failures(check->world->pg, &failures, err))
+    if (!conflicts_read_refused(check->world->pg, &refused, err))
         return false;
-    for (size_t i = 0; i < failures.count; i++) {
-        const struct conflicts_failure *failure = &failures.items[i];
-        const struct hstore_pair *old = find_pair(failure->old, failure->old_count, column);
-
-        if (old == NULL || find_pair(failure->values, failure->value_count, column) == NULL)
-            continue;
-        struct value before = canonical(check, meeting->mapped, old->value);
-        *is_left = *is_left || merge_equal(&before, &meeting->field.theirs);
-    }
+    struct value *befores = arena_array(check->world->arena, struct value, refused.count);
+    for (size_t i = 0; i < refused.count; i++)
+        befores[i] = canonical(check, meeting->mapped, refused.befores[i]);
+    *is_left = merge_is_left(&meeting->field.theirs, befores, refused.count);
     return true;
 }
 
@@ -452,7 +420,7 @@ static void drop_column(const struct check *check, struct subject *subject, cons
             arena_array(check->world->arena, struct hstore_pair, planned->pair_count);
         size_t count = 0;
 
-        if (is_sent && !is_overruled(&subject->links[i], column))
+        if (is_sent && !conflicts_is_overruled(subject->links[i].overruled, column))
             continue;
         for (size_t j = 0; j < planned->pair_count; j++)
             if (strcmp(planned->pairs[j].key, column) != 0)

@@ -41,6 +41,26 @@ bool merge_equal(const struct value *left, const struct value *right)
            (left->size_bytes == 0 || memcmp(left->text, right->text, left->size_bytes) == 0);
 }
 
+struct value merge_value(const char *text)
+{
+    if (text == NULL)
+        return (struct value){.kind = VALUE_NULL};
+    return (struct value){.kind = VALUE_TEXT, .text = text, .size_bytes = strlen(text)};
+}
+
+const char *merge_text(const struct value *value)
+{
+    return value->kind == VALUE_TEXT ? value->text : NULL;
+}
+
+bool merge_is_left(const struct value *theirs, const struct value *befores, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (merge_equal(&befores[i], theirs))
+            return true;
+    return false;
+}
+
 static enum merge_side side_of(enum merge_policy policy)
 {
     return policy == MERGE_POSTGRES ? MERGE_OURS : MERGE_THEIRS;

@@ -98,6 +98,17 @@ enum merge_side merge_winner(const struct merge_rules *rules);
  */
 bool merge_delivery_moves_base(const struct value *base_at_intent, const struct value *base_now);
 
+/* A text, and null, which is NULL; and back: NULL also for what is not known. */
+struct value merge_value(const char *text);
+const char *merge_text(const struct value *value);
+
+/*
+ * Whether what Salesforce has is only what it had before changes of ours that it refused. Then it
+ * is no change of its own, and no conflict: the row kept the refused values, so that a later
+ * change's `old` names what Salesforce never had. befores: the field's values before each.
+ */
+bool merge_is_left(const struct value *theirs, const struct value *befores, size_t count);
+
 /* Same known value: both null, or the same text. Unknown values equal nothing. */
 bool merge_equal(const struct value *left, const struct value *right);
 

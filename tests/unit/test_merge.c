@@ -228,9 +228,26 @@ static void policies_are_read_by_the_names_of_the_option(void **state)
     assert_string_equal(merge_policy_name((enum merge_policy)9), "");
 }
 
+static void what_salesforce_kept_when_it_refused_ours_is_no_change_of_its_own(void **state)
+{
+    const struct value befores[] = {merge_value("2"), merge_value(NULL)};
+    const struct value theirs = merge_value(NULL);
+    const struct value other = merge_value("1");
+    const struct value unknown = {.kind = VALUE_ABSENT};
+
+    (void)state;
+    assert_true(merge_is_left(&theirs, befores, 2));
+    assert_false(merge_is_left(&theirs, befores, 1));
+    assert_false(merge_is_left(&other, befores, 2));
+    assert_false(merge_is_left(&unknown, &unknown, 1));
+    assert_string_equal(merge_text(&other), "1");
+    assert_null(merge_text(&theirs));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_salesforce_kept_when_it_refused_ours_is_no_change_of_its_own),
         cmocka_unit_test(without_a_conflict_the_policy_does_not_matter),
         cmocka_unit_test(the_loser_of_a_conflict_is_named_for_the_ledger),
         cmocka_unit_test(the_later_writer_wins_unless_the_clocks_cannot_tell),
