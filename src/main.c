@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "base/log.h"
 #include "base/wait.h"
@@ -498,6 +499,9 @@ static int run_command(const struct command *command, const struct arguments *ar
 
     if (command->needs != NEEDS_NOTHING && !config_load(&config, &err))
         return fail(command, &err);
+    /* Nobody but root reads the memory of what holds secrets. */
+    if (!config.allows_debugger)
+        prctl(PR_SET_DUMPABLE, 0);
     log_init(command->name, config.log_level, config.log_format);
     if ((command->needs == NEEDS_DATABASE && !config_require_database(&config, &err)) ||
         (command->is_role && !wait_init(&err)) || !command->run(&config, arguments, &err))

@@ -123,12 +123,16 @@ static const struct checks_rule rules[] = {
     {.id = "MUST_RUN_ROLES",
      .title = "the roles run",
      .needs = CHECKS_NEEDS_SETUP,
-     .sql = "select null, 'YELLOW', format('not running: %s', string_agg(role, ', ' order by"
-            " role)), 'pgforce run -- what is parked says why in its log'"
-            " from given, unnest(array['archive', 'push', 'pull', 'housekeeper']) as role"
-            " where not exists (select from pg_locks l where " TURN_IS(
-                "role", "schema_name") ")"
-                                       " having count(*) > 0",
+     .sql =
+         "select null, 'YELLOW', format('not running: %s', string_agg(role, ', ' order by"
+         " role)), 'pgforce run -- what is parked says why in its log'"
+         " from given, unnest(array['archive', 'push', 'pull', 'listen', 'housekeeper', 'watch'])"
+         " as role"
+         " where (role <> 'listen' or exists (select from pgforce.mapping m"
+         " where m.schema_name = given.schema_name and m.notify and not m.is_orphan))"
+         " and not exists (select from pg_locks l where " TURN_IS(
+             "role", "schema_name") ")"
+                                    " having count(*) > 0",
      .event_type = "role-stopped"},
     {.id = "SHOULD_HAVE_SHORT_TRANSACTIONS",
      .title = "no transaction is open for long",

@@ -99,6 +99,12 @@ static bool add_metrics(struct request *request, struct pg *pg, json_t *connecti
     return true;
 }
 
+static void refuse_unprepared(const struct request *request, struct error *err)
+{
+    error_set(err, ERROR_CONFIG, "the schema \"%s\" is not set up: run `pgforce setup`",
+              request->serve->options->schema_name);
+}
+
 /* Our connection, whole but for its mappings; NULL after answering. */
 static json_t *load(struct request *request)
 {
@@ -111,8 +117,7 @@ static json_t *load(struct request *request)
     PGresult *result PG_RESULT_AUTO =
         pg_query(pg, connection_sql, PG_PARAMS(options->schema_name, options->app_name), &err);
     if (result != NULL && PQntuples(result) == 0)
-        error_set(&err, ERROR_CONFIG, "the schema \"%s\" is not set up: run `pgforce setup`",
-                  options->schema_name);
+        refuse_unprepared(request, &err);
     json_t *connection = result != NULL && PQntuples(result) > 0
                              ? json_loads(pg_field(result, 0, 0), 0, NULL)
                              : NULL;
@@ -221,6 +226,12 @@ void connections_link(struct request *request)
                              "cells"));
 }
 
+static bool refuse_stranger(struct request *request)
+{
+    request_refuse(request, 404, "not_found", "there is no connection %s", request->arguments[0]);
+    return false;
+}
+
 /* NULL after answering: 404 unless the route's id is ours. */
 static json_t *load_asked(struct request *request)
 {
@@ -229,16 +240,31 @@ static json_t *load_asked(struct request *request)
     if (connection == NULL || is_wanted(request->arguments[0], connection, "id"))
         return connection;
     json_decref(connection);
-    request_refuse(request, 404, "not_found", "there is no connection %s", request->arguments[0]);
+    refuse_stranger(request);
     return NULL;
 }
 
+/* Asked before each call below a connection: its id alone is looked at. */
 bool connections_is_ours(struct request *request)
 {
-    json_t *connection = load_asked(request);
+    struct pg *pg = request_pg(request);
+    struct error err = {0};
 
-    json_decref(connection);
-    return connection != NULL;
+    if (pg == NULL)
+        return false;
+    PGresult *result PG_RESULT_AUTO =
+        pg_query(pg,
+                 "select c.uuid::text = lower($2)"
+                 " from pgforce.connection c"
+                 " where c.schema_name = $1",
+                 PG_PARAMS(request->serve->options->schema_name, request->arguments[0]), &err);
+    if (result != NULL && PQntuples(result) == 0)
+        refuse_unprepared(request, &err);
+    if (result == NULL || PQntuples(result) == 0) {
+        request_fail(request, &err);
+        return false;
+    }
+    return pg_field_bool(result, 0, 0) || refuse_stranger(request);
 }
 
 const char *connections_url(struct request *request, const char *behind)

@@ -40,8 +40,6 @@ struct peer {
 };
 
 struct guard {
-    const struct serve_options *options;
-    bool is_tls;
     struct browser_session sessions[MAX_SESSIONS];
     struct peer peers[MAX_PEERS];
 };
@@ -49,13 +47,9 @@ struct guard {
 static const char *const role_names[] = {
     [REQUEST_VIEWER] = "viewer", [REQUEST_OPERATOR] = "operator", [REQUEST_ADMIN] = "admin"};
 
-struct guard *guard_new(const struct serve_options *options, bool is_tls)
+struct guard *guard_new(void)
 {
-    struct guard *guard = memory_alloc(sizeof(*guard));
-
-    guard->options = options;
-    guard->is_tls = is_tls;
-    return guard;
+    return memory_alloc(sizeof(struct guard));
 }
 
 void guard_free(struct guard *guard)
@@ -145,12 +139,21 @@ static void add_security_headers(struct request *request)
         http_server_add_header(request->response, headers[i].name, headers[i].value);
 }
 
+/* Addresses in our answers are made of it: request_base_url. */
+static bool is_forwarded_well(const struct request *request)
+{
+    const char *host = http_server_header(request->http, "X-Forwarded-Host");
+
+    return !request->serve->options->is_behind_proxy || host == NULL || is_our_host(request, host);
+}
+
 bool guard_admit(struct request *request)
 {
     const char *host = http_server_header(request->http, "Host");
 
     add_security_headers(request);
-    if (host != NULL && count_headers(request, "Host") == 1 && is_our_host(request, host))
+    if (host != NULL && count_headers(request, "Host") == 1 && is_our_host(request, host) &&
+        is_forwarded_well(request))
         return true;
     request_refuse(request, 421, "misdirected",
                    "this server does not answer for that Host: add it to PGFORCE_API_HOSTS");
@@ -306,15 +309,15 @@ static bool accept_token(struct request *request, const char *token)
 
 /* ---- browser sessions ---- */
 
-static const char *cookie_name(const struct guard *guard)
+static const char *cookie_name(const struct request *request)
 {
-    return guard->is_tls ? "__Host-pgforce" : "pgforce";
+    return request_is_https(request) ? "__Host-pgforce" : "pgforce";
 }
 
 /* The cookie's value in the Cookie header: hex digits. */
 static const char *find_cookie(const struct request *request)
 {
-    const char *name = cookie_name(request->serve->guard);
+    const char *name = cookie_name(request);
     const char *text = http_server_header(request->http, "Cookie");
     size_t length = strlen(name);
 
@@ -359,12 +362,11 @@ static struct browser_session *take_place(struct guard *guard)
 
 static void set_cookie(struct request *request, const char *value, int age_s)
 {
-    const struct guard *guard = request->serve->guard;
-
-    http_server_add_header(
-        request->response, "Set-Cookie",
-        arena_printf(request->arena, "%s=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Strict%s",
-                     cookie_name(guard), value, age_s, guard->is_tls ? "; Secure" : ""));
+    http_server_add_header(request->response, "Set-Cookie",
+                           arena_printf(request->arena,
+                                        "%s=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Strict%s",
+                                        cookie_name(request), value, age_s,
+                                        request_is_https(request) ? "; Secure" : ""));
 }
 
 static void start_session(struct request *request, const char *token)

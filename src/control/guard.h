@@ -17,7 +17,7 @@
 #include "base/error.h"
 #include "control/request.h"
 
-struct guard *guard_new(const struct serve_options *options, bool is_tls);
+struct guard *guard_new(void);
 void guard_free(struct guard *guard);
 
 /* Host, Origin and Sec-Fetch-Site; false after refusing. Adds the security headers to any answer.

@@ -106,14 +106,30 @@ void request_fail(struct request *request, const struct error *err)
     }
 }
 
+/* What the proxy says of the call that it got; NULL where there is none to be trusted. */
+static const char *find_forwarded(const struct request *request, const char *name)
+{
+    return request->serve->options->is_behind_proxy ? http_server_header(request->http, name)
+                                                    : NULL;
+}
+
+bool request_is_https(const struct request *request)
+{
+    const char *scheme = find_forwarded(request, "X-Forwarded-Proto");
+
+    return request->serve->is_tls || (scheme != NULL && strcasecmp(scheme, "https") == 0);
+}
+
 const char *request_base_url(struct request *request)
 {
     const struct serve *serve = request->serve;
-    const char *host = http_server_header(request->http, "Host");
+    const char *host = find_forwarded(request, "X-Forwarded-Host");
 
     if (serve->options->public_url != NULL)
         return serve->options->public_url;
-    return arena_printf(request->arena, "%s://%s", serve->is_tls ? "https" : "http",
+    if (host == NULL)
+        host = http_server_header(request->http, "Host");
+    return arena_printf(request->arena, "%s://%s", request_is_https(request) ? "https" : "http",
                         host != NULL ? host : "localhost");
 }
 

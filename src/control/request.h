@@ -62,7 +62,11 @@ void request_fail(struct request *request, const struct error *err);
 /* The same for an answer that is filled in later, when the request has gone by. */
 void request_fill(struct http_server_response *response, int status, json_t *json);
 
-/* "https://host:port" as clients reach us: the configured URL, or the Host header's. */
+/* Whether TLS ends here, or, by its X-Forwarded-Proto, at the proxy that we were told of. */
+bool request_is_https(const struct request *request);
+
+/* "https://host:port" as clients reach us: the configured URL, or the Host header's; behind a proxy
+ * X-Forwarded-Host goes before that, where it is one of our hosts (guard_admit looks). */
 const char *request_base_url(struct request *request);
 
 /* A query parameter that says yes or no, in any case ("True" too). */

@@ -103,7 +103,7 @@ bool serve_run(const struct serve_options *options, struct error *err)
         return false;
     serve.children = child_pool_new(err);
     serve.validations = validations_new();
-    serve.guard = guard_new(options, serve.is_tls);
+    serve.guard = guard_new();
     bool is_ok = serve.children != NULL && listen_and_serve(&serve, err);
     child_pool_free(serve.children);
     validations_free(serve.validations);

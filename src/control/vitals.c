@@ -53,7 +53,8 @@ static const char vitals_sql[] =
     " from open_transactions),"
     " 'roles', (select jsonb_object_agg(role, (exists (select from pg_locks l where "
     "%s))::integer)"
-    " from unnest(array['archive', 'push', 'pull', 'housekeeper', 'watch']) as role),"
+    " from unnest(array['archive', 'push', 'pull', 'listen', 'housekeeper',"
+    " 'watch']) as role),"
     " 'mappings', (select coalesce(jsonb_object_agg(state, n), '{}') from (select m.state,"
     " count(*) as n from pgforce.mapping m where m.schema_name = $1 group by m.state) as x),"
     " 'in_doubt', (select count(*) from pgforce.delivery d where d.schema_name = $1"
@@ -104,6 +105,14 @@ static bool is_true(const json_t *vitals, const char *path)
     return json_is_true(at(vitals, path));
 }
 
+/* Who has paused wants them to wait. */
+static bool is_unsent(const json_t *vitals, const struct checks_limits *limits)
+{
+    return json_number_value(at(vitals, "oldest_pending")) > limits->stalled_s &&
+           json_integer_value(at(vitals, "roles.push")) == 0 &&
+           strcmp(json_string_value(at(vitals, "state")), "PAUSED") != 0;
+}
+
 static void add_reasons(const json_t *vitals, const struct checks_limits *limits, json_t *reasons)
 {
     const struct {
@@ -121,6 +130,8 @@ static void add_reasons(const json_t *vitals, const struct checks_limits *limits
          "the slot retains a critical amount of WAL"},
         {strcmp(json_string_value(at(vitals, "state")), "UNAUTHORIZED") == 0,
          "the organisation refuses the credentials"},
+        {is_unsent(vitals, limits),
+         "changes wait and nobody sends them: is the role push running?"},
     };
 
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)

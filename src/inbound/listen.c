@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/wait.h"
 #include "inbound/heard.h"
+#include "mapping/connection.h"
 #include "pg/pg.h"
 #include "pg/turn.h"
 #include "sf/events.h"
@@ -45,6 +46,7 @@ struct listener {
     size_t count;
     const char *wanted; /* what the members were read from */
     bool is_open;
+    bool has_old_version;     /* of the API: another was chosen */
     int64_t refused_retry_ms; /* 0: none is refused */
     int64_t pause_ms;         /* after the last failure */
 };
@@ -112,7 +114,7 @@ static bool load_members(struct listener *listener, struct error *err)
     return true;
 }
 
-static bool drain_notifications(const struct listener *listener)
+static bool drain_notifications(struct listener *listener)
 {
     bool is_notified = false;
     PGnotify *notify;
@@ -120,6 +122,8 @@ static bool drain_notifications(const struct listener *listener)
     PQconsumeInput(pg_conn(listener->pg));
     while ((notify = PQnotifies(pg_conn(listener->pg))) != NULL) {
         is_notified = true;
+        if (connection_is_new_version(notify->extra))
+            listener->has_old_version = true;
         PQfreemem(notify);
     }
     return is_notified;
@@ -128,13 +132,15 @@ static bool drain_notifications(const struct listener *listener)
 /* Asked while a connect is held. A lost connection is noticed when something is to be stored. */
 static bool must_begin_anew(void *context)
 {
-    const struct listener *listener = context;
+    struct listener *listener = context;
     struct error ignored;
 
     if (listener->refused_retry_ms != 0 && clock_monotonic_ms() >= listener->refused_retry_ms)
         return true;
     if (!drain_notifications(listener))
         return PQstatus(pg_conn(listener->pg)) != CONNECTION_OK;
+    if (listener->has_old_version)
+        return true;
     PGresult *result PG_RESULT_AUTO = select_members(listener, &ignored);
     if (result == NULL)
         return true;
@@ -334,9 +340,12 @@ static bool pause_after(struct listener *listener, struct error *err)
 
 static bool run_until_stopped(struct listener *listener, struct error *err)
 {
-    while (!wait_is_stopping())
+    while (!wait_is_stopping()) {
+        if (listener->has_old_version)
+            return connection_ask_restart(err);
         if (!take_turn(listener, err) && !wait_is_stopping() && !pause_after(listener, err))
             return false;
+    }
     return true;
 }
 

@@ -222,6 +222,9 @@ static const struct option options[] = {
     {"PGFORCE_NOTIFY_COMMAND", FIELD(notify_command), NULL, NULL,
      "command that is told, with the JSON on its standard input; words separated by blanks, no"
      " shell"},
+    {"PGFORCE_ALLOW_DEBUGGER", FIELD(allows_debugger), parse_switch, "off",
+     "on or off: a debugger of the same user may be attached, and a crash may write a core file,"
+     " with the secrets that are in memory"},
     {"PGFORCE_LOG_LEVEL", FIELD(log_level), parse_log_level, "info",
      "debug, info, warning or error"},
     {"PGFORCE_LOG_FORMAT", FIELD(log_format), parse_log_format, "text", "text or json"},

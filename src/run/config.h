@@ -44,6 +44,7 @@ struct config {
     int64_t slot_give_up_bytes; /* 0: never */
     const char *notify_url;     /* NULL: nobody is told */
     const char *notify_command;
+    bool allows_debugger;
 };
 
 /* Reads the environment. The texts live as long as the process. ERROR_CONFIG names the variable. */

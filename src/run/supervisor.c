@@ -138,6 +138,16 @@ static bool has_work(const struct supervisor *supervisor)
     return false;
 }
 
+/* A parked archive needs an operator, and the other roles work on: a service that never got READY
+ * would be killed with them. */
+static void tell_of_heart(const struct child *child)
+{
+    if (child->is_parked)
+        service_tell("READY=1\nSTATUS=%s is parked: its log says why\nWATCHDOG=1", heart);
+    else
+        service_tell("STATUS=%s is being restarted\nWATCHDOG=1", heart);
+}
+
 static void tell_manager(const struct supervisor *supervisor)
 {
     if (!supervisor->is_heard)
@@ -145,9 +155,7 @@ static void tell_manager(const struct supervisor *supervisor)
     service_relay();
     for (size_t i = 0; i < supervisor->count; i++)
         if (strcmp(supervisor->children[i].role, heart) == 0 && supervisor->children[i].pid == 0)
-            service_tell("STATUS=%s %s\nWATCHDOG=1", heart,
-                         supervisor->children[i].is_parked ? "is parked: its log says why"
-                                                           : "is being restarted");
+            tell_of_heart(&supervisor->children[i]);
 }
 
 static bool has_children(const struct supervisor *supervisor)

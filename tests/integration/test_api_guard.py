@@ -162,6 +162,29 @@ def test_an_address_beyond_loopback_needs_tls(pgforce):
     assert api.get("/livez").status == 200
 
 
+FORWARDED = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "pgforce.example.com"}
+
+
+def test_what_a_proxy_says_of_the_address_is_believed_where_there_is_one(pgforce):
+    pgforce.set_up()
+    env = {"PGFORCE_API_TOKEN": TOKEN, "PGFORCE_API_HOSTS": "pgforce.example.com"}
+    api = Api(pgforce, TOKEN, PGFORCE_API_BEHIND_PROXY="on", **env)
+    [connection] = api.get("/connections", headers=FORWARDED).json["results"]
+    assert connection["region_url"] == "https://pgforce.example.com"
+    assert connection["detail_url"].startswith("https://pgforce.example.com/api/v3/connections/")
+    answer = api.post(f"/api/v3/connections/{connection['id']}/validations", headers=FORWARDED)
+    assert answer.json["result_url"].startswith(connection["detail_url"])
+    origin = {**FORWARDED, "Origin": "https://pgforce.example.com"}
+    login = api.post("/login", {"token": TOKEN}, token="", headers=origin)
+    assert login.status == 200
+    assert login.headers["Set-Cookie"].startswith("__Host-pgforce=") and "Secure" in login.headers["Set-Cookie"]
+    assert api.get("/livez", headers={"X-Forwarded-Host": "evil.example.com"}).status == 421
+    # Without a proxy anybody may have written that.
+    alone = Api(pgforce, TOKEN, **env)
+    [connection] = alone.get("/connections", headers=FORWARDED).json["results"]
+    assert connection["region_url"] == f"http://127.0.0.1:{alone.port}"
+
+
 def test_tls_with_a_certificate_of_ours(pgforce, tmp_path):
     pgforce.set_up()
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"

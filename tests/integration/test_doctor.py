@@ -145,7 +145,7 @@ def test_a_database_broken_in_many_ways_has_a_finding_for_each_in_one_run(
 
 def test_nothing_is_wrong_where_nothing_is(sync):
     sync.load(account(), contact())
-    sync.start("housekeeper")
+    sync.start("housekeeper", "watch")
     eventually(lambda: "MUST_RUN_ROLES" not in found(diagnose(sync.pgforce, "--offline")))
     report = diagnose(sync.pgforce, expect=0)
     assert found(report) == {"SHOULD_LIMIT_RETAINED_WAL"}

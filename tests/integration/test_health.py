@@ -42,6 +42,8 @@ def test_ready_means_that_changes_go_through(api, sync):
 
 def test_an_archive_that_lives_and_does_not_move_is_not_ready(sync, database):
     sync.map(account())
+    # So that what waits to be sent is no reason.
+    sync.pgforce.run("pause")
     sync.start("archive")
     api = Api(sync.pgforce, TOKEN, PGFORCE_API_TOKEN=TOKEN, PGFORCE_STALLED_S="0")
     eventually(lambda: api.get("/readyz").status == 200)
@@ -53,6 +55,21 @@ def test_an_archive_that_lives_and_does_not_move_is_not_ready(sync, database):
         eventually(lambda: "the archive makes no progress" in str(api.get("/readyz").json["reasons"]))
     finally:
         holder.close()
+    eventually(lambda: api.get("/readyz").status == 200)
+
+
+def test_changes_that_nobody_sends_are_not_through(sync):
+    sync.map(account())
+    sync.start("archive")
+    api = Api(sync.pgforce, TOKEN, PGFORCE_API_TOKEN=TOKEN, PGFORCE_STALLED_S="0")
+    eventually(lambda: api.get("/readyz").status == 200)
+    add(sync, 1)
+    eventually(lambda: "nobody sends them" in str(api.get("/readyz").json["reasons"]))
+    sync.pgforce.run("pause")
+    assert api.get("/readyz").status == 200
+    sync.pgforce.run("resume")
+    assert api.get("/readyz").status == 503
+    sync.start("push")
     eventually(lambda: api.get("/readyz").status == 200)
 
 

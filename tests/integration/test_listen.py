@@ -260,3 +260,13 @@ def test_a_row_with_changes_of_its_own_is_merged_with_what_is_heard(sync, heard_
     sync.logged(1)
     sync.org.update("Account", heard_account, Phone="2")
     eventually(lambda: rows(sync, "phone, industry") == [("2", "Banking")])
+
+
+def test_another_api_version_is_spoken_after_a_start(sync, heard_account):
+    sync.pgforce.run("pause")
+    sync.pgforce.run("api-version", "61.0", "--change")
+    assert sync.roles["listen"].wait() == 75
+    sync.org.journal(clear=True)
+    sync.start("listen")
+    eventually(lambda: [r for r in sync.org.journal() if "/cometd/" in r["path"]])
+    assert all("/cometd/61.0" in r["path"] for r in sync.org.journal() if "/cometd/" in r["path"])

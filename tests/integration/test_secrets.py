@@ -2,15 +2,19 @@
 level, nothing that pgforce wrote, answered or shows has any of them, in any spelling."""
 
 import base64
+import getpass
 import json
+import os
+import shutil
 import urllib.parse
 from pathlib import Path
 
+import process
 import pytest
 
 from api import Api
 from eventually import eventually
-from programs import Pgforce
+from programs import Background, Pgforce
 from sandbox import Sandbox
 from sync import Sync, account
 
@@ -117,6 +121,29 @@ def test_no_secret_is_in_a_log_an_answer_an_export_or_a_process_title(
     # It would have been found.
     witness.hears("a leak", f"token={base64.b64encode(b'user:' + API_TOKEN.encode()).decode()}")
     assert witness.told(secrets) == [("a leak", "API token")]
+
+
+def test_nobody_else_reads_the_memory_of_a_role(pgforce, scratch):
+    """As a user who is not root: whose process may not be looked into, its environment is root's."""
+    pgforce.set_up()
+    binary = shutil.copy2(pgforce.binary, scratch / "pgforce")
+    is_root = os.geteuid() == 0
+    user = "postgres" if is_root else getpass.getuser()
+    as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if is_root else []
+    for allowed, owner in (("off", "root"), ("on", user)):
+        env = {**pgforce.env, "PGFORCE_ALLOW_DEBUGGER": allowed}
+        log = pgforce.folder / f"debugger-{allowed}.log"
+        child = Background([*as_user, binary, "housekeeper"], process.environment(**env), log)
+        pgforce.started.append(child)
+        eventually(lambda c=child: sessions(pgforce, c))
+        assert Path(f"/proc/{child.pid}/environ").owner() == owner
+        child.stop()
+
+
+def sessions(pgforce, child):
+    assert child.is_running(), child.log_text()
+    return pgforce.database.query(
+        "select pid from pg_stat_activity where application_name = 'pgforce housekeeper'", role="postgres")
 
 
 def commands_and_faults(ours, secrets, witness, sandbox, cluster):

@@ -86,13 +86,15 @@ def test_an_archive_that_does_not_move_is_not_alive(sync, database, tmp_path):
     manager.socket.close()
 
 
-def test_a_daemon_that_cannot_stream_yet_is_not_ready_and_says_why(sync, tmp_path):
+def test_a_daemon_whose_archive_is_parked_is_up_for_the_other_roles_and_says_why(sync, tmp_path):
     manager = Manager(str(tmp_path / "notify"))
     sync.map(account())
     sync.query("select pg_drop_replication_slot('pgforce_salesforce')", role="postgres")
-    sync.pgforce.start("run", env=manager.env)
+    daemon = sync.pgforce.start("run", env=manager.env)
     eventually(lambda: any("archive is parked" in line for line in manager.listen()))
-    assert "READY=1" not in manager.listen()
+    said = manager.listen()
+    assert said.index("READY=1") == said.index("STATUS=archive is parked: its log says why") - 1
+    assert daemon.is_running() and "streaming slot=" not in daemon.log_text()
     manager.socket.close()
 
 

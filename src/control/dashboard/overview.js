@@ -11,7 +11,7 @@ function tile(label, value, note, kind = "") {
   return h("div", { class: `tile ${kind}` }, h("h2", {}, label), h("p", { class: "value" }, value), note && h("p", { class: "note" }, note));
 }
 
-const roleWords = { archive: "captures", push: "sends", pull: "reads from Salesforce", housekeeper: "tidies the log", watch: "watches and tells" };
+const roleWords = { archive: "captures", push: "sends", pull: "reads from Salesforce", listen: "hears of changes in Salesforce", housekeeper: "tidies the log", watch: "watches and tells" };
 
 function drawRoles(roles) {
   return h("ul", { class: "row plain" }, Object.entries(roles).sort().map(([name, isUp]) =>
