@@ -26,7 +26,10 @@ struct ids {
 struct noted {
     struct noted *next;
     char *table_name;
-    struct ids fresh;
+    int number;       /* tells its prepared statement from another table's */
+    bool is_prepared; /* that statement */
+    struct ids fresh; /* their entries are of the open transaction: nobody can have answered them */
+    struct ids late;  /* the log is to be asked whether they wait still */
     struct ids held;  /* somebody else had their locks */
     int pause_ms;     /* 0: none was held at the last try */
     int64_t retry_ms; /* when the held ones are tried again */
@@ -65,6 +68,7 @@ void pending_free(struct pending *pending)
 
         free(pending->tables->table_name);
         free(pending->tables->fresh.items);
+        free(pending->tables->late.items);
         free(pending->tables->held.items);
         free(pending->tables);
         pending->tables = next;
@@ -83,6 +87,7 @@ static struct noted *find_table(struct pending *pending, const char *table_name)
         return noted;
     noted = memory_alloc(sizeof(*noted));
     noted->table_name = memory_strdup(table_name);
+    noted->number = pending->tables != NULL ? pending->tables->number + 1 : 1;
     noted->next = pending->tables;
     pending->tables = noted;
     return noted;
@@ -97,16 +102,28 @@ static void push_id(struct ids *ids, int32_t id)
     ids->items[ids->count++] = id;
 }
 
+static bool has_room(struct pending *pending)
+{
+    if (pending->count < NOTED_MAX)
+        return true;
+    pending->has_forgotten = true;
+    pending->reread_ms = clock_monotonic_ms() + LONGEST_PAUSE_MS;
+    return false;
+}
+
 void pending_add(struct pending *pending, const char *table_name, const char *record_id)
 {
-    if (record_id == NULL)
+    if (record_id == NULL || !has_room(pending))
         return;
-    if (pending->count >= NOTED_MAX) {
-        pending->has_forgotten = true;
-        pending->reread_ms = clock_monotonic_ms() + LONGEST_PAUSE_MS;
-        return;
-    }
     push_id(&find_table(pending, table_name)->fresh, (int32_t)strtol(record_id, NULL, 10));
+    pending->count++;
+}
+
+static void add_late(struct pending *pending, const char *table_name, const char *record_id)
+{
+    if (!has_room(pending))
+        return;
+    push_id(&find_table(pending, table_name)->late, (int32_t)strtol(record_id, NULL, 10));
     pending->count++;
 }
 
@@ -117,7 +134,7 @@ int64_t pending_due_ms(const struct pending *pending)
     if (pending->is_reading_log)
         return 0;
     for (const struct noted *noted = pending->tables; noted != NULL; noted = noted->next) {
-        if (noted->fresh.count > 0)
+        if (noted->fresh.count > 0 || noted->late.count > 0)
             return 0;
         if (noted->held.count > 0 && (due_ms < 0 || noted->retry_ms < due_ms))
             due_ms = noted->retry_ms;
@@ -171,7 +188,7 @@ static bool read_log(struct pending *pending, struct error *err)
         return error_prefix(err, "reading the log");
     int count = PQntuples(result);
     for (int i = 0; i < count; i++)
-        pending_add(pending, pg_field(result, i, 1), pg_field(result, i, 2));
+        add_late(pending, pg_field(result, i, 1), pg_field(result, i, 2));
     pending->is_reading_log = count == PIECE;
     if (count > 0)
         pending->read_up_to = pg_field_int64(result, count - 1, 0);
@@ -179,144 +196,153 @@ static bool read_log(struct pending *pending, struct error *err)
 }
 
 struct piece {
-    const char *table_name;
-    const int32_t *ids;
+    struct noted *noted;
+    const int32_t *ids; /* sorted, each once */
     size_t count;
+    bool is_fresh;
 };
 
-static void append_to_mark(struct buf *sql, const struct piece *piece)
+/* What a row to be marked is: one that says PENDING already is left alone. */
+#define TO_MARK "(t._hc_lastop is distinct from 'PENDING' or t._hc_err is not null)"
+
+static void append_table(struct buf *sql, const struct pending *pending, const struct noted *noted)
 {
-    buf_text(sql, " where t.id = any('{");
-    for (size_t i = 0; i < piece->count; i++)
-        buf_printf(sql, "%s%d", i > 0 ? "," : "", (int)piece->ids[i]);
-    buf_text(sql, "}'::integer[])"
-                  " and (t._hc_lastop is distinct from 'PENDING'"
-                  " or t._hc_err is not null)");
+    pg_append_qualified(sql, pending->schema_name, noted->table_name);
+}
+
+static void print_ids(struct buf *list, const int32_t *ids, size_t count)
+{
+    buf_init(list, SQL_MAX_BYTES);
+    buf_char(list, '{');
+    for (size_t i = 0; i < count; i++)
+        buf_printf(list, "%s%d", i > 0 ? "," : "", (int)ids[i]);
+    buf_char(list, '}');
 }
 
 /*
- * Locks what has to be marked and is held by nobody. Rows of two columns: the id, and whether it is
- * ours now. The table's lock is not waited for either: somebody may be changing the table.
+ * The table's lock is not waited for: somebody may be changing the table. With it nobody can make a
+ * trigger, so triggers are switched off only where there are some: the switch costs all plans.
  */
-static PGresult *lock_rows(struct pending *pending, const struct piece *piece, struct error *err)
+static void append_door(struct buf *sql, const struct pending *pending, const struct noted *noted)
+{
+    struct buf table BUF_AUTO = {0};
+
+    buf_init(&table, 1024);
+    append_table(&table, pending, noted);
+    buf_printf(sql,
+               "savepoint pgforce_pending;"
+               "set local lock_timeout = '100ms';"
+               "lock table %s in row exclusive mode nowait;",
+               table.data);
+    if (!pending->is_replica)
+        return;
+    buf_text(sql, "select set_config('session_replication_role', 'replica', true) from pg_class"
+                  " where relhastriggers and oid = ");
+    pg_append_literal(sql, table.data);
+    buf_text(sql, "::regclass;");
+}
+
+/* By itself: what is prepared stays so even where marking fails, and can be prepared once only. */
+static bool prepare_mark(struct pending *pending, struct noted *noted, struct error *err)
 {
     struct buf sql BUF_AUTO = {0};
     struct buf table BUF_AUTO = {0};
 
+    if (noted->is_prepared)
+        return true;
     buf_init(&table, 1024);
-    pg_append_qualified(&table, pending->schema_name, piece->table_name);
+    append_table(&table, pending, noted);
     buf_init(&sql, SQL_MAX_BYTES);
+    append_door(&sql, pending, noted);
     buf_printf(&sql,
-               "savepoint pgforce_pending;"
-               "set local lock_timeout = '100ms';"
-               "lock table %s in row exclusive mode nowait;"
-               "with ours as materialized (select t.id from %s t",
-               table.data, table.data);
-    append_to_mark(&sql, piece);
-    buf_printf(&sql,
-               " for no key update skip locked)"
-               " select t.id, ours.id is not null"
-               " from %s t"
-               " left join ours on ours.id = t.id",
-               table.data);
-    append_to_mark(&sql, piece);
+               "prepare pgforce_mark_%d(integer[]) as"
+               " update %s m"
+               " set _hc_lastop = 'PENDING', _hc_err = null"
+               " where m.id = any(array("
+               "select t.id from %s t where t.id = any($1) and " TO_MARK
+               " for no key update skip locked))"
+               " returning m.id",
+               noted->number, table.data, table.data);
+    noted->is_prepared = pg_script(pending->pg, sql.data, err);
+    return noted->is_prepared;
+}
+
+/*
+ * Locks what is held by nobody, and marks it; answers the ids. One statement, for the log need not
+ * be asked: our entry is not committed yet, so it has not been answered. Who answers an older one
+ * locks the row too, and sees ours when we have let go of it.
+ */
+static PGresult *mark_fresh(struct pending *pending, const struct piece *piece, const char *ids,
+                            struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    if (!prepare_mark(pending, piece->noted, err))
+        return NULL;
+    buf_init(&sql, SQL_MAX_BYTES);
+    append_door(&sql, pending, piece->noted);
+    buf_printf(&sql, "execute pgforce_mark_%d('%s')", piece->noted->number, ids);
     return pg_simple(pending->pg, sql.data, err);
 }
 
 /*
- * A second statement, so that its snapshot is younger than the locks. The log is asked row by row,
- * by a subquery that cannot become a join: that would read all that waits to be sent, however much.
+ * The log is asked by index, row by row: by a subquery that cannot become a join, for that would
+ * read all that waits to be sent, however much.
  */
-static bool write_rows(struct pending *pending, const char *table_name, const struct buf *ids,
+static bool write_rows(struct pending *pending, const struct noted *noted, const char *ids,
                        struct error *err)
 {
     struct buf sql BUF_AUTO = {0};
-    struct buf table BUF_AUTO = {0};
-    struct buf log BUF_AUTO = {0};
 
-    buf_init(&table, 1024);
-    pg_append_qualified(&table, pending->schema_name, table_name);
-    buf_init(&log, 1024);
-    pg_append_qualified(&log, pending->schema_name, "_trigger_log");
     buf_init(&sql, SQL_MAX_BYTES);
-    if (pending->is_replica)
-        buf_text(&sql, "set local session_replication_role = replica;");
-    buf_printf(&sql,
-               "update %s t"
-               " set _hc_lastop = 'PENDING', _hc_err = null"
-               " where t.id = any('{%s}'::integer[])"
-               " and (select true from %s l"
-               " where l.record_id = t.id"
-               " and l.state in ('NEW', 'PENDING')"
-               " and l.action in ('INSERT', 'UPDATE')"
-               " and l.table_name = ",
-               table.data, ids->data, log.data);
-    pg_append_literal(&sql, table_name);
-    buf_text(&sql, " limit 1);");
-    if (pending->is_replica)
-        buf_text(&sql, "set local session_replication_role = origin;");
-    return pg_script(pending->pg, sql.data, err);
+    buf_text(&sql, "update ");
+    append_table(&sql, pending, noted);
+    buf_text(&sql, " t"
+                   " set _hc_lastop = 'PENDING', _hc_err = null"
+                   " where t.id = any($1)"
+                   " and (select true from ");
+    pg_append_qualified(&sql, pending->schema_name, "_trigger_log");
+    buf_text(&sql, " l"
+                   " where l.record_id = t.id"
+                   " and l.state in ('NEW', 'PENDING')"
+                   " and l.action in ('INSERT', 'UPDATE')"
+                   " and l.table_name = $2"
+                   " limit 1)");
+    return pg_run(pending->pg, sql.data, PG_PARAMS(ids, noted->table_name), err);
 }
 
-static bool try_piece(struct pending *pending, const struct piece *piece, struct ids *held,
-                      struct error *err)
+static size_t take_ids(const PGresult *result, int32_t *ids)
 {
-    struct buf ours BUF_AUTO = {0};
-    PGresult *result PG_RESULT_AUTO = lock_rows(pending, piece, err);
+    size_t count = (size_t)PQntuples(result);
 
+    for (size_t i = 0; i < count; i++)
+        ids[i] = (int32_t)pg_field_int64(result, (int)i, 0);
+    return count;
+}
+
+/* Locks what is held by nobody, then asks the log, by a statement whose snapshot is younger than
+ * the locks, and marks. Answers the locked ids. */
+static PGresult *mark_late(struct pending *pending, const struct piece *piece, const char *ids,
+                           struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+    struct buf locked BUF_AUTO = {0};
+    int32_t taken[PIECE];
+
+    buf_init(&sql, SQL_MAX_BYTES);
+    append_door(&sql, pending, piece->noted);
+    buf_text(&sql, "select t.id from ");
+    append_table(&sql, pending, piece->noted);
+    buf_printf(&sql, " t where t.id = any('%s'::integer[]) and " TO_MARK, ids);
+    buf_text(&sql, " for no key update skip locked");
+    PGresult *result = pg_simple(pending->pg, sql.data, err);
     if (result == NULL)
-        return false;
-    buf_init(&ours, SQL_MAX_BYTES);
-    for (int i = 0; i < PQntuples(result); i++)
-        if (pg_field_bool(result, i, 1))
-            buf_printf(&ours, "%s%s", ours.size_bytes > 0 ? "," : "", pg_field(result, i, 0));
-    if (ours.size_bytes > 0 && !write_rows(pending, piece->table_name, &ours, err))
-        return false;
-    for (int i = 0; i < PQntuples(result); i++)
-        if (!pg_field_bool(result, i, 1))
-            push_id(held, (int32_t)pg_field_int64(result, i, 0));
-    return true;
-}
-
-static void warn(struct noted *noted, const struct piece *piece, const struct error *why)
-{
-    int64_t now_ms = clock_monotonic_ms();
-
-    if (noted->warned_ms != 0 && now_ms - noted->warned_ms < WARN_MS)
-        return;
-    noted->warned_ms = now_ms;
-    log_warning("cannot mark rows as PENDING", log_text("table", piece->table_name),
-                log_number("id", piece->ids[0]), log_text("reason", why->message));
-}
-
-/*
- * What is locked or cancelled waits. A piece whose row refuses is tried row by row, so that the
- * refusal is that row's alone. All else (the table is gone) will not mend by itself.
- */
-static bool mark_piece(struct pending *pending, struct noted *noted, const struct piece *piece,
-                       struct error *err)
-{
-    struct error why = {0};
-
-    if (try_piece(pending, piece, &noted->held, &why))
-        return true;
-    if (!pg_script(pending->pg, "rollback to savepoint pgforce_pending", err))
-        return false;
-    for (size_t i = 0; why.kind == ERROR_RETRY && i < piece->count; i++)
-        push_id(&noted->held, piece->ids[i]);
-    if (why.kind == ERROR_RETRY)
-        return true;
-    if (why.kind != ERROR_RECORD || piece->count == 1) {
-        warn(noted, piece, &why);
-        return true;
-    }
-    for (size_t i = 0; i < piece->count; i++) {
-        struct piece single = {piece->table_name, &piece->ids[i], 1};
-
-        if (!mark_piece(pending, noted, &single, err))
-            return false;
-    }
-    return true;
+        return NULL;
+    print_ids(&locked, taken, take_ids(result, taken));
+    if (PQntuples(result) == 0 || write_rows(pending, piece->noted, locked.data, err))
+        return result;
+    PQclear(result);
+    return NULL;
 }
 
 static int compare_ids(const void *left, const void *right)
@@ -325,6 +351,87 @@ static int compare_ids(const void *left, const void *right)
     int32_t b = *(const int32_t *)right;
 
     return (a > b) - (a < b);
+}
+
+/* Of what was not ours to lock, what is to be marked yet: the rest says PENDING, or is gone. */
+static bool note_held(struct pending *pending, const struct piece *piece, const PGresult *ours,
+                      struct error *err)
+{
+    struct buf list BUF_AUTO = {0};
+    struct buf sql BUF_AUTO = {0};
+    int32_t taken[PIECE];
+    int32_t left[PIECE];
+    size_t left_count = 0;
+    size_t taken_count = take_ids(ours, taken);
+
+    qsort(taken, taken_count, sizeof(*taken), compare_ids);
+    for (size_t i = 0; i < piece->count; i++)
+        if (bsearch(&piece->ids[i], taken, taken_count, sizeof(*taken), compare_ids) == NULL)
+            left[left_count++] = piece->ids[i];
+    if (left_count == 0)
+        return true;
+    print_ids(&list, left, left_count);
+    buf_init(&sql, SQL_MAX_BYTES);
+    buf_text(&sql, "select t.id from ");
+    append_table(&sql, pending, piece->noted);
+    buf_text(&sql, " t where t.id = any($1) and " TO_MARK);
+    PGresult *result PG_RESULT_AUTO = pg_query(pending->pg, sql.data, PG_PARAMS(list.data), err);
+    if (result == NULL)
+        return false;
+    for (int i = 0; i < PQntuples(result); i++)
+        push_id(&piece->noted->held, (int32_t)pg_field_int64(result, i, 0));
+    return true;
+}
+
+static bool try_piece(struct pending *pending, const struct piece *piece, struct error *err)
+{
+    struct buf ids BUF_AUTO = {0};
+
+    print_ids(&ids, piece->ids, piece->count);
+    PGresult *ours PG_RESULT_AUTO = piece->is_fresh ? mark_fresh(pending, piece, ids.data, err)
+                                                    : mark_late(pending, piece, ids.data, err);
+    return ours != NULL && note_held(pending, piece, ours, err);
+}
+
+static void warn(const struct piece *piece, const struct error *why)
+{
+    struct noted *noted = piece->noted;
+    int64_t now_ms = clock_monotonic_ms();
+
+    if (noted->warned_ms != 0 && now_ms - noted->warned_ms < WARN_MS)
+        return;
+    noted->warned_ms = now_ms;
+    log_warning("cannot mark rows as PENDING", log_text("table", noted->table_name),
+                log_number("id", piece->ids[0]), log_text("reason", why->message));
+}
+
+/*
+ * What is locked or cancelled waits. A piece whose row refuses is tried row by row, so that the
+ * refusal is that row's alone. All else (the table is gone) will not mend by itself.
+ */
+static bool mark_piece(struct pending *pending, const struct piece *piece, struct error *err)
+{
+    struct error why = {0};
+
+    if (try_piece(pending, piece, &why))
+        return true;
+    if (!pg_script(pending->pg, "rollback to savepoint pgforce_pending", err))
+        return false;
+    for (size_t i = 0; why.kind == ERROR_RETRY && i < piece->count; i++)
+        push_id(&piece->noted->held, piece->ids[i]);
+    if (why.kind == ERROR_RETRY)
+        return true;
+    if (why.kind != ERROR_RECORD || piece->count == 1) {
+        warn(piece, &why);
+        return true;
+    }
+    for (size_t i = 0; i < piece->count; i++) {
+        struct piece single = {piece->noted, &piece->ids[i], 1, piece->is_fresh};
+
+        if (!mark_piece(pending, &single, err))
+            return false;
+    }
+    return true;
 }
 
 /* Sorted, each once. */
@@ -339,11 +446,11 @@ static size_t unify(int32_t *ids, size_t count)
     return kept;
 }
 
-static void retry_held(struct noted *noted)
+static void move_ids(struct ids *from, struct ids *to)
 {
-    for (size_t i = 0; i < noted->held.count; i++)
-        push_id(&noted->fresh, noted->held.items[i]);
-    noted->held.count = 0;
+    for (size_t i = 0; i < from->count; i++)
+        push_id(to, from->items[i]);
+    from->count = 0;
 }
 
 /* A held row's pause grows while any of the table is held. */
@@ -361,40 +468,52 @@ static void set_pause(struct noted *noted, bool is_retry)
     noted->retry_ms = clock_monotonic_ms() + noted->pause_ms;
 }
 
+/* A piece off the end of a list. */
+static bool mark_some(struct pending *pending, struct noted *noted, struct ids *list,
+                      struct error *err)
+{
+    size_t taken = list->count < PIECE ? list->count : PIECE;
+    size_t held_before = noted->held.count;
+    int32_t ids[PIECE];
+
+    if (taken == 0)
+        return true;
+    list->count -= taken;
+    memcpy(ids, &list->items[list->count], taken * sizeof(*ids));
+    struct piece piece = {noted, ids, unify(ids, taken), list == &noted->fresh};
+    if (!mark_piece(pending, &piece, err))
+        return error_prefix(err, "marking rows of %s as PENDING", noted->table_name);
+    pending->count -= taken;
+    pending->count += noted->held.count - held_before;
+    return true;
+}
+
 static bool mark_table(struct pending *pending, struct noted *noted, struct error *err)
 {
     bool is_retry = noted->held.count > 0 && clock_monotonic_ms() >= noted->retry_ms;
 
     if (is_retry)
-        retry_held(noted);
-    if (noted->fresh.count == 0)
-        return true;
-    size_t taken = noted->fresh.count < PIECE ? noted->fresh.count : PIECE;
-    size_t held_before = noted->held.count;
-    int32_t ids[PIECE];
-
-    noted->fresh.count -= taken;
-    memcpy(ids, &noted->fresh.items[noted->fresh.count], taken * sizeof(*ids));
-    struct piece piece = {noted->table_name, ids, unify(ids, taken)};
-    if (!mark_piece(pending, noted, &piece, err))
-        return error_prefix(err, "marking rows of %s as PENDING", noted->table_name);
-    pending->count -= taken;
-    pending->count += noted->held.count - held_before;
+        move_ids(&noted->held, &noted->late);
+    if (!mark_some(pending, noted, &noted->fresh, err) ||
+        !mark_some(pending, noted, &noted->late, err))
+        return false;
+    /* What was fresh is so no longer: the transaction is about to be committed. */
+    move_ids(&noted->fresh, &noted->late);
     set_pause(noted, is_retry);
     return true;
 }
 
-static bool has_fresh(const struct pending *pending)
+static bool has_some(const struct pending *pending)
 {
     for (const struct noted *noted = pending->tables; noted != NULL; noted = noted->next)
-        if (noted->fresh.count > 0)
+        if (noted->fresh.count > 0 || noted->late.count > 0)
             return true;
     return false;
 }
 
 bool pending_mark(struct pending *pending, struct error *err)
 {
-    if (!ask_for_replica(pending, err) || (!has_fresh(pending) && !read_log(pending, err)))
+    if (!ask_for_replica(pending, err) || (!has_some(pending) && !read_log(pending, err)))
         return false;
     for (struct noted *noted = pending->tables; noted != NULL; noted = noted->next)
         if (!mark_table(pending, noted, err))

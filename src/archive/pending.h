@@ -3,8 +3,9 @@
  *
  * A row is only written while its lock is ours, which is never waited for: a row that somebody else
  * holds is tried again later, for its holder may itself be waiting for the archive. With the lock
- * held, the log is asked by a new snapshot whether the record still has an unsettled entry; who
- * settles an entry locks the row in the same transaction. So neither an answer that came meanwhile
+ * held, the log is asked by a new snapshot whether the record still has an unsettled entry, unless
+ * that entry is of our own open transaction; who settles an entry locks the row in the same
+ * transaction. So neither an answer that came meanwhile
  * nor a newer change is ever overwritten. What a crash forgets is found again in the log. It never
  * fails because of a row: one that cannot be written (a user's constraint or trigger refuses) stays
  * as it is, with a warning.
@@ -24,7 +25,8 @@ struct pending;
 struct pending *pending_new(struct pg *pg, const char *schema_name);
 void pending_free(struct pending *pending);
 
-/* Takes note of a row; of too many at once only that there are many. */
+/* Takes note of a row, in the transaction that writes its entry and then calls pending_mark; of too
+ * many at once only that there are many. */
 void pending_add(struct pending *pending, const char *table_name, const char *record_id);
 
 /* When pending_mark has something to do, by the monotonic clock; -1: never. */

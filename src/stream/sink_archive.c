@@ -310,10 +310,9 @@ static bool store_progress(struct sink_archive *archive, lsn_t reached, struct e
     bool is_counted;
 
     if (!progress_store(archive->pg, archive->schema_name, reached, err) ||
-        !pending_mark(archive->pending, err) ||
         !counter_store_archive(archive->pg, archive->schema_name, &archive->counts, &is_counted,
                                err) ||
-        !pg_script(archive->pg, "commit", err))
+        !pending_mark(archive->pending, err) || !pg_script(archive->pg, "commit", err))
         return false;
     if (is_counted)
         archive->counts = (struct counter_archive){.stored_at_ms = clock_monotonic_ms()};

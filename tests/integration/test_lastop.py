@@ -223,6 +223,29 @@ def test_many_rows_at_once_are_all_marked(mapped):
     assert len(mapped.entries("id")) == 5000
 
 
+def test_a_table_that_changes_between_two_marks_is_marked_still(mapped):
+    insert(mapped, lastop="'SYNCED'")
+    mapped.start("archive")
+    mapped.query("update salesforce.account set phone = '1'")
+    says(mapped, "PENDING")
+    mapped.query("alter table salesforce.account add column mine text, alter column phone type text",
+                 role="pgforce")
+    mapped.query("update salesforce.account set _hc_lastop = 'SYNCED', phone = '2'")
+    says(mapped, "PENDING")
+
+
+def test_a_row_that_refused_its_mark_takes_the_next(mapped):
+    insert(mapped, lastop="'SYNCED'")
+    mapped.query("alter table salesforce.account add check (phone = '2' or _hc_lastop <> 'PENDING')",
+                 role="pgforce")
+    archive = mapped.start("archive")
+    mapped.query("update salesforce.account set phone = '1'")
+    mapped.logged(1)
+    eventually(lambda: "cannot mark rows as PENDING" in archive.log_text())
+    mapped.query("update salesforce.account set phone = '2'")
+    says(mapped, "PENDING")
+
+
 def test_inbound_changes_say_synced(sync):
     created = sync.org.create("Account", Name="Acme")
     sync.load(mapping("Account", "Name", "Phone"))
