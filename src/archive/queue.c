@@ -48,6 +48,7 @@ static void fill_entry(const PGresult *result, int row, struct arena *arena,
     entry->later_values = copy_field_text(result, row, 15, arena);
     entry->commit_lsn = (uint64_t)pg_field_int64(result, row, 16);
     entry->is_unit = pg_field_bool(result, row, 17);
+    entry->old = copy_field_text(result, row, 18, arena);
 }
 
 #define STOPPED_TABLES                                                                             \
@@ -72,14 +73,17 @@ static void fill_entry(const PGresult *result, int row, struct arena *arena,
     " then (select string_agg(n.\"values\", ', ') from @ n where n.id > r.id"                      \
     " and n.table_name = r.table_name and n.record_id = r.record_id"                               \
     " and n.action = 'UPDATE' and n.state in ('SUCCESS', 'MERGED')) end,"                          \
-    " coalesce((r.commit_lsn - '0/0'::pg_lsn)::bigint, 0), coalesce(d.is_unit, false)"             \
+    " coalesce((r.commit_lsn - '0/0'::pg_lsn)::bigint, 0), coalesce(d.is_unit, false),"            \
+    " case when r.action = 'DELETE' and exists (select from pgforce.mapping m"                     \
+    " where m.schema_name = $1 and m.table_name = r.table_name and m.upsert_field is not null)"    \
+    " then r.old end"                                                                              \
     " from relevant r"                                                                             \
     " left join pgforce.delivery d on d.schema_name = $1 and d.log_id = r.id"                      \
     " order by r.id"
 
 #define ENTRY                                                                                      \
     " l.id, l.table_name, l.record_id, l.action, l.state, l.sfid, l.\"values\", l.processed_at,"   \
-    " l.commit_lsn"
+    " l.commit_lsn, l.old"
 
 static bool take(struct pg *pg, const char *sql, struct pg_params params, struct queue *queue,
                  struct error *err)

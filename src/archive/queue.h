@@ -25,6 +25,7 @@ struct queue_entry {
     const char *state;  /* NEW, PENDING or FAILED */
     const char *sfid;   /* the entry's own, else the one its INSERT was given; NULL if unknown */
     const char *values; /* hstore text; NULL for DELETE */
+    const char *old;    /* likewise, of a DELETE where the mapping has a unique identifier */
     bool was_settled;   /* and is NEW again: a user set it back */
     /* Of an UPDATE that was set back: the values, one hstore text after the other, of the record's
      * later UPDATEs that Salesforce has taken; NULL if none. */

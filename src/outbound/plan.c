@@ -89,6 +89,22 @@ static void read_values(const struct planner *planner, const struct queue_entry 
     planned->problem = arena_strdup(planner->arena, err.message);
 }
 
+/* The key that a DELETE sets free: who uses it again waits. */
+static void fill_freed_key(const struct planner *planner, const struct queue_entry *entry,
+                           struct order_entry *order, const struct mapping *mapping)
+{
+    struct hstore_pair *pairs;
+    size_t count;
+    struct error err;
+
+    if (entry->old == NULL || mapping->upsert == NULL ||
+        !hstore_parse(entry->old, planner->arena, &pairs, &count, &err))
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (pairs[i].value != NULL && strcmp(pairs[i].key, mapping->upsert->column_name) == 0)
+            order->key_hash = order_hash(pairs[i].value, pairs[i].value_bytes);
+}
+
 /* An INSERT that has made its record, and has a reference left to send or failed at that. */
 static bool is_second_step(const struct queue_entry *entry)
 {
@@ -117,6 +133,7 @@ static void fill_entry(const struct planner *planner, const struct queue_entry *
         order->action = DELIVERY_UPDATE;
     read_values(planner, entry, planned);
     fill_keys(planner, order, planned);
+    fill_freed_key(planner, entry, order, mapping);
 }
 
 /* What goes with a carrier refers for it. */

@@ -577,3 +577,20 @@ def test_an_application_may_not_make_two_rows_of_one_unique_identifier(sync):
     sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')")
     with pytest.raises(psycopg2.errors.UniqueViolation):
         sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')")
+
+
+def test_a_key_that_is_used_again_is_free_before_its_new_row_is_sent(sync):
+    sync.load(account())
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')")
+    sync.settled(1)
+    # The DELETE is not done at once.
+    sync.org.fault({"match": {"method": "DELETE"}, "times": 2, "status": 503, "body": "busy"})
+    sync.query(
+        "delete from salesforce.account;"
+        "insert into salesforce.account (name, external_id__c) values ('Bolt', 'A-1')"
+    )
+    assert sync.settled(3)[1:] == [("DELETE", "SUCCESS"), ("INSERT", "SUCCESS")]
+    [record] = sync.org.query("select Id, Name, External_Id__c from Account")
+    assert (record["Name"], record["External_Id__c"]) == ("Bolt", "A-1")
+    sync.wait_for_polls()
+    assert sync.query("select name, sfid from salesforce.account") == [("Bolt", record["Id"])]
