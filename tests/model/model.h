@@ -6,7 +6,10 @@
  * pause; there time goes on, users act, another role runs, or this one is killed. What stands
  * between two pauses is one database transaction or one request.
  *
- * The decisions are the shipped code; the worlds are not. They know nothing of SQL or HTTP.
+ * The decisions are the shipped code: what an answer means, how fields merge, what goes next and
+ * what goes together, where the watermark goes. The worlds are not; they know nothing of SQL or
+ * HTTP. Not here: Bulk jobs, the allowance and units, which have no race with other writers that
+ * single requests have not; unit tests and stories hold them.
  */
 #ifndef PGFORCE_TESTS_MODEL_H
 #define PGFORCE_TESTS_MODEL_H
@@ -53,9 +56,11 @@ struct sf_record {
     token_t fields[FIELDS];
     int64_t stamp_us; /* whole seconds, of the start of the last save */
     bool is_deleted;
+    int64_t undeleted_us;           /* out of the recycle bin, the last time; 0: never */
+    token_t newest_of_ours[FIELDS]; /* of those that PostgreSQL's users made and the engine sent */
 };
 
-enum sf_op { SF_CREATE, SF_UPDATE, SF_DELETE, SF_TOUCH };
+enum sf_op { SF_CREATE, SF_UPDATE, SF_DELETE, SF_TOUCH, SF_UNDELETE };
 
 struct sf_request {
     enum sf_op op;
@@ -96,12 +101,15 @@ struct pg_row {
     token_t fields[FIELDS];
     bool is_deleted;
     bool was_deleted_by_user;
-    int64_t changed_us; /* commit time of the user's last change */
+    int64_t deleted_us;
+    token_t came_back_at; /* undeleted in Salesforce: the newest value of that moment */
+    int64_t changed_us;   /* commit time of the user's last change */
     /* the base: */
     uint32_t bound_id; /* sfid as the engine knows it, also when the row is gone */
     token_t base[FIELDS];
     struct flight in_flight[FIELDS];
     uint64_t base_changed;
+    uint64_t known_deleted; /* when Salesforce told or answered that bound_id is gone; 0: never */
 };
 
 struct wal_entry {
@@ -124,6 +132,8 @@ struct log_entry {
     enum delivery_phase phase;
     uint32_t attempt;
     bool was_sent;
+    bool is_mendable; /* refused for its values, or for its record was away: set back by an operator
+                       */
     int64_t not_before_us;
     int64_t doubt_since_us;
     struct sf_request intent;
@@ -160,6 +170,7 @@ enum mutant {
     MUTANT_WHOLE_ROW,
     MUTANT_WHOLE_ROW_NO_CHECK,
     MUTANT_NO_REPAIR,
+    MUTANT_STALE_READ_REVIVES,
     MUTANT_COUNT,
 };
 
@@ -178,6 +189,7 @@ struct sim {
     bool is_hot;
     bool is_quiet; /* no users, faults or kills: letting things settle */
     bool has_trigger;
+    bool is_merged; /* the connection's algorithm (sync/fold.h) */
     bool is_verbose;
     enum mutant mutant;
     struct merge_rules rules;
@@ -241,6 +253,7 @@ struct value pg_value(const token_t *token);
 int64_t pg_clock_us(const struct sim *sim);
 struct pg_row *pg_row_of(struct sim *sim, uint32_t sfid);
 struct pg_row *pg_row_of_key(struct sim *sim, token_t key);
+void pg_operator_retries(struct sim *sim);
 struct pg_row *pg_engine_inserts(struct sim *sim, const struct sf_record *record);
 /* fields: 0 leaves a field alone. */
 void pg_engine_updates(struct sim *sim, struct pg_row *row, const token_t *fields);

@@ -111,10 +111,12 @@ static bool is_carried(const struct sim *sim, uint32_t row, size_t field, enum d
     return false;
 }
 
-static bool has_unsettled(const struct sim *sim, uint32_t row)
+/* FAILED counts: it may be set back, and a request of it that was lost may still be done. */
+static bool has_unsent(const struct sim *sim, uint32_t row)
 {
     for (size_t i = 0; i < sim->log_count; i++)
-        if (sim->log[i].row == row && !delivery_is_settled(sim->log[i].state))
+        if (sim->log[i].row == row &&
+            (sim->log[i].state == DELIVERY_FAILED || !delivery_is_settled(sim->log[i].state)))
             return true;
     return false;
 }
@@ -131,6 +133,15 @@ static bool has_delete_on_its_way(const struct sim *sim, uint32_t row, uint32_t 
             (entry->state == DELIVERY_PENDING && entry->intent.id == id))
             return true;
     }
+    return false;
+}
+
+static bool is_delete_under_way(const struct sim *sim, uint32_t row)
+{
+    for (size_t i = 0; i < sim->log_count; i++)
+        if (sim->log[i].row == row && sim->log[i].action == DELIVERY_DELETE &&
+            sim->log[i].state == DELIVERY_PENDING)
+            return true;
     return false;
 }
 
@@ -159,7 +170,8 @@ struct merge_result engine_merge(struct sim *sim, const struct pg_row *row, size
         .theirs = pg_value(&theirs->fields[field]),
         .in_flight = in_flight,
         .in_flight_count = is_mutant(sim, MUTANT_NO_IN_FLIGHT) ? 0 : flight->count,
-        .is_queued = is_carried(sim, (uint32_t)(row - sim->rows), field, DELIVERY_NEW),
+        .is_queued = is_carried(sim, (uint32_t)(row - sim->rows), field, DELIVERY_NEW) ||
+                     is_carried(sim, (uint32_t)(row - sim->rows), field, DELIVERY_FAILED),
         .is_under_way = is_carried(sim, (uint32_t)(row - sim->rows), field, DELIVERY_PENDING),
     };
     return merge_field(&facts, &rules);
@@ -226,7 +238,7 @@ static void merge_record(struct sim *sim, struct pg_row *row, const struct sf_re
     queue_repair(sim, row, sends);
     if (takes_any)
         pg_engine_updates(sim, row, taken);
-    if (!has_unsettled(sim, (uint32_t)(row - sim->rows)))
+    if (!has_unsent(sim, (uint32_t)(row - sim->rows)))
         for (size_t i = 0; i < FIELDS; i++)
             row->in_flight[i].count = 0;
 }
@@ -237,32 +249,11 @@ static void apply_deletion(struct sim *sim, struct pg_row *row)
 
     if (row->is_deleted)
         return;
-    if (merge_deleted(has_unsettled(sim, index), false) == MERGE_DELETE_CONFLICT)
+    if (merge_deleted(has_unsent(sim, index), false) == MERGE_DELETE_CONFLICT)
         for (size_t i = 0; i < FIELDS; i++)
             sim->values[row->fields[i]].is_in_ledger = true;
     sim_trace(sim, "pull deletes row=%u", index);
     pg_engine_deletes(sim, row);
-}
-
-/* A record alive in Salesforce whose row here is gone. */
-static bool meet_tombstone(struct sim *sim, struct pg_row *row, const struct sf_record *theirs)
-{
-    uint32_t index = (uint32_t)(row - sim->rows);
-    bool is_known = row->bound_id == theirs->id;
-
-    row->bound_id = theirs->id;
-    if (has_delete_on_its_way(sim, index, theirs->id))
-        return true;
-    if (is_known && is_mutant(sim, MUTANT_NO_BARRIER)) {
-        row->bound_id = 0;
-        struct pg_row *again = pg_engine_inserts(sim, theirs);
-        for (size_t i = 0; i < FIELDS; i++)
-            pg_set_base(sim, again, i, theirs->fields[i]);
-        return true;
-    }
-    if (!is_mutant(sim, MUTANT_NO_TOMBSTONES))
-        pg_log_append(sim, DELIVERY_DELETE, index);
-    return true;
 }
 
 static bool insert_new(struct sim *sim, const struct sf_record *theirs)
@@ -275,10 +266,42 @@ static bool insert_new(struct sim *sim, const struct sf_record *theirs)
     return true;
 }
 
-static bool meet_by_key(struct sim *sim, struct pg_row *row, const struct sf_record *theirs)
+/* A record alive in Salesforce whose row here is gone. Salesforce had told that it is gone, too: if
+ * it was read after that, it has been undeleted; if before, it must be read again. */
+static bool meet_tombstone(struct sim *sim, struct pg_row *row, const struct sf_record *theirs,
+                           uint64_t began)
+{
+    uint32_t index = (uint32_t)(row - sim->rows);
+    bool is_known = row->bound_id == theirs->id;
+
+    if (is_known && row->known_deleted != 0) {
+        bool is_stale =
+            merge_is_stale(began, row->known_deleted) && sim->mutant != MUTANT_STALE_READ_REVIVES;
+        return !is_stale &&
+               (has_delete_on_its_way(sim, index, theirs->id) || insert_new(sim, theirs));
+    }
+
+    row->bound_id = theirs->id;
+    /* One that is being sent may have been done, and then undone over there. */
+    if (has_delete_on_its_way(sim, index, theirs->id))
+        return !is_delete_under_way(sim, index);
+    if (is_known && is_mutant(sim, MUTANT_NO_BARRIER)) {
+        row->bound_id = 0;
+        struct pg_row *again = pg_engine_inserts(sim, theirs);
+        for (size_t i = 0; i < FIELDS; i++)
+            pg_set_base(sim, again, i, theirs->fields[i]);
+        return true;
+    }
+    if (!is_mutant(sim, MUTANT_NO_TOMBSTONES))
+        pg_log_append(sim, DELIVERY_DELETE, index);
+    return true;
+}
+
+static bool meet_by_key(struct sim *sim, struct pg_row *row, const struct sf_record *theirs,
+                        uint64_t began)
 {
     if (row->is_deleted)
-        return meet_tombstone(sim, row, theirs);
+        return meet_tombstone(sim, row, theirs, began);
     if (row->bound_id != 0)
         return false; /* its deletion comes first */
     row->sfid = row->bound_id = theirs->id;
@@ -321,9 +344,9 @@ static bool apply(struct sim *sim, const struct sf_record *theirs, uint64_t bega
     if (theirs->is_deleted)
         return meet_deletion(sim, row);
     if (row == NULL)
-        return by_key != NULL ? meet_by_key(sim, by_key, theirs) : insert_new(sim, theirs);
+        return by_key != NULL ? meet_by_key(sim, by_key, theirs, began) : insert_new(sim, theirs);
     if (row->is_deleted)
-        return meet_tombstone(sim, row, theirs);
+        return meet_tombstone(sim, row, theirs, began);
     merge_record(sim, row, theirs);
     return true;
 }

@@ -39,6 +39,7 @@ static const char *const mutant_names[MUTANT_COUNT] = {
     [MUTANT_WHOLE_ROW] = "whole-row",
     [MUTANT_WHOLE_ROW_NO_CHECK] = "whole-row-no-check",
     [MUTANT_NO_REPAIR] = "no-repair",
+    [MUTANT_STALE_READ_REVIVES] = "stale-read-revives",
 };
 
 /* splitmix64 */
@@ -142,6 +143,7 @@ static void run_all_roles(struct sim *sim)
 {
     sim->now_us += 5000000;
     sf_run(sim);
+    pg_operator_retries(sim);
     for (enum role role = 0; role < ROLE_COUNT; role++)
         sim_run(sim, role);
 }
@@ -177,6 +179,7 @@ static void set_up(struct sim *sim, const struct options *options, uint64_t seed
     sim->now_us = INT64_C(1795255230000000);
     sim->pg_clock_offset_us = (int64_t)sim_random(sim, 4000001) - 2000000;
     sim->has_trigger = sim_chance(sim, 30);
+    sim->is_merged = sim_chance(sim, 30);
     sim->rules = (struct merge_rules){
         .policy = (enum merge_policy)sim_random(sim, 3),
         .tie = sim_chance(sim, 50) ? MERGE_POSTGRES : MERGE_SALESFORCE,

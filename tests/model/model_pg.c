@@ -102,11 +102,24 @@ static void engine_writes(struct sim *sim, struct pg_row *row, enum delivery_act
 
 struct pg_row *pg_engine_inserts(struct sim *sim, const struct sf_record *record)
 {
-    for (size_t i = 0; i < sim->row_count; i++)
-        if (sim->rows[i].bound_id == record->id && sim->rows[i].was_deleted_by_user)
+    bool comes_back = false;
+
+    for (size_t i = 0; i < sim->row_count; i++) {
+        struct pg_row *old = &sim->rows[i];
+
+        if (old->bound_id != record->id)
+            continue;
+        if (old->was_deleted_by_user &&
+            sim->records[record->id - 1].undeleted_us <= old->deleted_us)
             sim_violate(sim, "record %u comes back although its row was deleted", record->id);
+        old->bound_id = 0; /* the new row is its row from now on */
+        old->key = 0;
+        comes_back = true;
+    }
     struct pg_row *row = add_row(sim);
     row->sfid = row->bound_id = record->id;
+    row->key = comes_back ? record->key : 0;
+    row->came_back_at = comes_back ? sim->value_count + 1 : 0;
     engine_writes(sim, row, DELIVERY_INSERT, record->fields);
     return row;
 }
@@ -119,6 +132,8 @@ void pg_engine_updates(struct sim *sim, struct pg_row *row, const token_t *field
 void pg_engine_deletes(struct sim *sim, struct pg_row *row)
 {
     row->is_deleted = true;
+    row->deleted_us = sim->now_us;
+    row->known_deleted = ++sim->sequence;
     sim->pg_writes++;
     append_wal(sim, DELIVERY_DELETE, row, true);
 }
@@ -176,6 +191,7 @@ static void user_deletes(struct sim *sim, struct pg_row *row)
     append_wal(sim, DELIVERY_DELETE, row, false);
     row->is_deleted = true;
     row->was_deleted_by_user = true;
+    row->deleted_us = sim->now_us;
     sim_trace(sim, "postgres user deletes row=%d", (int)(row - sim->rows));
 }
 
@@ -190,6 +206,8 @@ void pg_user_acts(struct sim *sim)
         user_inserts(sim);
         return;
     }
+    if (luck < 22)
+        pg_operator_retries(sim);
     struct pg_row *row = pick_row(sim);
     if (row == NULL)
         return;
@@ -197,6 +215,15 @@ void pg_user_acts(struct sim *sim)
         user_deletes(sim, row);
     else
         user_updates(sim, row);
+}
+
+/* pgforce retry: once more what the organisation refused, mended or not. */
+void pg_operator_retries(struct sim *sim)
+{
+    for (size_t i = 0; i < sim->log_count; i++)
+        if (sim->log[i].state == DELIVERY_FAILED && sim->log[i].is_mendable &&
+            !sim->rows[sim->log[i].row].is_deleted)
+            delivery_move(DELIVERY_FAILED, DELIVERY_REQUEUING, &sim->log[i].state);
 }
 
 /* The last confirmations of the slot were not on disk yet; the receiver begins again from there. */

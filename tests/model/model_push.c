@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sync/fold.h"
 #include "sync/order.h"
 
 static struct pg_row *row_of(struct sim *sim, const struct log_entry *entry)
@@ -163,6 +164,7 @@ static bool prepare_update(struct sim *sim, struct log_entry *entry, struct sf_r
     if (merge_is_stale(began, row->base_changed) && sim->mutant != MUTANT_NO_STALE_CHECK)
         return false;
     if (found == NULL) {
+        entry->is_mendable = true;
         settle(sim, entry, DELIVERY_REFUSE);
         return false;
     }
@@ -210,8 +212,11 @@ static void bind(struct sim *sim, struct log_entry *entry, uint32_t id)
 {
     struct pg_row *row = row_of(sim, entry);
 
-    /* The pull may have met the record first and inserted a row of its own for it: never when it
-     * matches by key. */
+    const struct pg_row *other = pg_row_of(sim, id);
+
+    /* Deleted and undeleted over there before the answer came: another row is the record's now. */
+    if (other != NULL && other != row)
+        return;
     row->bound_id = id;
     if (!row->is_deleted)
         row->sfid = id;
@@ -228,6 +233,8 @@ static void deliver(struct sim *sim, struct log_entry *entry)
         if (entry->intent.fields[i] != 0 && merge_delivery_moves_base(&before, &now))
             pg_set_base(sim, row, i, entry->intent.fields[i]);
     }
+    if (entry->intent.op == SF_DELETE)
+        row->known_deleted = ++sim->sequence;
     settle(sim, entry, DELIVERY_ACCEPT);
 }
 
@@ -281,6 +288,30 @@ static void break_verdict(const struct sim *sim, const struct sf_answer *answer,
         *verdict = (struct delivery_verdict){.todo = DELIVERY_SETTLE, .state = DELIVERY_SUCCESS};
 }
 
+/* What goes with a carrier ends as it does. */
+static void settle_followers(struct sim *sim, const struct fold *folds,
+                             const struct log_entry *entry)
+{
+    bool is_over = entry->state == DELIVERY_SUCCESS || entry->state == DELIVERY_MERGED ||
+                   entry->state == DELIVERY_FAILED;
+    size_t carrier = (size_t)(entry - sim->log);
+
+    for (size_t at = folds[carrier].next; is_over && at != 0; at = folds[at - 1].next) {
+        struct log_entry *follower = &sim->log[at - 1];
+
+        follower->is_mendable = entry->is_mendable;
+        settle(sim, follower, entry->state == DELIVERY_FAILED ? DELIVERY_REFUSE : DELIVERY_MERGE);
+    }
+}
+
+/* The values of all that go together. */
+static void gather_fields(struct sim *sim, const struct fold *folds, struct log_entry *entry)
+{
+    for (size_t at = folds[entry - sim->log].next; at != 0; at = folds[at - 1].next)
+        for (size_t i = 0; i < FIELDS; i++)
+            entry->carries[i] = entry->carries[i] || sim->log[at - 1].carries[i];
+}
+
 static void push_one(struct sim *sim, struct log_entry *entry)
 {
     struct sf_request request;
@@ -306,6 +337,7 @@ static void push_one(struct sim *sim, struct log_entry *entry)
     struct delivery_verdict verdict = delivery_judge(&attempt);
     break_verdict(sim, &answer, &verdict);
     entry->was_sent = entry->was_sent || may_have_run(&answer);
+    entry->is_mendable = answer.error == DELIVERY_ERROR_DATA || verdict.is_gone;
     obey(sim, entry, &verdict, answer.id);
 }
 
@@ -344,6 +376,7 @@ static void resolve(struct sim *sim, struct log_entry *entry)
     if (!sim_pause(sim, ROLE_PUSH))
         return;
     struct delivery_verdict verdict = delivery_resolve(&doubt);
+    entry->is_mendable = verdict.is_gone;
     obey(sim, entry, &verdict, id);
 }
 
@@ -379,7 +412,26 @@ static void resolve_doubts(struct sim *sim)
 
 /* --- the round -------------------------------------------------------------------------------- */
 
-static struct order_plan plan_round(struct sim *sim)
+/* As outbound/plan.c does: the carriers go, and what goes with them or is over does not. */
+static void apply_folds(struct sim *sim, const struct fold *folds, struct order_entry *entries)
+{
+    for (size_t i = 0; i < sim->log_count; i++) {
+        if (folds[i].is_revived)
+            entries[i].state = DELIVERY_NEW;
+        if (folds[i].fate != FOLD_ALONE)
+            entries[i].state = DELIVERY_MERGED;
+    }
+}
+
+static void settle_superseded(struct sim *sim, const struct fold *folds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (folds[i].fate == FOLD_OVER)
+            settle(sim, &sim->log[i],
+                   sim->log[i].action == DELIVERY_DELETE ? DELIVERY_SKIP : DELIVERY_MERGE);
+}
+
+static struct order_plan plan_round(struct sim *sim, const struct fold **folds)
 {
     struct order_entry *entries = arena_array(sim->arena, struct order_entry, sim->log_count);
 
@@ -391,26 +443,41 @@ static struct order_plan plan_round(struct sim *sim)
             .action = sim->log[i].action,
             .state = sim->log[i].state,
             .is_held = is_held(sim, &sim->log[i]),
+            .was_sent = sim->log[i].was_sent,
             .is_bound = sim->rows[sim->log[i].row].bound_id != 0,
         };
+    *folds = sim->is_merged ? fold_merged(entries, sim->log_count, sim->arena)
+                            : arena_array(sim->arena, struct fold, sim->log_count);
+    apply_folds(sim, *folds, entries);
     return order_next_round(entries, sim->log_count, 3, sim->arena);
 }
 
-static void push_batch(struct sim *sim, const struct order_batch *batch)
+static void push_batch(struct sim *sim, const struct order_batch *batch, const struct fold *folds)
 {
-    for (size_t i = 0; i < batch->count; i++)
-        push_one(sim, &sim->log[batch->entries[i]]);
+    for (size_t i = 0; i < batch->count; i++) {
+        struct log_entry *entry = &sim->log[batch->entries[i]];
+
+        if (folds[batch->entries[i]].is_revived)
+            delivery_move(DELIVERY_FAILED, DELIVERY_REQUEUING, &entry->state);
+        gather_fields(sim, folds, entry);
+        push_one(sim, entry);
+        settle_followers(sim, folds, entry);
+    }
 }
 
 void engine_push(struct sim *sim)
 {
+    const struct fold *folds;
+
     recover(sim);
     resolve_doubts(sim);
     arena_reset(sim->arena);
-    struct order_plan plan = plan_round(sim);
+    size_t count = sim->log_count;
+    struct order_plan plan = plan_round(sim, &folds);
+    settle_superseded(sim, folds, count);
     for (size_t i = 0; i < plan.refusal_count; i++)
         settle(sim, &sim->log[plan.refusals[i].entry],
                plan.refusals[i].state == DELIVERY_FAILED ? DELIVERY_REFUSE : DELIVERY_SKIP);
     for (size_t i = 0; i < plan.batch_count; i++)
-        push_batch(sim, &plan.batches[i]);
+        push_batch(sim, &plan.batches[i], folds);
 }

@@ -52,6 +52,21 @@ static bool is_locked(const struct sim *sim, uint32_t id)
     return false;
 }
 
+/* A value that was overtaken by a newer one of ours is not to come after it. */
+static void check_newer(struct sim *sim, struct sf_record *record, const struct sf_request *request)
+{
+    for (size_t i = 0; i < FIELDS; i++) {
+        token_t value = request->fields[i];
+
+        if (value == 0 || sim->values[value].written_by != SIDE_PG)
+            continue;
+        if (value < record->newest_of_ours[i])
+            sim_violate(sim, "record %u field %zu: %u of the past is sent after %u", record->id, i,
+                        value, record->newest_of_ours[i]);
+        record->newest_of_ours[i] = value;
+    }
+}
+
 static void store_fields(struct sim *sim, struct sf_record *record, const token_t *fields)
 {
     for (size_t i = 0; i < FIELDS; i++) {
@@ -94,10 +109,25 @@ static struct sf_answer create(struct sim *sim, const struct sf_request *request
     return accept(record, stamp_us);
 }
 
+/* Out of the recycle bin, unless its key has been given away. */
+static struct sf_answer undelete(struct sim *sim, const struct sf_request *request,
+                                 int64_t stamp_us)
+{
+    struct sf_record *record = &sim->records[request->id - 1];
+
+    if (!record->is_deleted || sf_find_key(sim, record->key) != NULL)
+        return refuse(DELIVERY_ERROR_DATA, 0);
+    record->is_deleted = false;
+    record->undeleted_us = sim->now_us;
+    return accept(record, stamp_us);
+}
+
 static struct sf_answer execute(struct sim *sim, const struct sf_request *request, int64_t stamp_us)
 {
     if (request->op == SF_CREATE)
         return create(sim, request, stamp_us);
+    if (request->op == SF_UNDELETE)
+        return undelete(sim, request, stamp_us);
     struct sf_record *record = live_record(sim, request->id);
     if (record == NULL)
         return refuse(DELIVERY_ERROR_GONE, 0);
@@ -114,8 +144,13 @@ static struct sf_answer execute_ours(struct sim *sim, const struct sf_request *r
 {
     if (request->op != SF_CREATE && is_locked(sim, request->id))
         return refuse(DELIVERY_ERROR_TRANSIENT, 0);
+    /* A validation rule: the values are to blame, and an operator mends it. */
+    if (request->op == SF_UPDATE && !sim->is_quiet && sim_chance(sim, 5))
+        return refuse(DELIVERY_ERROR_DATA, 0);
     struct sf_answer answer = execute(sim, request, sf_stamp_us(sim));
     sim->sf_writes += answer.is_success;
+    if (answer.is_success && request->op != SF_DELETE)
+        check_newer(sim, live_record(sim, answer.id), request);
     return answer;
 }
 
@@ -193,6 +228,16 @@ static uint32_t pick_record(struct sim *sim)
     return live_record(sim, id) != NULL && !is_locked(sim, id) ? id : 0;
 }
 
+static uint32_t pick_deleted(struct sim *sim)
+{
+    uint32_t from = sim_random(sim, (uint32_t)sim->record_count + 1);
+
+    for (uint32_t i = from; i < sim->record_count; i++)
+        if (sim->records[i].is_deleted)
+            return sim->records[i].id;
+    return 0;
+}
+
 static void fill_fields(struct sim *sim, struct sf_request *request)
 {
     size_t only = sim_random(sim, FIELDS + 1);
@@ -215,6 +260,8 @@ void sf_user_acts(struct sim *sim)
         request.op = SF_DELETE;
     else if (luck < 40)
         request.op = SF_TOUCH;
+    else if (luck < 44)
+        request = (struct sf_request){.op = SF_UNDELETE, .id = pick_deleted(sim)};
     if (request.op != SF_CREATE && request.id == 0)
         return;
     if (request.op == SF_CREATE || request.op == SF_UPDATE)

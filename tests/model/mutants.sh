@@ -29,6 +29,8 @@ retry-dropped uniform 200
 whole-row uniform 500
 whole-row-no-check uniform 200
 no-repair uniform 5000
-no-doubt-hold hot 5000
+no-doubt-hold hot 40000
+history-not-state uniform 500
+stale-read-revives uniform 500
 END
 exit $missed
