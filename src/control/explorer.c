@@ -4,12 +4,17 @@
 #include <string.h>
 
 #include "archive/hstore.h"
+#include "base/clock.h"
 #include "control/connections.h"
+#include "control/guard.h"
 
 enum {
     SQL_MAX_BYTES = 1024 * 1024, /* a table has at most 1600 columns */
     DEFAULT_LIMIT = 50,
     MAX_LIMIT = 200,
+    MAX_TAILS = 16,
+    TAIL_INTERVAL_MS = 1000,
+    TAIL_SILENCE_MS = 15 * 1000,
 };
 
 #define QUERY_CANCELED "57014"
@@ -31,21 +36,27 @@ static struct pg_number read_limit(const struct request *request)
 
 /* ---- reading, for a bounded time: others wait for it ---- */
 
+static PGresult *query_page(struct pg *pg, const char *sql, struct pg_params params,
+                            struct error *err)
+{
+    PGresult *result = NULL;
+
+    if (pg_script(pg, "begin read only; set local statement_timeout = '3s'", err))
+        result = pg_query(pg, sql, params, err);
+    if (result == NULL && strcmp(pg_sqlstate(pg), QUERY_CANCELED) == 0)
+        error_set(err, ERROR_RETRY,
+                  "finding that took longer than 3 seconds: choose a table or a time");
+    pg_rollback(pg);
+    return result;
+}
+
 /* NULL after answering. */
 static PGresult *read_page(struct request *request, const char *sql, struct pg_params params)
 {
-    struct pg *pg = request->serve->pg;
     struct error err = {0};
-    PGresult *result = NULL;
+    PGresult *result = query_page(request->serve->pg, sql, params, &err);
 
-    if (pg_script(pg, "begin read only; set local statement_timeout = '3s'", &err))
-        result = pg_query(pg, sql, params, &err);
-    bool is_canceled = result == NULL && strcmp(pg_sqlstate(pg), QUERY_CANCELED) == 0;
-    pg_rollback(pg);
-    if (is_canceled)
-        request_refuse(request, 503, "too_slow",
-                       "finding that took longer than 3 seconds: choose a table or a time");
-    else if (result == NULL)
+    if (result == NULL)
         request_fail(request, &err);
     return result;
 }
@@ -242,23 +253,20 @@ void explorer_log(struct request *request)
         answer_entries(request, page, next_key(page, 0, &limit));
 }
 
-/* Server-sent events (WHATWG HTML, 9.2): what there is now, and when to ask again. */
-static void answer_events(struct request *request, const PGresult *page)
-{
-    struct http_server_response *response = request->response;
+/* ---- the tail ---- */
 
-    http_server_add_header(response, "Content-Type", "text/event-stream;charset=UTF-8");
-    buf_text(&response->body, "retry: 2000\n\n");
-    for (int i = 0; i < PQntuples(page); i++) {
-        json_t *entry = make_entry(request, page, i);
-        char *text = json_dumps(entry, JSON_COMPACT);
+/* How a client wants to hear of more: a page, or a stream of either form. */
+enum tail_form { TAIL_PAGE, TAIL_EVENTS, TAIL_LINES };
 
-        /* JSON has its line ends escaped, so an entry is one line. */
-        buf_printf(&response->body, "id: %s\ndata: %s\n\n", PQgetvalue(page, i, 0), text);
-        free(text);
-        json_decref(entry);
-    }
-}
+/* A stream of the log's entries, for as long as its client reads. */
+struct tail {
+    struct request request; /* as it was; its arena is the tail's */
+    struct buf sql;
+    const char *table;
+    enum tail_form form;
+    struct pg_number after;
+    int64_t said_at_ms;
+};
 
 /* Where an EventSource goes on counts more than where it began. */
 static const char *find_after(const struct request *request)
@@ -268,11 +276,126 @@ static const char *find_after(const struct request *request)
     return last != NULL ? last : read_filter(request, "after");
 }
 
-static bool wants_events(const struct request *request)
+static enum tail_form find_form(const struct request *request)
 {
     const char *accepted = http_server_header(request->http, "Accept");
 
-    return accepted != NULL && strstr(accepted, "text/event-stream") != NULL;
+    if (accepted != NULL && strstr(accepted, "text/event-stream") != NULL)
+        return TAIL_EVENTS;
+    return accepted != NULL && strstr(accepted, "application/x-ndjson") != NULL ? TAIL_LINES
+                                                                                : TAIL_PAGE;
+}
+
+static void append_tail_sql(struct buf *sql, const struct request *request, bool is_newest)
+{
+    buf_text(sql, "select * from (select " ENTRY_COLUMNS " from ");
+    append_log(sql, request, false);
+    buf_printf(sql,
+               " where ($1::integer is null or id > $1::integer)"
+               " and ($2::text is null or table_name = $2)"
+               " order by id%s"
+               " limit $3) e order by id",
+               is_newest ? " desc" : "");
+}
+
+/* Server-sent events (WHATWG HTML, 9.2) or JSON lines; JSON has its line ends escaped, so an entry
+ * is one line. */
+static void append_entries(struct tail *tail, const PGresult *page, struct buf *out)
+{
+    for (int i = 0; i < PQntuples(page); i++) {
+        json_t *entry = make_entry(&tail->request, page, i);
+        char *text = json_dumps(entry, JSON_COMPACT);
+
+        if (tail->form == TAIL_EVENTS)
+            buf_printf(out, "id: %s\ndata: %s\n\n", PQgetvalue(page, i, 0), text);
+        else
+            buf_printf(out, "%s\n", text);
+        tail->after = pg_number(pg_field_int64(page, i, 0));
+        free(text);
+        json_decref(entry);
+    }
+}
+
+/* A blank before a JSON value means nothing, nor does an empty comment; that it cannot be sent is
+ * how a client that has vanished is noticed. */
+static void keep_alive(struct tail *tail, struct buf *out)
+{
+    int64_t now_ms = clock_monotonic_ms();
+
+    if (out->size_bytes == 0 && now_ms - tail->said_at_ms >= TAIL_SILENCE_MS)
+        buf_text(out, tail->form == TAIL_EVENTS ? ":\n\n" : " ");
+    if (out->size_bytes > 0)
+        tail->said_at_ms = now_ms;
+}
+
+/* Ends when who asked may not any more. A database that is away for a moment is no end. */
+static bool add_entries(void *context, struct buf *out)
+{
+    struct tail *tail = context;
+    struct request *request = &tail->request;
+    struct error err = {0};
+
+    arena_reset(request->arena);
+    if (!guard_is_still_known(request))
+        return false;
+    struct pg *pg = serve_pg(request->serve, &err);
+    PGresult *page PG_RESULT_AUTO =
+        pg != NULL
+            ? query_page(pg, tail->sql.data,
+                         PG_PARAMS(tail->after.text, tail->table, pg_number(MAX_LIMIT).text), &err)
+            : NULL;
+    if (page != NULL)
+        append_entries(tail, page, out);
+    keep_alive(tail, out);
+    return true;
+}
+
+static void end_tail(void *context)
+{
+    struct tail *tail = context;
+
+    tail->request.serve->tail_count--;
+    buf_done(&tail->sql);
+    arena_free(tail->request.arena);
+    free(tail);
+}
+
+static struct tail *start_tail(struct request *request, enum tail_form form)
+{
+    struct tail *tail = memory_alloc(sizeof(*tail));
+
+    *tail = (struct tail){.request = *request,
+                          .form = form,
+                          .table = read_filter(request, "table"),
+                          .said_at_ms = clock_monotonic_ms()};
+    tail->request.arena = arena_new();
+    tail->request.body = NULL;
+    buf_init(&tail->sql, SQL_MAX_BYTES);
+    append_tail_sql(&tail->sql, request, false);
+    request->serve->tail_count++;
+    return tail;
+}
+
+/* page is what the stream begins with. */
+static void answer_stream(struct request *request, enum tail_form form, const PGresult *page,
+                          const char *after)
+{
+    struct http_server_response *response = request->response;
+
+    if (request->serve->tail_count >= MAX_TAILS) {
+        request_refuse(request, 503, "busy", "%d tails are being read already", MAX_TAILS);
+        return;
+    }
+    struct tail *tail = start_tail(request, form);
+    tail->after = pg_number(after != NULL ? atoll(after) : 0);
+    response->flow = (struct http_server_flow){
+        .more = add_entries, .end = end_tail, .context = tail, .interval_ms = TAIL_INTERVAL_MS};
+    http_server_add_header(response, "Content-Type",
+                           form == TAIL_EVENTS ? "text/event-stream;charset=UTF-8"
+                                               : "application/x-ndjson;charset=UTF-8");
+    if (form == TAIL_EVENTS)
+        buf_text(&response->body, "retry: 2000\n\n");
+    append_entries(tail, page, &response->body);
 }
 
 /* "next" is where to go on, whether there was anything or not. */
@@ -280,28 +403,22 @@ void explorer_tail(struct request *request)
 {
     const char *after = find_after(request);
     struct pg_number limit = read_limit(request);
+    enum tail_form form = find_form(request);
     struct buf sql BUF_AUTO = {0};
 
     if (!connections_is_ours(request))
         return;
     buf_init(&sql, SQL_MAX_BYTES);
-    buf_text(&sql, "select * from (select " ENTRY_COLUMNS " from ");
-    append_log(&sql, request, false);
-    buf_printf(&sql,
-               " where ($1::integer is null or id > $1::integer)"
-               " and ($2::text is null or table_name = $2)"
-               " order by id%s"
-               " limit $3) e order by id",
-               after != NULL ? "" : " desc");
+    append_tail_sql(&sql, request, after == NULL);
     PGresult *page PG_RESULT_AUTO =
         read_page(request, sql.data, PG_PARAMS(after, read_filter(request, "table"), limit.text));
     if (page == NULL)
         return;
-    int count = PQntuples(page);
-    if (wants_events(request)) {
-        answer_events(request, page);
+    if (form != TAIL_PAGE) {
+        answer_stream(request, form, page, after);
         return;
     }
+    int count = PQntuples(page);
     answer_entries(request, page,
                    json_integer(count > 0 ? pg_field_int64(page, count - 1, 0)
                                           : atoll(after != NULL ? after : "0")));

@@ -17,8 +17,9 @@ void explorer_rows(struct request *request);
  * `since`, `until` choose. */
 void explorer_log(struct request *request);
 
-/* GET C/tail: the oldest first, behind `after`; without it the newest ones. As server-sent events
- * where they are asked for. */
+/* GET C/tail: the oldest first, behind `after`; without it the newest ones. A page, or, where
+ * Accept asks for it, a stream of server-sent events or of JSON lines that goes on with what comes.
+ */
 void explorer_tail(struct request *request);
 
 #endif

@@ -481,6 +481,17 @@ bool guard_is_known(struct request *request)
     return request->role != REQUEST_NOBODY;
 }
 
+bool guard_is_still_known(struct request *request)
+{
+    const char *token = find_bearer(request);
+    struct error ignored = {0};
+
+    request->role = REQUEST_NOBODY;
+    if (token == NULL)
+        return use_session(request);
+    return !match_token(request, token, &ignored) || request->role != REQUEST_NOBODY;
+}
+
 bool guard_identify(struct request *request, enum request_role needed)
 {
     const char *token = find_bearer(request);

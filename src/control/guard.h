@@ -31,6 +31,10 @@ bool guard_identify(struct request *request, enum request_role needed);
 /* Whether who asks has a token or a session, for a call that needs none: without refusing. */
 bool guard_is_known(struct request *request);
 
+/* The same of an answer that goes on: whether its token or session has not ended meanwhile. One
+ * that cannot be judged, for the tokens cannot be read, goes on. */
+bool guard_is_still_known(struct request *request);
+
 /* Whether that role is enough, and, for a browser that changes something, whether the call is its
  * own: JSON and a custom header. False after refusing with 403. */
 bool guard_authorize(struct request *request, enum request_role needed);

@@ -83,7 +83,7 @@ static const struct route {
      " `since`, `until` choose"},
     {"GET", C "/tail", REQUEST_VIEWER, explorer_tail,
      "the log's entries `after` one, the oldest first; without it the newest; `table`, `limit`; as "
-     "JSON or server-sent events"},
+     "a page, or as a stream of server-sent events or JSON lines"},
     {"POST", C "/actions/retry", REQUEST_OPERATOR, actions_retry,
      "sends refused entries again: `id`, `mapping` or `all`"},
     {"POST", C "/actions/ignore", REQUEST_OPERATOR, actions_ignore,

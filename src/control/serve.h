@@ -41,6 +41,7 @@ struct serve {
     struct validations *validations;
     struct pg *pg; /* NULL while there is no connection */
     int port;
+    int tail_count; /* streams that are being read */
     bool is_tls;
 };
 

@@ -58,3 +58,13 @@ bool http_address_is_loopback(const union http_address *address)
         return (ntohl(address->v4.sin_addr.s_addr) >> 24) == 127;
     return IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
 }
+
+const char *http_address_format(const struct sockaddr *address, struct arena *arena)
+{
+    const union http_address *any = (const union http_address *)address;
+    char *text = arena_alloc(arena, INET6_ADDRSTRLEN);
+    const void *number = address->sa_family == AF_INET6 ? (const void *)&any->v6.sin6_addr
+                                                        : (const void *)&any->v4.sin_addr;
+
+    return inet_ntop(address->sa_family, number, text, INET6_ADDRSTRLEN) != NULL ? text : "";
+}

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+#include "base/arena.h"
+
 union http_address {
     struct sockaddr any;
     struct sockaddr_in v4;
@@ -18,5 +20,8 @@ union http_address {
 
 bool http_address_parse(const char *text, union http_address *address);
 bool http_address_is_loopback(const union http_address *address);
+
+/* "127.0.0.1", "::1": without the port. */
+const char *http_address_format(const struct sockaddr *address, struct arena *arena);
 
 #endif

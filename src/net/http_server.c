@@ -1,23 +1,22 @@
 #include "net/http_server.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/wait.h"
 #include "net/http_address.h"
+#include "net/http_daemon.h"
 #include "net/http_file.h"
+#include "net/http_flow.h"
 #include "net/http_gzip.h"
 
 enum {
-    HEAD_BYTES = 64 * 1024, /* request line and headers, unless the options say otherwise */
     MAX_PARAMS = 1000,
     MIN_GZIP_BYTES = 1024,
 };
@@ -35,6 +34,7 @@ struct exchange {
     bool is_started;
     bool is_handled;
     bool is_held;
+    bool is_flowing;
     int64_t due_ms;
     struct exchange *next_held;
 };
@@ -45,6 +45,8 @@ struct http_server {
     int poll_fd; /* the daemon's descriptor and wake_fd in one */
     int port;
     struct exchange *held;
+    size_t flows; /* answers that go on */
+    bool is_ending;
 };
 
 /* ---- text ---- */
@@ -195,6 +197,18 @@ static void finish(struct exchange *exchange, struct http_server_response *respo
         fill(exchange->response.finish_context, response);
 }
 
+static void end_flow(struct exchange *exchange)
+{
+    const struct http_server_flow *flow = &exchange->response.flow;
+
+    if (flow->more == NULL)
+        return;
+    if (exchange->is_flowing)
+        exchange->server->flows--;
+    if (flow->end != NULL)
+        flow->end(flow->context);
+}
+
 static void end_exchange(void *context, struct MHD_Connection *connection, void **slot,
                          enum MHD_RequestTerminationCode code)
 {
@@ -207,6 +221,7 @@ static void end_exchange(void *context, struct MHD_Connection *connection, void 
         return;
     forget_held(exchange);
     finish(exchange, NULL);
+    end_flow(exchange);
     buf_done(&exchange->body);
     buf_done(&exchange->plain);
     buf_done(&exchange->packed);
@@ -240,21 +255,6 @@ static enum MHD_Result add_request_header(void *context, enum MHD_ValueKind kind
     return MHD_YES;
 }
 
-static const char *find_peer(struct exchange *exchange)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    char *text = arena_alloc(exchange->arena, INET6_ADDRSTRLEN);
-
-    if (info == NULL)
-        return "";
-    const struct sockaddr *any = info->client_addr;
-    const void *address = any->sa_family == AF_INET6
-                              ? (const void *)&((const struct sockaddr_in6 *)any)->sin6_addr
-                              : (const void *)&((const struct sockaddr_in *)any)->sin_addr;
-    return inet_ntop(any->sa_family, address, text, INET6_ADDRSTRLEN) != NULL ? text : "";
-}
-
 static void read_head(struct exchange *exchange, const char *method)
 {
     struct http_server_request *request = &exchange->request;
@@ -266,7 +266,9 @@ static void read_head(struct exchange *exchange, const char *method)
     MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, add_request_header, &list);
     request->headers = list.pairs;
     request->header_count = list.count;
-    request->peer = find_peer(exchange);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    request->peer = info != NULL ? http_address_format(info->client_addr, exchange->arena) : "";
     request->method = arena_strdup(exchange->arena, method);
     request->path = arena_strndup(exchange->arena, request->target, path_bytes);
     const char *query = request->target + path_bytes + (request->target[path_bytes] == '?');
@@ -303,11 +305,38 @@ static bool read_body(struct exchange *exchange)
     return true;
 }
 
+static void hold_back(struct exchange *exchange, int delay_ms)
+{
+    exchange->due_ms = clock_monotonic_ms() + delay_ms;
+    exchange->next_held = exchange->server->held;
+    exchange->server->held = exchange;
+    MHD_suspend_connection(exchange->connection);
+}
+
+static void rest(void *context)
+{
+    struct exchange *exchange = context;
+
+    hold_back(exchange, exchange->response.flow.interval_ms);
+}
+
+static struct MHD_Response *make_flow(struct exchange *exchange)
+{
+    const struct http_flow_server server = {
+        .is_ending = &exchange->server->is_ending, .rest = rest, .exchange = exchange};
+
+    exchange->is_flowing = true;
+    exchange->server->flows++;
+    return http_flow_response(&exchange->response, &server);
+}
+
 static struct MHD_Response *make_response(struct exchange *exchange)
 {
     const struct http_server_response *answer = &exchange->response;
     const struct buf *body = &answer->body;
 
+    if (answer->flow.more != NULL)
+        return make_flow(exchange);
     if (answer->file.size_bytes > 0)
         return http_file_response(answer, wants_gzip(exchange));
     bool is_packed = wants_gzip(exchange) && http_gzip_pack(body, &exchange->packed);
@@ -333,15 +362,6 @@ static enum MHD_Result send_answer(struct exchange *exchange)
         MHD_queue_response(exchange->connection, (unsigned int)exchange->response.status, response);
     MHD_destroy_response(response);
     return result;
-}
-
-static void hold_back(struct exchange *exchange)
-{
-    exchange->is_held = true;
-    exchange->due_ms = clock_monotonic_ms() + exchange->response.delay_ms;
-    exchange->next_held = exchange->server->held;
-    exchange->server->held = exchange;
-    MHD_suspend_connection(exchange->connection);
 }
 
 void http_server_wake(struct http_server_response *response)
@@ -397,7 +417,8 @@ static enum MHD_Result take_request(void *context, struct MHD_Connection *connec
     if (!exchange->is_handled)
         handle(exchange);
     if (exchange->response.delay_ms > 0 && !exchange->is_held) {
-        hold_back(exchange);
+        exchange->is_held = true;
+        hold_back(exchange, exchange->response.delay_ms);
         return MHD_YES;
     }
     finish(exchange, &exchange->response);
@@ -407,45 +428,18 @@ static enum MHD_Result take_request(void *context, struct MHD_Connection *connec
 
 /* ---- listening ---- */
 
-enum { MAX_MHD_OPTIONS = 12 };
-
-/* libmicrohttpd's options from ours; the last one ends the list. */
-static void fill_options(const struct http_server_options *options, struct MHD_OptionItem *items)
-{
-    size_t count = 0;
-    size_t head_bytes = options->max_head_bytes != 0 ? options->max_head_bytes : HEAD_BYTES;
-
-    items[count++] =
-        (struct MHD_OptionItem){MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)head_bytes, NULL};
-    items[count++] = (struct MHD_OptionItem){MHD_OPTION_LISTENING_ADDRESS_REUSE, 1, NULL};
-    items[count++] =
-        (struct MHD_OptionItem){MHD_OPTION_CONNECTION_TIMEOUT, options->idle_timeout_s, NULL};
-    if (options->max_connections > 0)
-        items[count++] =
-            (struct MHD_OptionItem){MHD_OPTION_CONNECTION_LIMIT, options->max_connections, NULL};
-    if (options->tls_certificate != NULL) {
-        items[count++] =
-            (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (char *)options->tls_certificate};
-        items[count++] =
-            (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (char *)options->tls_key};
-        items[count++] = (struct MHD_OptionItem){
-            MHD_OPTION_HTTPS_PRIORITIES, 0, (char *)"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"};
-    }
-    items[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
-}
-
 static bool start_daemon(struct http_server *server, const union http_address *address,
                          struct error *err)
 {
     const struct http_server_options *options = &server->options;
     unsigned int flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
-    struct MHD_OptionItem items[MAX_MHD_OPTIONS];
+    struct MHD_OptionItem items[HTTP_DAEMON_MAX_OPTIONS];
 
     if (address->any.sa_family == AF_INET6)
         flags |= MHD_USE_IPv6;
     if (options->tls_certificate != NULL)
         flags |= MHD_USE_TLS;
-    fill_options(options, items);
+    http_daemon_fill(options, items);
     errno = 0;
     server->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, take_request, server, MHD_OPTION_SOCK_ADDR, &address->any,
@@ -560,11 +554,16 @@ static int next_timeout_ms(const struct http_server *server)
     return timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms;
 }
 
-static bool is_readable(int fd)
+/* Those who still read hear that it is the end; who does not is cut off. */
+static void end_flows(struct http_server *server)
 {
-    struct pollfd one = {.fd = fd, .events = POLLIN};
+    enum { ROUNDS = 10 };
 
-    return poll(&one, 1, 0) > 0;
+    server->is_ending = true;
+    for (int i = 0; i < ROUNDS && server->flows > 0; i++) {
+        resume_held(server, INT64_MAX);
+        MHD_run(server->daemon);
+    }
 }
 
 bool http_server_run(struct http_server *server, struct error *err)
@@ -573,13 +572,14 @@ bool http_server_run(struct http_server *server, struct error *err)
     bool has_work = false;
 
     while (wait_for(server->poll_fd, POLLIN, has_work ? 0 : next_timeout_ms(server)) != WAIT_STOP) {
-        if (options->wake != NULL && is_readable(options->wake_fd))
+        if (options->wake != NULL && wait_for(options->wake_fd, POLLIN, 0) == WAIT_READY)
             options->wake(options->context);
         resume_held(server, clock_monotonic_ms());
         if (MHD_run(server->daemon) != MHD_YES)
             return error_set(err, ERROR_RETRY, "the HTTP server failed: %s", strerror(errno));
         has_work = options->work != NULL && options->work(options->context);
     }
+    end_flows(server);
     return true;
 }
 

@@ -49,14 +49,25 @@ struct http_server_file {
     int64_t size_bytes;
 };
 
+/* An answer that goes on behind its body, without a length: events, lines. */
+struct http_server_flow {
+    /* Appends what there is by now; asked again at once after something, after interval_ms after
+     * nothing. False: that was the end. An answer without it has its length. */
+    bool (*more)(void *context, struct buf *out);
+    void (*end)(void *context); /* called once, however the answer ends; may be NULL */
+    void *context;
+    int interval_ms;
+};
+
 struct http_server_response {
     int status; /* 200 unless the handler says otherwise */
     struct http_server_pair headers[HTTP_SERVER_MAX_HEADERS];
     size_t header_count;
     struct buf body;
     struct http_server_file file; /* comes after the body */
-    int delay_ms;                 /* hold the answer back so long; other requests go on */
-    bool is_dropped;              /* cut the connection instead of answering */
+    struct http_server_flow flow;
+    int delay_ms;    /* hold the answer back so long; other requests go on */
+    bool is_dropped; /* cut the connection instead of answering */
     /* Long polling: called once, when the delay is over or http_server_wake was called, to fill in
      * the answer; with a NULL response when the connection has gone before that. */
     void (*finish)(void *context, struct http_server_response *response);

@@ -50,6 +50,14 @@ class Api:
         finally:
             client.close()
 
+    def stream(self, path, accept, **options):
+        """An answer that goes on: http.client's response, to be read line by line."""
+        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        token = options.get("token", self.token)
+        headers = {"Accept": accept, "Authorization": f"Bearer {token}", **options.get("headers", {})}
+        client.request("GET", path, headers=headers)
+        return client.getresponse()
+
     def get(self, path, **options):
         return self.call("GET", path, **options)
 

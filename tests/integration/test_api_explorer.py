@@ -6,7 +6,7 @@ import pytest
 
 from api import Api
 from eventually import eventually
-from sync import account
+from sync import account, contact
 
 TOKEN = "a-token-for-tests-0123456789"
 
@@ -100,20 +100,85 @@ def test_the_tail_goes_on_where_it_was(api, sync):
     assert api.get(api.path + "/tail?after=0&table=contact").json["results"] == []
 
 
-def test_the_tail_is_server_sent_events_for_who_asks_so(api, sync):
+EVENTS, LINES = "text/event-stream", "application/x-ndjson"
+# What is sent where nothing else is for a while.
+COMMENT = b":\n\n"
+
+
+def add(sync, *names):
+    for name in names:
+        sync.query("insert into salesforce.account (name) values (%s)", [name])
+
+
+def read_event(stream):
+    """The next event: its number and its entry; comments and the rest are passed over."""
+    number = None
+    for line in stream:
+        if line.startswith(b"id: "):
+            number = int(line[4:])
+        if line.startswith(b"data: "):
+            return number, json.loads(line[6:])
+    return None
+
+
+def test_the_tail_is_a_stream_of_server_sent_events_for_who_asks_so(api, sync):
     sync.start("archive")
-    sync.query("insert into salesforce.account (name) values (%s)", ["One\n\nid: 9"])
+    add(sync, "One\n\nid: 9")
     sync.logged(1)
-    ask = {"Accept": "text/event-stream"}
-    answer = api.get(api.path + "/tail", headers=ask)
-    assert answer.headers["Content-Type"].startswith("text/event-stream")
-    retry, event, end = answer.text.split("\n\n")
-    assert (retry, end) == ("retry: 2000", "")
-    number, data = event.split("\n")
-    assert number == "id: 1" and json.loads(data.removeprefix("data: "))["values"]["name"] == "One\n\nid: 9"
+    stream = api.stream(api.path + "/tail", EVENTS)
+    assert stream.headers["Content-Type"].startswith(EVENTS)
+    assert stream.readline() == b"retry: 2000\n"
+    number, entry = read_event(stream)
+    assert number == 1 and entry["values"]["name"] == "One\n\nid: 9"
+    # What comes later comes on the same answer.
+    add(sync, "Two")
+    number, entry = read_event(stream)
+    assert number == 2 and entry["values"]["name"] == "Two"
     # Coming back, it goes on where it was.
-    again = api.get(api.path + "/tail?after=0", headers={**ask, "Last-Event-ID": "1"})
-    assert again.text == "retry: 2000\n\n"
+    again = api.stream(api.path + "/tail?after=0", EVENTS, headers={"Last-Event-ID": "1"})
+    assert read_event(again)[0] == 2
+
+
+def test_the_tail_is_a_stream_of_json_lines_too_of_one_table_where_asked(api, sync):
+    sync.map(contact())
+    sync.start("archive")
+    stream = api.stream(api.path + "/tail?after=0&table=account", LINES)
+    assert stream.headers["Content-Type"].startswith(LINES)
+    add(sync, "One")
+    sync.query("insert into salesforce.contact (lastname) values ('Other')")
+    sync.logged(2)
+    add(sync, "Two")
+    assert [json.loads(stream.readline())["values"]["name"] for _ in range(2)] == ["One", "Two"]
+
+
+def test_a_stream_outlives_a_restart_of_the_database(api, sync, cluster):
+    stream = api.stream(api.path + "/tail?after=0", EVENTS)
+    assert stream.readline() == b"retry: 2000\n"
+    cluster.stop()
+    cluster.start()
+    sync.start("archive")
+    add(sync, "One")
+    assert read_event(stream)[1]["values"]["name"] == "One"
+
+
+def test_a_stream_ends_with_the_server_as_an_answer_ends(api, sync):
+    stream = api.stream(api.path + "/tail", EVENTS)
+    assert stream.readline() == b"retry: 2000\n"
+    assert api.role.stop() == 0
+    # An answer that was cut off would be an IncompleteRead.
+    assert stream.read().replace(COMMENT, b"") == b"\n"
+
+
+def test_streams_end_with_their_token_and_there_are_no_more_than_a_server_bears(api, sync):
+    token = sync.pgforce.run("token", "create", "reader", "viewer").stdout.strip()
+    streams = [api.stream(api.path + "/tail", EVENTS, token=token) for _ in range(16)]
+    assert {stream.status for stream in streams} == {200}
+    assert api.get(api.path + "/tail", headers={"Accept": EVENTS}).status == 503
+    assert api.get(api.path + "/tail").status == 200
+    sync.pgforce.run("token", "revoke", "reader")
+    for stream in streams:
+        assert stream.read().replace(COMMENT, b"") == b"retry: 2000\n\n"
+    assert api.stream(api.path + "/tail", EVENTS).status == 200
 
 
 def test_refused_entries_are_sent_again_or_given_up(api, sync):

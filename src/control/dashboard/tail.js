@@ -4,7 +4,7 @@ import { get, withQuery } from "/dashboard/api.js";
 import { field, h, select } from "/dashboard/dom.js";
 import { entryState, time } from "/dashboard/format.js";
 
-const EVERY_MS = 2000;
+const AGAIN_MS = 5000;
 const KEPT = 300;
 
 function drawChange(entry) {
@@ -14,49 +14,62 @@ function drawChange(entry) {
     h("strong", {}, `${entry.action} ${entry.table_name} ${entry.record_id ?? ""}`), " ", entryState(entry.state), " ", values);
 }
 
+// The server's words, as they come.
+function listen(path, parameters, { onEntry, onOpen, onGone }) {
+  const source = new EventSource(withQuery(path, parameters));
+  source.addEventListener("open", onOpen);
+  source.addEventListener("message", (event) => onEntry(JSON.parse(event.data)));
+  source.addEventListener("error", () => onGone(source.readyState === EventSource.CLOSED));
+  return () => source.close();
+}
+
 export async function show(area, context) {
   const list = h("ol", { class: "tail", id: "changes" });
-  const status = h("p", { class: "note", role: "status" }, "Listening…");
+  const status = h("p", { class: "note", role: "status" }, "Connecting…");
   const pause = h("button", { type: "button", id: "pause" }, "Pause");
   const mappings = (await get(`${context.path}/mappings`)).results;
   const which = select("table", [["", "all tables"], ...mappings.map((each) => [each.table_name, each.table_name])], "");
   let after = null;
-  let isPaused = false;
-  let stopped = false;
+  let close = () => {};
   let timer = null;
 
-  const say = () => (status.textContent = isPaused ? "Paused: nothing is lost, it is shown when you go on." : "Listening: new changes come on top; their states are those of when they came.");
-  const read = async () => {
-    const table = which.value;
-    const page = await get(withQuery(`${context.path}/tail`, { after, table, limit: after === null ? 20 : 100 }));
-    // While we asked, another table may have been chosen.
-    if (stopped || table !== which.value) return;
-    after = page.next;
-    for (const entry of page.results) list.prepend(drawChange(entry));
+  const put = (entry) => {
+    after = entry.id;
+    list.prepend(drawChange(entry));
     while (list.children.length > KEPT) list.lastChild.remove();
-    say();
   };
-  const again = async () => {
-    try {
-      if (!isPaused) await read();
-    } catch (error) {
-      status.textContent = `No answer: ${error.message}`;
-    }
-    if (!stopped) timer = setTimeout(again, EVERY_MS);
+  const stop = () => {
+    close();
+    clearTimeout(timer);
+  };
+  // A browser goes on by itself after a break, but not after a refusal.
+  const gone = (isRefused) => {
+    status.textContent = "No answer: trying again.";
+    if (!isRefused) return;
+    stop();
+    get("/session").catch(() => {});
+    timer = setTimeout(start, AGAIN_MS);
+  };
+  const start = () => {
+    stop();
+    status.textContent = "Connecting…";
+    close = listen(`${context.path}/tail`, { after, table: which.value, limit: after === null ? 20 : 200 },
+      { onEntry: put, onGone: gone, onOpen: () => (status.textContent = "Listening: new changes come on top; their states are those of when they came.") });
   };
   pause.addEventListener("click", () => {
-    isPaused = !isPaused;
-    pause.textContent = isPaused ? "Go on" : "Pause";
-    say();
+    const isPausing = pause.textContent === "Pause";
+    pause.textContent = isPausing ? "Go on" : "Pause";
+    if (!isPausing) return start();
+    stop();
+    status.textContent = "Paused: nothing is lost, it is shown when you go on.";
   });
   which.addEventListener("change", () => {
     after = null;
     list.replaceChildren();
+    pause.textContent = "Pause";
+    start();
   });
   area.append(h("h1", {}, "Live tail"), h("div", { class: "filters" }, field("Table", which), pause), status, list);
-  await again();
-  return () => {
-    stopped = true;
-    clearTimeout(timer);
-  };
+  start();
+  return stop;
 }
