@@ -114,29 +114,22 @@ bool deletions_count_held(struct pg *pg, const struct mapping *mapping, int64_t 
 
 /* ---- asking once more ---- */
 
-static bool read_alive(struct removal *removal, struct sf_query *query, struct error *err)
+static bool note_alive(void *context, const json_t *records, struct error *err)
 {
+    struct removal *removal = context;
     struct ids *alive = &removal->alive;
+    json_t *record;
+    size_t i;
 
-    alive->items = arena_array(removal->arena, const char *, ASKED_AT_ONCE);
-    alive->count = 0;
-    for (;;) {
-        json_t *records SF_JSON_AUTO = NULL;
-        json_t *record;
-        size_t i;
+    (void)err;
+    json_array_foreach(records, i, record)
+    {
+        const char *id = json_string_value(json_object_get(record, "Id"));
 
-        if (!sf_query_next(query, &records, err))
-            return false;
-        if (records == NULL)
-            return true;
-        json_array_foreach(records, i, record)
-        {
-            const char *id = json_string_value(json_object_get(record, "Id"));
-
-            if (id != NULL && alive->count < ASKED_AT_ONCE)
-                alive->items[alive->count++] = arena_strdup(removal->arena, id);
-        }
+        if (id != NULL && alive->count < ASKED_AT_ONCE)
+            alive->items[alive->count++] = arena_strdup(removal->arena, id);
     }
+    return true;
 }
 
 static bool ask_alive(struct removal *removal, struct error *err)
@@ -152,7 +145,9 @@ static bool ask_alive(struct removal *removal, struct error *err)
                  err) ||
         !sf_query_open(poll->session, soql.data, NULL, &query, err))
         return false;
-    bool is_ok = read_alive(removal, query, err);
+    removal->alive.items = arena_array(removal->arena, const char *, ASKED_AT_ONCE);
+    removal->alive.count = 0;
+    bool is_ok = sf_query_each(query, note_alive, removal, err);
     sf_query_close(query);
     return is_ok;
 }

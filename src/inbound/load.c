@@ -300,19 +300,12 @@ static bool open_query(const struct load *load, struct sf_query **query, struct 
     return sf_query_open(load->poll->session, soql.data, &live_only, query, err);
 }
 
-static bool apply_query(struct load *load, struct sf_query *query, struct error *err)
+static bool apply_found(void *context, const json_t *records, struct error *err)
 {
-    for (;;) {
-        json_t *records SF_JSON_AUTO = NULL;
+    struct load *load = context;
 
-        if (!sf_query_next(query, &records, err))
-            return false;
-        if (records == NULL)
-            return true;
-        load->records = records;
-        if (json_array_size(records) > 0 && !apply_page(load, NULL, err))
-            return false;
-    }
+    load->records = records;
+    return apply_page(load, NULL, err);
 }
 
 static bool load_by_rest(struct load *load, struct error *err)
@@ -321,7 +314,7 @@ static bool load_by_rest(struct load *load, struct error *err)
 
     if (!open_query(load, &query, err))
         return false;
-    bool is_ok = apply_query(load, query, err);
+    bool is_ok = sf_query_each(query, apply_found, load, err);
     sf_query_close(query);
     return is_ok;
 }

@@ -63,22 +63,12 @@ static bool apply_page(const struct poll *poll, struct apply_page *page,
 /* ---- by REST ---- */
 
 /* Each page is applied and forgotten before the next is asked for. */
-static bool apply_query(const struct poll *poll, struct sf_query *query,
-                        struct apply_report *report, struct error *err)
+static bool apply_found(void *context, const json_t *records, struct error *err)
 {
-    for (;;) {
-        json_t *records SF_JSON_AUTO = NULL;
+    const struct reading *reading = context;
+    struct apply_page page = {.records = records};
 
-        if (!sf_query_next(query, &records, err))
-            return false;
-        if (records == NULL)
-            return true;
-        if (wait_is_stopping())
-            return error_set(err, ERROR_RETRY, "told to stop");
-        struct apply_page page = {.records = records};
-        if (json_array_size(records) > 0 && !apply_page(poll, &page, report, err))
-            return false;
-    }
+    return apply_page(reading->poll, &page, reading->report, err);
 }
 
 /* ---- by Bulk ---- */
@@ -196,7 +186,7 @@ static bool apply_changes(struct reading *reading, struct error *err)
         return false;
     reading->facts.server_time_us = sf_query_server_time_s(query) * 1000000;
     bool is_many = sf_query_total(query) > poll->bulk_above && !poll->memory->has_no_bulk;
-    bool is_ok = is_many || apply_query(poll, query, reading->report, err);
+    bool is_ok = is_many || sf_query_each(query, apply_found, reading, err);
     sf_query_close(query);
     return is_ok && (!is_many || apply_by_bulk(poll, plain.data, reading->report, err));
 }

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/wait.h"
 #include "inbound/deletions.h"
 #include "inbound/statement.h"
 #include "sf/rest.h"
@@ -57,12 +56,13 @@ static bool append_ids(struct buf *array, const json_t *records, const char **la
 
 /* The rows between the last page's end and this one's that this page does not have; after the last
  * page, records is NULL. */
-static bool compare_page(struct sweep *sweep, const json_t *records, struct error *err)
+static bool compare_page(void *context, const json_t *records, struct error *err)
 {
     static const char between[] =
         "select t.sfid from @t t"
         " where t.sfid > $1 and t.sfid <= $2 and t.sfid <> all($3::text[])";
     static const char behind[] = "select t.sfid from @t t where t.sfid > $1";
+    struct sweep *sweep = context;
     const struct poll *poll = sweep->poll;
     struct buf array BUF_AUTO = {0};
     const char *last = "";
@@ -81,22 +81,6 @@ static bool compare_page(struct sweep *sweep, const json_t *records, struct erro
     return true;
 }
 
-static bool read_pages(struct sweep *sweep, struct sf_query *query, struct error *err)
-{
-    for (;;) {
-        json_t *records SF_JSON_AUTO = NULL;
-
-        if (!sf_query_next(query, &records, err))
-            return false;
-        if (wait_is_stopping())
-            return error_set(err, ERROR_RETRY, "told to stop");
-        if (records == NULL)
-            return compare_page(sweep, NULL, err);
-        if (json_array_size(records) > 0 && !compare_page(sweep, records, err))
-            return false;
-    }
-}
-
 static bool find_gone(struct sweep *sweep, struct error *err)
 {
     struct buf soql BUF_AUTO = {0};
@@ -108,7 +92,7 @@ static bool find_gone(struct sweep *sweep, struct error *err)
     buf_text(&soql, " order by Id");
     if (!sf_query_open(sweep->poll->session, soql.data, NULL, &query, err))
         return false;
-    bool is_ok = read_pages(sweep, query, err);
+    bool is_ok = sf_query_each(query, compare_page, sweep, err) && compare_page(sweep, NULL, err);
     sf_query_close(query);
     return is_ok;
 }
@@ -133,27 +117,21 @@ bool sweep_run(const struct poll *poll, struct apply_report *report, struct erro
 
 /* Every record that changed, whether the filter takes it or not; those it takes are told apart when
  * Salesforce is asked once more. */
-static bool read_changed(struct sweep *sweep, struct sf_query *query, struct error *err)
+static bool note_changed(void *context, const json_t *records, struct error *err)
 {
     static const char known[] = "select t.sfid from @t t where t.sfid = any($1::text[])";
+    struct sweep *sweep = context;
+    struct buf array BUF_AUTO = {0};
+    const char *last = "";
 
-    for (;;) {
-        json_t *records SF_JSON_AUTO = NULL;
-        struct buf array BUF_AUTO = {0};
-        const char *last = "";
-
-        if (!sf_query_next(query, &records, err))
-            return false;
-        if (records == NULL)
-            return true;
-        if (!append_ids(&array, records, &last))
-            return error_set(err, ERROR_RETRY, "Salesforce answered a record without Id");
-        PGresult *result PG_RESULT_AUTO = statement_query(
-            sweep->poll->world.pg, sweep->poll->mapping, known, PG_PARAMS(array.data), err);
-        if (result == NULL)
-            return false;
-        add_gone(sweep, result);
-    }
+    if (!append_ids(&array, records, &last))
+        return error_set(err, ERROR_RETRY, "Salesforce answered a record without Id");
+    PGresult *result PG_RESULT_AUTO = statement_query(sweep->poll->world.pg, sweep->poll->mapping,
+                                                      known, PG_PARAMS(array.data), err);
+    if (result == NULL)
+        return false;
+    add_gone(sweep, result);
+    return true;
 }
 
 static bool find_changed(struct sweep *sweep, int64_t from_us, struct error *err)
@@ -168,7 +146,7 @@ static bool find_changed(struct sweep *sweep, int64_t from_us, struct error *err
     soql_datetime(&soql, from_us);
     if (!sf_query_open(sweep->poll->session, soql.data, NULL, &query, err))
         return false;
-    bool is_ok = read_changed(sweep, query, err);
+    bool is_ok = sf_query_each(query, note_changed, sweep, err);
     sf_query_close(query);
     return is_ok;
 }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sf/id.h"
+#include "sf/bulk_job.h"
 
 enum { PATH_BYTES = 4096, TRANSFER_TIMEOUT_MS = 10 * 60 * 1000 };
 
@@ -53,23 +53,11 @@ static void make_path(struct buf *path, const char *id, const char *rest)
 bool sf_ingest_create(struct sf_session *session, const char *object, const char *operation,
                       char id[SF_ID_BYTES], struct error *err)
 {
-    json_t *job SF_JSON_AUTO =
-        json_pack("{s:s, s:s, s:s, s:s, s:s}", "object", object, "operation", operation,
-                  "contentType", "CSV", "columnDelimiter", "COMMA", "lineEnding", "LF");
-    char *body = job != NULL ? json_dumps(job, JSON_COMPACT) : NULL;
-    struct sf_call call SF_CALL_AUTO = {.method = "POST", .path = "/jobs/ingest"};
+    json_t *fields = json_pack("{s:s, s:s}", "object", object, "operation", operation);
+    struct sf_call call SF_CALL_AUTO = {.path = "/jobs/ingest"};
 
-    if (body == NULL)
-        return error_set(err, ERROR_BUG, "the object's name is not UTF-8");
-    call.body = body;
-    call.body_bytes = strlen(body);
-    bool is_ok = sf_request_one(session, &call, err);
-    free(body);
-    if (!is_ok)
-        return error_prefix(err, "making a Bulk job for %s", object);
-    const char *answered = json_string_value(json_object_get(call.json, "id"));
-    return (answered != NULL && sf_id_to_18(answered, id)) ||
-           error_set(err, ERROR_RETRY, "the answer to a Bulk job names no job");
+    return sf_bulk_job_create(session, fields, &call, id, err) ||
+           error_prefix(err, "making a Bulk job for %s", object);
 }
 
 bool sf_ingest_upload(struct sf_session *session, const char *id, const struct buf *csv,
@@ -136,17 +124,16 @@ bool sf_ingest_ask(struct sf_session *session, const char *id, struct sf_ingest_
                    struct error *err)
 {
     struct buf path BUF_AUTO = {0};
-    struct sf_call call SF_CALL_AUTO = {.method = "GET"};
+    struct sf_call call SF_CALL_AUTO = {0};
+    bool is_known;
 
     *out = (struct sf_ingest_progress){0};
     make_path(&path, id, "");
     call.path = path.data;
-    if (!sf_request(session, &call, 1, err))
+    if (!sf_bulk_job_ask(session, &call, &is_known, err))
         return false;
-    if (call.outcome == SF_OUTCOME_SUCCESS)
+    if (is_known)
         return read_progress(&call, out, err);
-    if (call.exchange.fate != HTTP_ANSWERED || call.exchange.status != 404)
-        return sf_call_error(&call, err);
     out->state = SF_INGEST_LOST;
     return true;
 }

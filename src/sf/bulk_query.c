@@ -7,8 +7,8 @@
 
 #include "base/arena.h"
 #include "sf/answer.h"
+#include "sf/bulk_job.h"
 #include "sf/datetime.h"
-#include "sf/id.h"
 
 enum {
     PATH_BYTES = 4096,
@@ -32,24 +32,13 @@ static int64_t server_time(const struct sf_call *call)
 bool sf_bulk_create(struct sf_session *session, const char *soql, bool with_deleted,
                     struct sf_bulk_job *out, struct error *err)
 {
-    json_t *job SF_JSON_AUTO = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s}", "operation", with_deleted ? "queryAll" : "query", "query",
-        soql, "contentType", "CSV", "columnDelimiter", "COMMA", "lineEnding", "LF");
-    char *body = job != NULL ? json_dumps(job, JSON_COMPACT) : NULL;
-    struct sf_call call SF_CALL_AUTO = {.method = "POST", .path = "/jobs/query"};
+    json_t *fields =
+        json_pack("{s:s, s:s}", "operation", with_deleted ? "queryAll" : "query", "query", soql);
+    struct sf_call call SF_CALL_AUTO = {.path = "/jobs/query"};
 
     *out = (struct sf_bulk_job){0};
-    if (body == NULL)
-        return error_set(err, ERROR_BUG, "the query is not UTF-8");
-    call.body = body;
-    call.body_bytes = strlen(body);
-    bool is_ok = sf_request_one(session, &call, err);
-    free(body);
-    if (!is_ok)
+    if (!sf_bulk_job_create(session, fields, &call, out->id, err))
         return error_prefix(err, "making a Bulk query");
-    const char *id = json_string_value(json_object_get(call.json, "id"));
-    if (id == NULL || !sf_id_to_18(id, out->id))
-        return error_set(err, ERROR_RETRY, "the answer to a Bulk query names no job");
     out->server_time_s = server_time(&call);
     return true;
 }
@@ -80,18 +69,17 @@ bool sf_bulk_ask(struct sf_session *session, const char *job_id, struct sf_bulk_
                  struct error *err)
 {
     struct buf path BUF_AUTO = {0};
-    struct sf_call call SF_CALL_AUTO = {.method = "GET"};
+    struct sf_call call SF_CALL_AUTO = {0};
+    bool is_known;
 
     *out = (struct sf_bulk_progress){0};
     buf_init(&path, PATH_BYTES);
     buf_printf(&path, "/jobs/query/%s", job_id);
     call.path = path.data;
-    if (!sf_request(session, &call, 1, err))
+    if (!sf_bulk_job_ask(session, &call, &is_known, err))
         return false;
-    if (call.outcome == SF_OUTCOME_SUCCESS)
+    if (is_known)
         return read_progress(&call, out, err);
-    if (call.exchange.fate != HTTP_ANSWERED || call.exchange.status != 404)
-        return sf_call_error(&call, err);
     lose(out, "Salesforce no longer has the job", NULL);
     return true;
 }

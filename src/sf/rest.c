@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/wait.h"
 #include "sf/datetime.h"
 #include "sf/id.h"
 #include "sf/soql.h"
@@ -146,6 +147,24 @@ bool sf_query_next(struct sf_query *query, json_t **records, struct error *err)
         return false;
     }
     return read_page(query, &call, records, err);
+}
+
+bool sf_query_each(struct sf_query *query,
+                   bool (*visit)(void *context, const json_t *records, struct error *err),
+                   void *context, struct error *err)
+{
+    for (;;) {
+        json_t *records SF_JSON_AUTO = NULL;
+
+        if (!sf_query_next(query, &records, err))
+            return false;
+        if (records == NULL)
+            return true;
+        if (wait_is_stopping())
+            return error_set(err, ERROR_RETRY, "told to stop");
+        if (json_array_size(records) > 0 && !visit(context, records, err))
+            return false;
+    }
 }
 
 int64_t sf_query_total(const struct sf_query *query)

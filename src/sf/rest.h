@@ -34,6 +34,12 @@ bool sf_query_open(struct sf_session *session, const char *soql,
  * be empty. ERROR_RETRY when Salesforce has forgotten the query: open it again. */
 bool sf_query_next(struct sf_query *query, json_t **records, struct error *err);
 
+/* Gives every page that has records to visit, until one answers false. ERROR_RETRY when the process
+ * is told to stop. */
+bool sf_query_each(struct sf_query *query,
+                   bool (*visit)(void *context, const json_t *records, struct error *err),
+                   void *context, struct error *err);
+
 /* How many records the whole result has. */
 int64_t sf_query_total(const struct sf_query *query);
 
