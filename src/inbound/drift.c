@@ -5,177 +5,20 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/wait.h"
-#include "inbound/changes.h"
+#include "inbound/compare.h"
 #include "inbound/deletions.h"
 #include "inbound/fetch.h"
 #include "inbound/statement.h"
 #include "mapping/usage.h"
-#include "pg/copy.h"
 #include "pg/origin.h"
-#include "sf/rest.h"
-#include "sf/soql.h"
 #include "sync/budget.h"
 
 enum {
-    SOQL_MAX_BYTES = 100 * 1000,
-    SQL_MAX_BYTES = 1 << 20,
-    RANGE_ROWS = 10 * 1000,
     SHARE_PERCENT = 20, /* of a mapping's calls of a day, for comparing */
     DAY_MS = 24 * 60 * 60 * 1000,
     BUSY_MS = 10 * 60 * 1000, /* until the organisation is asked whether it has calls to spare */
     NEVER_MS = 24 * 60 * 60 * 1000,
 };
-
-/* The comparison of one range. */
-struct range {
-    const struct poll *poll;
-    struct arena *arena;
-    const struct mapping_field **watched; /* change without a stamp */
-    size_t watched_count;
-    struct copy copy;
-    int64_t mark_us;
-    int64_t count;
-    const char *first;      /* the range is behind it, */
-    char last[SF_ID_BYTES]; /* and up to here; "" to the end */
-};
-
-/* ---- reading a range ---- */
-
-static void choose_watched(struct range *range)
-{
-    const struct mapping *mapping = range->poll->mapping;
-
-    range->watched = arena_array(range->arena, const struct mapping_field *, mapping->field_count);
-    for (size_t i = 0; i < mapping->field_count; i++) {
-        const struct mapping_field *field = &mapping->fields[i];
-
-        if (field->is_filled && !field->is_missing &&
-            (field->is_calculated || field->relationship_name != NULL))
-            range->watched[range->watched_count++] = field;
-    }
-}
-
-static bool append_soql(const struct range *range, struct buf *soql, struct error *err)
-{
-    const struct mapping *mapping = range->poll->mapping;
-    const char **paths = arena_array(range->arena, const char *, range->watched_count + 2);
-    size_t count = 0;
-
-    paths[count++] = mapping->id_field->soql_path;
-    paths[count++] = mapping->stamp->soql_path;
-    for (size_t i = 0; i < range->watched_count; i++)
-        paths[count++] = range->watched[i]->soql_path;
-    if (!soql_select(soql, paths, count, mapping->object_name, err))
-        return false;
-    poll_append_where(range->poll, range->first[0] != '\0', soql);
-    if (range->first[0] != '\0')
-        buf_printf(soql, "Id > '%s'", range->first);
-    buf_printf(soql, " order by Id limit %d", RANGE_ROWS);
-    return true;
-}
-
-/* Texts as PostgreSQL prints them, so that both can be compared as texts. */
-static bool make_table(const struct range *range, struct error *err)
-{
-    struct buf sql BUF_AUTO = {0};
-
-    buf_init(&sql, SQL_MAX_BYTES);
-    buf_text(&sql, "drop table if exists pg_temp.pgforce_drift;"
-                   " create temporary table pgforce_drift"
-                   " (sfid varchar(18) collate ucs_basic primary key, stamp timestamp");
-    for (size_t i = 0; i < range->watched_count; i++)
-        buf_printf(&sql, ", w%zu text", i);
-    buf_text(&sql, ")");
-    return pg_script(range->poll->world.pg, sql.data, err);
-}
-
-static bool put_field(struct range *range, const struct mapping_field *field, const json_t *record,
-                      struct error *err)
-{
-    const char *text;
-
-    if (!changes_read_field(field, record, range->arena, &text, err))
-        return false;
-    copy_field(&range->copy, text, text != NULL ? strlen(text) : 0);
-    return true;
-}
-
-static bool put_record(struct range *range, const json_t *record, struct error *err)
-{
-    const struct mapping *mapping = range->poll->mapping;
-    const char *id = json_string_value(json_object_get(record, "Id"));
-
-    if (id == NULL || strlen(id) >= sizeof(range->last))
-        return error_set(err, ERROR_RETRY, "the answer has a record without an id");
-    strcpy(range->last, id);
-    range->count++;
-    if (!put_field(range, mapping->id_field, record, err) ||
-        !put_field(range, mapping->stamp, record, err))
-        return false;
-    for (size_t i = 0; i < range->watched_count; i++)
-        if (!put_field(range, range->watched[i], record, err))
-            return false;
-    return copy_end_row(&range->copy, err);
-}
-
-static bool put_pages(struct range *range, struct sf_query *query, struct error *err)
-{
-    for (;;) {
-        json_t *records SF_JSON_AUTO = NULL;
-        json_t *record;
-        size_t i;
-
-        if (!sf_query_next(query, &records, err))
-            return false;
-        if (records == NULL)
-            return true;
-        if (wait_is_stopping())
-            return error_set(err, ERROR_RETRY, "told to stop");
-        json_array_foreach(records, i, record)
-        {
-            if (!put_record(range, record, err))
-                return false;
-        }
-    }
-}
-
-static bool put_query(struct range *range, const char *soql, struct error *err)
-{
-    struct sf_query *query;
-
-    if (!sf_query_open(range->poll->session, soql, NULL, &query, err))
-        return false;
-    int64_t total = sf_query_total(query);
-    bool is_ok = put_pages(range, query, err);
-    sf_query_close(query);
-    /* A page that lacks records would look like deletions. */
-    if (is_ok && range->count != total)
-        return error_set(err, ERROR_RETRY, "the answer had %lld of %lld records",
-                         (long long)range->count, (long long)total);
-    return is_ok;
-}
-
-static bool read_range(struct range *range, struct error *err)
-{
-    struct buf soql BUF_AUTO = {0};
-
-    choose_watched(range);
-    buf_init(&soql, SOQL_MAX_BYTES);
-    if (!append_soql(range, &soql, err) || !make_table(range, err) ||
-        !copy_begin(&range->copy, range->poll->world.pg, "copy pg_temp.pgforce_drift from stdin",
-                    err))
-        return false;
-    if (!put_query(range, soql.data, err)) {
-        copy_abort(&range->copy);
-        return false;
-    }
-    if (range->count < RANGE_ROWS)
-        range->last[0] = '\0';
-    return copy_end(&range->copy, err);
-}
-
-/* ---- comparing it ---- */
 
 struct differences {
     const char **read_again;
@@ -184,100 +27,35 @@ struct differences {
     size_t extra_count;
 };
 
-/* "(t."total__c"::text, ...) is distinct from (d.w0, ...)", or "false". */
-static void append_watched(const struct range *range, struct buf *sql)
-{
-    if (range->watched_count == 0) {
-        buf_text(sql, "false");
-        return;
-    }
-    buf_text(sql, "row(");
-    for (size_t i = 0; i < range->watched_count; i++) {
-        buf_text(sql, i > 0 ? ", t." : "t.");
-        pg_append_identifier(sql, range->watched[i]->column_name);
-        buf_text(sql, "::text");
-    }
-    buf_text(sql, ") is distinct from row(");
-    for (size_t i = 0; i < range->watched_count; i++)
-        buf_printf(sql, "%sd.w%zu", i > 0 ? ", " : "", i);
-    buf_text(sql, ")");
-}
+/* ---- counting what differs ---- */
 
-/* What is newer than the mark is the polls', what the table refused or an operator is asked about
- * is known. */
-static void append_comparison(const struct range *range, struct buf *sql)
+static void count_one(enum compare_kind kind, struct drift_pass *pass)
 {
-    struct buf stamp BUF_AUTO = {0};
-
-    buf_init(&stamp, 1024);
-    pg_append_identifier(&stamp, range->poll->mapping->stamp->column_name);
-    buf_printf(sql,
-               "select sfid, kind from ("
-               "select d.sfid, case"
-               " when t.sfid is null then case when d.stamp < m.at then 'missing' end"
-               " when t.%s is distinct from d.stamp then"
-               " case when d.stamp < m.at then 'stale' end"
-               " when ",
-               stamp.data);
-    append_watched(range, sql);
-    buf_printf(sql,
-               " then 'calculated' end as kind"
-               " from (select to_timestamp($1::bigint / 1000000) at time zone 'UTC' as at) m"
-               " cross join pg_temp.pgforce_drift d"
-               " left join @t t on t.sfid = d.sfid"
-               " where not exists (select from pgforce.refused_record r"
-               " where r.mapping_id = @id and r.sfid = d.sfid)"
-               " union all"
-               " select t.sfid, 'extra'"
-               " from @t t"
-               " where t.sfid > $2"
-               " and ($3 = '' or t.sfid <= $3)"
-               " and t.%s < to_timestamp($1::bigint / 1000000) at time zone 'UTC'"
-               " and not @gone"
-               " and not exists (select from pg_temp.pgforce_drift d where d.sfid = t.sfid)"
-               " and not exists (select from pgforce.held_deletion h"
-               " where h.mapping_id = @id and h.sfid = t.sfid)"
-               ") found where kind is not null",
-               stamp.data);
-}
-
-static void count_one(const char *kind, struct drift_pass *pass)
-{
-    switch (kind[0]) {
-    case 'm': pass->missing++; break;
-    case 'e': pass->extra++; break;
-    case 's': pass->stale++; break;
-    default: pass->calculated++; break;
+    switch (kind) {
+    case COMPARE_MISSING: pass->missing++; break;
+    case COMPARE_EXTRA: pass->extra++; break;
+    case COMPARE_STALE: pass->stale++; break;
+    case COMPARE_CALCULATED: pass->calculated++; break;
     }
 }
 
-static bool compare(const struct range *range, struct drift_pass *pass,
-                    struct differences *differences, struct error *err)
+static void sort_out(const struct compare_range *range, struct drift_pass *pass,
+                     struct differences *differences)
 {
-    struct buf sql BUF_AUTO = {0};
+    size_t room = range->difference_count + 1;
 
-    buf_init(&sql, SQL_MAX_BYTES);
-    append_comparison(range, &sql);
-    PGresult *result PG_RESULT_AUTO =
-        statement_query(range->poll->world.pg, range->poll->mapping, sql.data,
-                        PG_PARAMS(pg_number(range->mark_us).text, range->first, range->last), err);
-    if (result == NULL)
-        return false;
-    size_t rows = (size_t)PQntuples(result);
-    differences->read_again = arena_array(range->arena, const char *, rows + 1);
-    differences->extra = arena_array(range->arena, const char *, rows + 1);
-    for (size_t i = 0; i < rows; i++) {
-        const char *id = arena_strdup(range->arena, pg_field(result, (int)i, 0));
-        const char *kind = pg_field(result, (int)i, 1);
+    differences->read_again = arena_array(range->arena, const char *, room);
+    differences->extra = arena_array(range->arena, const char *, room);
+    for (size_t i = 0; i < range->difference_count; i++) {
+        const struct compare_difference *each = &range->differences[i];
 
-        count_one(kind, pass);
-        if (kind[0] == 'e')
-            differences->extra[differences->extra_count++] = id;
+        count_one(each->kind, pass);
+        if (each->kind == COMPARE_EXTRA)
+            differences->extra[differences->extra_count++] = each->sfid;
         else
-            differences->read_again[differences->read_count++] = id;
+            differences->read_again[differences->read_count++] = each->sfid;
     }
     pass->checked += range->count;
-    return true;
 }
 
 /* ---- repairing it ---- */
@@ -299,16 +77,15 @@ static bool repair(const struct poll *poll, const struct differences *difference
     return extra.count == 0 || deletions_apply(poll, &extra, &report, err);
 }
 
-static bool compare_range(struct range *range, bool is_repaired, struct drift_pass *pass,
-                          struct error *err)
+static bool work_range(struct compare_range *range, bool is_repaired, struct drift_pass *pass,
+                       struct error *err)
 {
     struct differences differences = {0};
     struct drift_pass next = *pass;
-    struct error ignored;
 
-    if (!read_range(range, err) || !compare(range, &next, &differences, err))
+    if (!compare_read(range, err))
         return false;
-    pg_script(range->poll->world.pg, "drop table if exists pg_temp.pgforce_drift", &ignored);
+    sort_out(range, &next, &differences);
     if (is_repaired && !repair(range->poll, &differences, err))
         return false;
     memcpy(next.after_id, range->last, sizeof(next.after_id));
@@ -320,10 +97,12 @@ static bool compare_range(struct range *range, bool is_repaired, struct drift_pa
 bool drift_compare(const struct poll *poll, const struct mark *mark, bool is_repaired,
                    struct drift_pass *pass, struct error *err)
 {
-    struct range range = {.poll = poll, .arena = arena_new(), .mark_us = mark->changes_up_to_us};
+    struct compare_range range = {.poll = poll,
+                                  .arena = arena_new(),
+                                  .mark_us = mark->changes_up_to_us,
+                                  .first = pass->after_id};
 
-    range.first = arena_strdup(range.arena, pass->after_id);
-    bool is_ok = compare_range(&range, is_repaired, pass, err);
+    bool is_ok = work_range(&range, is_repaired, pass, err);
     arena_free(range.arena);
     return is_ok || error_prefix(err, "comparing all records");
 }

@@ -1,7 +1,7 @@
 /*
  * The comparison of all of an object's records with their rows, range of ids by range, and the
  * repair of what differs: missing, extra and stale rows, and values that change without a stamp
- * (formulas, roll-ups, a parent's key).
+ * (formulas, roll-ups, a parent's key). What differs is compare.h's to say.
  *
  * What the polls have not covered yet is theirs, not drift. A pass goes on where it was after a
  * restart. Repairing is reading the records again and applying them like any others; extra rows go
@@ -24,8 +24,8 @@ struct drift_pass {
     int64_t checked;
     int64_t missing;    /* records without a row */
     int64_t extra;      /* rows without a record */
-    int64_t stale;      /* with another stamp */
-    int64_t calculated; /* only with other values that have no stamp */
+    int64_t stale;      /* with another stamp, or other values under the same */
+    int64_t calculated; /* with other values of those that change without a stamp */
 };
 
 /* One range further. Zeroed at first. Not is_repaired: nothing is changed. */

@@ -58,21 +58,17 @@ void stage_append_columns(struct buf *sql, const struct mapping *mapping, const 
     }
 }
 
-/* Texts without their bound, but of sfid, whose order is of its type: one that the table refuses is
- * a matter of that row, not of the COPY. */
-static void append_definition(struct buf *sql, const struct mapping *mapping)
+void stage_append_unbound(struct buf *sql, const struct mapping *mapping,
+                          const struct mapping_field *field)
 {
-    for (size_t i = 0; i < mapping->field_count; i++) {
-        const struct mapping_field *field = &mapping->fields[i];
-        bool is_text = field != mapping->id_field && schema_is_text(field->column_type);
+    bool is_text = field != mapping->id_field && schema_is_text(field->column_type);
 
+    pg_append_identifier(sql, field->column_name);
+    if (is_text) {
+        buf_text(sql, "::text as ");
         pg_append_identifier(sql, field->column_name);
-        if (is_text) {
-            buf_text(sql, "::text as ");
-            pg_append_identifier(sql, field->column_name);
-        }
-        buf_text(sql, ", ");
     }
+    buf_text(sql, ", ");
 }
 
 /* ON COMMIT DELETE ROWS empties the file in place: unlike TRUNCATE it writes no catalog. */
@@ -85,7 +81,8 @@ static bool create_table(struct pg *pg, const struct mapping *mapping, struct er
                "create temporary table if not exists pgforce_stage_%" PRId64
                " on commit delete rows as select ",
                mapping->id);
-    append_definition(&sql, mapping);
+    for (size_t i = 0; i < mapping->field_count; i++)
+        stage_append_unbound(&sql, mapping, &mapping->fields[i]);
     buf_text(&sql, "false as _pgforce_deleted from ");
     stage_append_target(&sql, mapping);
     buf_text(&sql, " with no data");

@@ -51,6 +51,12 @@ void stage_abort(struct stage *stage);
 void stage_append_target(struct buf *sql, const struct mapping *mapping);
 void stage_append_stage(struct buf *sql, const struct mapping *mapping);
 
+/* A column of the mapped table with a comma behind it, as it is staged: a text without its bound,
+ * so that one which the table refuses is a matter of that row, not of the COPY; but sfid, whose
+ * order is of its type. */
+void stage_append_unbound(struct buf *sql, const struct mapping *mapping,
+                          const struct mapping_field *field);
+
 /* What is put off while the staging table is worked through in pieces: made when it is not there,
  * and put back. */
 void stage_append_rest(struct buf *sql, const struct mapping *mapping);

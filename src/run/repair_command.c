@@ -49,8 +49,11 @@ static bool compare_all(struct org_call *call, const struct mapping *mapping,
                         struct drift_pass *pass, struct error *err)
 {
     struct poll_memory memory = {0};
-    const struct poll poll = {
-        .world = {.pg = call->pg, .schema_name = call->config->schema_name, .arena = call->arena},
+    struct poll poll = {
+        .world = {.pg = call->pg,
+                  .barrier = call->pg,
+                  .schema_name = call->config->schema_name,
+                  .arena = call->arena},
         .session = call->session,
         .mapping = mapping,
         .memory = &memory,
@@ -62,6 +65,7 @@ static bool compare_all(struct org_call *call, const struct mapping *mapping,
     if (!mark.is_loaded || mark.is_loading)
         return error_set(err, ERROR_RETRY, "%s is being loaded: there is nothing to compare yet",
                          mapping->object_name);
+    poll.world.began_us = mark.read_at_us;
     while (!pass->is_over)
         if (!drift_compare(&poll, &mark, false, pass, err))
             return false;

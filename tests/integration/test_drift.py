@@ -61,6 +61,42 @@ def test_missing_extra_and_stale_rows_are_found_and_repaired(sync):
     assert "missing=1 extra=1 stale=1" in sync.roles["pull"].log_text()
 
 
+def test_a_value_that_was_changed_under_the_same_stamp_is_found_and_repaired(sync):
+    load(sync)
+    whole = rows(sync)
+    sync.database.psql(
+        "set session_replication_role = replica;"
+        "select pg_replication_origin_session_setup('pgforce_push_salesforce');"
+        "update salesforce.account set name = 'Spoilt' where name = 'Old 1';",
+        role="postgres",
+    )
+    found = {**CLEAN, "stale": 1}
+    assert repair(sync, "--dry-run", code=10) == found
+    assert repair(sync) == found
+    assert rows(sync) == whole
+    assert repair(sync) == CLEAN
+
+
+def test_values_of_local_changes_that_wait_or_were_refused_are_no_drift(sync):
+    load(sync)
+    sync.query("update salesforce.account set phone = '1', annualrevenue = -5 where name = 'Old 1'")
+    assert repair(sync, "--dry-run") == CLEAN
+    assert repair(sync) == CLEAN
+    sync.start("push")
+    assert sync.settled(1) == [("UPDATE", "FAILED")]
+    assert repair(sync) == CLEAN
+    assert sync.value("select phone from salesforce.account where name = 'Old 1'") == "1"
+
+
+def test_a_record_deleted_for_good_without_a_trace_is_found(sync):
+    load(sync, account())
+    sync.org.purge(old_account(1)["Id"])
+    sync.wait_for_polls(2)
+    assert [name for name, _ in rows(sync)] == ["Old 0", "Old 1", "Old 2"]
+    assert repair(sync) == {"checked": 2, "missing": 0, "extra": 1, "stale": 0, "calculated": 0}
+    assert [name for name, _ in rows(sync)] == ["Old 0", "Old 2"]
+
+
 def test_a_dry_run_changes_nothing_and_tells_by_its_exit_code(sync):
     load(sync)
     assert repair(sync, "--dry-run") == CLEAN
