@@ -32,7 +32,10 @@
 
 /* An idle position is stored when it is this much further on: enough to let the server recycle WAL,
  * rare enough not to make WAL itself. */
-enum { IDLE_STORE_BYTES = 1024 * 1024, IDLE_STORE_MS = 60 * 1000, VISIBLE_POLL_MS = 10 };
+/* A position is stored when it is so far on, though nothing of the transactions was for the log;
+ * but not so often that others' writing makes us flush the WAL all the time. */
+enum { IDLE_STORE_BYTES = 1024 * 1024, IDLE_STORE_GAP_MS = 1000, IDLE_STORE_MS = 60 * 1000 };
+enum { VISIBLE_POLL_MS = 10 };
 
 /* What pgforce_capture_off() of the mapped schema writes; the content is the schema. */
 #define CAPTURE_OFF_PREFIX "pgforce.capture_off"
@@ -387,11 +390,27 @@ static bool write_event(struct sink *sink, const struct event *event, struct err
     return true;
 }
 
+static bool is_far(const struct sink_archive *archive, lsn_t reached)
+{
+    return reached > archive->stored && reached - archive->stored >= IDLE_STORE_BYTES;
+}
+
 static bool is_worth_storing(const struct sink_archive *archive, lsn_t reached)
 {
+    int64_t stored_ago_ms = clock_monotonic_ms() - archive->stored_at_ms;
+
     return reached > archive->stored &&
-           (archive->is_awaited || reached - archive->stored >= IDLE_STORE_BYTES ||
-            clock_monotonic_ms() - archive->stored_at_ms >= IDLE_STORE_MS);
+           (archive->is_awaited || stored_ago_ms >= IDLE_STORE_MS ||
+            (is_far(archive, reached) && stored_ago_ms >= IDLE_STORE_GAP_MS));
+}
+
+/* When to be asked again though nothing may come: to mark rows, or to store where the stream is. */
+static int64_t next_settle_ms(const struct sink_archive *archive, lsn_t reached)
+{
+    int64_t due_ms = pending_due_ms(archive->pending);
+    int64_t store_ms = archive->stored_at_ms + IDLE_STORE_GAP_MS;
+
+    return is_far(archive, reached) && (due_ms < 0 || store_ms < due_ms) ? store_ms : due_ms;
 }
 
 /* Rows that could not be marked with their entries. */
@@ -419,7 +438,7 @@ static bool settle_archive(struct sink *sink, lsn_t reached, bool is_awaited, ls
         is_ok = begin_transaction(archive, err) && store_progress(archive, reached, err);
     else
         is_ok = mark_rows(archive, err);
-    sink->settle_by_ms = pending_due_ms(archive->pending);
+    sink->settle_by_ms = next_settle_ms(archive, reached);
     *durable = archive->stored;
     return is_ok;
 }
