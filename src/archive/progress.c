@@ -5,7 +5,8 @@
 #include "base/clock.h"
 #include "base/wait.h"
 
-enum { BARRIER_POLL_MS = 5 };
+/* Asked for soon, then less often: after a large transaction the archive has much to read. */
+enum { FIRST_PAUSE_MS = 1, LONGEST_PAUSE_MS = 16 };
 
 bool progress_load(struct pg *pg, const char *schema_name, struct progress *progress,
                    struct error *err)
@@ -107,6 +108,7 @@ static bool emit_marker(struct pg *pg, lsn_t *lsn, struct error *err)
 bool progress_barrier(struct pg *pg, const char *schema_name, int timeout_ms, struct error *err)
 {
     int64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
+    int pause_ms = FIRST_PAUSE_MS;
     struct progress progress;
     lsn_t marker;
 
@@ -122,7 +124,8 @@ bool progress_barrier(struct pg *pg, const char *schema_name, int timeout_ms, st
                              "the archive role is behind: changes up to %s are in the log, %s is"
                              " wanted (is `pgforce archive` running?)",
                              lsn_format(progress.commit_end_lsn).text, lsn_format(marker).text);
-        if (wait_for(-1, 0, BARRIER_POLL_MS) == WAIT_STOP)
+        if (wait_for(-1, 0, pause_ms) == WAIT_STOP)
             return error_set(err, ERROR_RETRY, "told to stop");
+        pause_ms = pause_ms < LONGEST_PAUSE_MS ? 2 * pause_ms : LONGEST_PAUSE_MS;
     }
 }
