@@ -6,6 +6,7 @@
 #include "archive/hstore.h"
 #include "inbound/announce.h"
 #include "inbound/stage.h"
+#include "mapping/mask.h"
 #include "sync/merge.h"
 
 enum { SQL_MAX_BYTES = 1 << 20 };
@@ -85,6 +86,12 @@ static void note_change(struct meeting *meeting, const struct change *change,
     field->is_queued = field->is_queued || !change->is_in_flight;
     meeting->ours_time_us = change->time_us;
     meeting->last_log_id = change->log_id;
+}
+
+/* What a mask hides is not known. */
+static struct value theirs_of(const struct mapping_field *mapped, const char *text)
+{
+    return mask_is_one(mapped, text) ? (struct value){.kind = VALUE_ABSENT} : merge_value(text);
 }
 
 /* False for a field that no unsettled entry touches: there ours is the base. */
@@ -284,8 +291,9 @@ static bool merge_fields(struct contender *contender, const PGresult *rows, int 
 
     for (size_t i = 0; i < mapping->field_count; i++) {
         int ours = 3 + 2 * (int)i;
-        struct meeting meeting = {.field.ours = merge_value(pg_field(rows, row, ours)),
-                                  .field.theirs = merge_value(pg_field(rows, row, ours + 1))};
+        struct meeting meeting = {
+            .field.ours = merge_value(pg_field(rows, row, ours)),
+            .field.theirs = theirs_of(&mapping->fields[i], pg_field(rows, row, ours + 1))};
         bool keeps_ours;
 
         if (!decide(contender, &mapping->fields[i], &meeting, &keeps_ours, err))

@@ -165,7 +165,7 @@ static bool is_same_field(const struct mapping_field *old, const struct mapping_
            is_same(old->soql_path, field->soql_path) &&
            old->is_createable == field->is_createable &&
            old->is_updateable == field->is_updateable &&
-           old->is_calculated == field->is_calculated &&
+           old->is_calculated == field->is_calculated && is_same(old->mask, field->mask) &&
            is_same(old->relationship_name, field->relationship_name) &&
            is_same(old->reference_object, field->reference_object) &&
            is_same(old->reference_field, field->reference_field);

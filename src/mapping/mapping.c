@@ -119,6 +119,7 @@ static bool read_field(const PGresult *result, int row, struct arena *arena,
     field->is_filled = pg_field_bool(result, row, 11);
     field->is_calculated = pg_field_bool(result, row, 12);
     field->is_missing = pg_field_bool(result, row, 13);
+    field->mask = copy_field(result, row, 14, arena);
     field->is_createable = field->is_createable && !field->is_missing;
     field->is_updateable = field->is_updateable && !field->is_missing;
     field->is_system = mapping_is_system_column(field->column_name);
@@ -235,7 +236,7 @@ static PGresult *select_fields(struct pg *pg, const char *schema_name, struct er
                     "select f.mapping_id, f.field_name, f.column_name, f.field_type,"
                     " f.column_type, f.soql_path, f.is_createable, f.is_updateable,"
                     " f.relationship_name, f.reference_object, f.reference_field, f.is_filled,"
-                    " f.is_calculated, f.is_missing"
+                    " f.is_calculated, f.is_missing, f.mask"
                     " from pgforce.mapping_field f"
                     " join pgforce.mapping m on m.id = f.mapping_id"
                     " where m.schema_name = $1"

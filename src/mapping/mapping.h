@@ -27,6 +27,7 @@ struct mapping_field {
     const struct fieldtype *type;
     const char *column_type; /* PostgreSQL's, "varchar(18)" */
     const char *soql_path;   /* what SELECT names: "Name", "Account.External_Id__c" */
+    const char *mask;        /* of an encrypted text, "* lastFour" (mask.h); NULL: not told */
     bool is_createable;
     bool is_updateable;
     bool is_calculated;            /* a formula or a roll-up */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "mapping/mask.h"
 #include "sf/describe.h"
 
 /* One entry on its way to a mapping. */
@@ -116,6 +117,7 @@ static void add_own_field(struct resolver *resolver, const struct sf_field *fiel
                             .is_createable = field->is_createable,
                             .is_updateable = field->is_updateable,
                             .is_calculated = field->is_calculated,
+                            .mask = mask_describe(field, resolver->arena),
                             .is_system = mapping_is_system_column(column),
                         });
 }

@@ -64,16 +64,16 @@ bool store_insert_field(struct pg *pg, int64_t mapping_id, const struct mapping_
                   "insert into pgforce.mapping_field (mapping_id, position, field_name,"
                   " column_name, field_type, column_type, soql_path, is_createable,"
                   " is_updateable, relationship_name, reference_object, reference_field,"
-                  " is_filled, is_calculated)"
+                  " is_filled, is_calculated, mask)"
                   " select $1, coalesce(max(position), 0) + 1, $2, $3, $4, $5, $6, $7, $8, $9,"
-                  " $10, $11, $12, $13"
+                  " $10, $11, $12, $13, $14"
                   " from pgforce.mapping_field where mapping_id = $1",
                   PG_PARAMS(pg_number(mapping_id).text, field->field_name, field->column_name,
                             fieldtype_name(field->type), field->column_type, field->soql_path,
                             sql_bool(field->is_createable), sql_bool(field->is_updateable),
                             field->relationship_name, field->reference_object,
                             field->reference_field, sql_bool(is_filled),
-                            sql_bool(field->is_calculated)),
+                            sql_bool(field->is_calculated), field->mask),
                   err) ||
            error_prefix(err, "storing field %s", field->field_name);
 }
@@ -85,13 +85,14 @@ bool store_update_field(struct pg *pg, int64_t mapping_id, const struct mapping_
                   "update pgforce.mapping_field"
                   " set field_name = $3, field_type = $4, column_type = $5, soql_path = $6,"
                   " is_createable = $7, is_updateable = $8, relationship_name = $9,"
-                  " reference_object = $10, reference_field = $11, is_calculated = $12"
+                  " reference_object = $10, reference_field = $11, is_calculated = $12,"
+                  " mask = $13"
                   " where mapping_id = $1 and column_name = $2",
                   PG_PARAMS(pg_number(mapping_id).text, field->column_name, field->field_name,
                             fieldtype_name(field->type), field->column_type, field->soql_path,
                             sql_bool(field->is_createable), sql_bool(field->is_updateable),
                             field->relationship_name, field->reference_object,
-                            field->reference_field, sql_bool(field->is_calculated)),
+                            field->reference_field, sql_bool(field->is_calculated), field->mask),
                   err) ||
            error_prefix(err, "changing field %s", field->field_name);
 }

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/log.h"
+#include "mapping/mask.h"
 #include "mapping/organisation.h"
 #include "mapping/schema.h"
 #include "sf/describe.h"
@@ -63,6 +64,14 @@ static bool find_field(const struct survey *survey, const struct mapping_field *
     return true;
 }
 
+static bool is_masked_otherwise(const struct survey *survey, const struct mapping_field *field,
+                                const struct sf_field *found)
+{
+    const char *mask = mask_describe(found, survey->arena);
+
+    return mask != NULL && (field->mask == NULL || strcmp(mask, field->mask) != 0);
+}
+
 /* A text that became shorter still fits; one that became longer grows by itself, when it must. */
 static bool is_other_type(const struct survey *survey, const struct mapping_field *field,
                           const struct sf_field *found)
@@ -72,7 +81,8 @@ static bool is_other_type(const struct survey *survey, const struct mapping_fiel
     if (type == NULL || fieldtype_refusal(type) != NULL)
         return true;
     if (schema_is_text(field->column_type))
-        return schema_is_wider(field->column_type, fieldtype_column(type, found, survey->arena));
+        return is_masked_otherwise(survey, field, found) ||
+               schema_is_wider(field->column_type, fieldtype_column(type, found, survey->arena));
     return type != field->type;
 }
 

@@ -8,6 +8,7 @@
 #include "archive/hstore.h"
 #include "base/buf.h"
 #include "base/log.h"
+#include "mapping/mask.h"
 #include "outbound/records.h"
 #include "sf/answer.h"
 #include "sf/datetime.h"
@@ -287,7 +288,7 @@ static struct value theirs_of(const struct check *check, const struct subject *s
     if (value != NULL &&
         !fieldtype_from_json(field->type, value, check->world->arena, &text, &ignored))
         return (struct value){.kind = VALUE_ABSENT};
-    return merge_value(text);
+    return mask_is_one(field, text) ? (struct value){.kind = VALUE_ABSENT} : merge_value(text);
 }
 
 /* One column of a subject, as src/sync sees it and as the ledger will. */

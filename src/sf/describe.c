@@ -71,6 +71,8 @@ static bool read_field(const json_t *json, struct arena *arena, struct sf_field 
         .extra_type_info = read_text(json, "extraTypeInfo", arena),
         .relationship_name = read_text(json, "relationshipName", arena),
         .compound_field_name = read_text(json, "compoundFieldName", arena),
+        .mask = read_text(json, "mask", arena),
+        .mask_type = read_text(json, "maskType", arena),
         .length = read_number(json, "length"),
         .byte_length = read_number(json, "byteLength"),
         .precision = read_number(json, "precision"),

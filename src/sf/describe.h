@@ -25,6 +25,8 @@ struct sf_field {
     const char *extra_type_info; /* "plaintextarea", "richtextarea", ... */
     const char *relationship_name;
     const char *compound_field_name;
+    const char *mask;                /* of an encrypted text (Classic): "*" or "X" */
+    const char *mask_type;           /* likewise: "all", "lastFour", "creditCard", ... */
     const char *const *reference_to; /* object names */
     size_t reference_count;
     int length;

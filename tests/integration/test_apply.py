@@ -233,6 +233,59 @@ def test_a_mask_replaces_what_was_written_is_never_sent_back_and_is_no_conflict(
     assert len(sync.entries()) == 2
 
 
+def test_who_may_view_encrypted_texts_has_them_and_writes_them(sync):
+    fields = [{"name": "Secret__c", "type": "encryptedstring", "length": 175, "showsLastFour": True}]
+    sync.org.define({"name": "Project__c", "label": "Project", "fields": fields})
+    sync.load(mapping("Project__c", "Name", "Secret__c"))
+    there = sync.org.create("Project__c", Name="There", Secret__c="their secret")
+    eventually(lambda: sync.query("select secret__c from salesforce.project__c") == [("their secret",)])
+    sync.query("update salesforce.project__c set secret__c = 'our secret'")
+    assert sync.settled(1) == [("UPDATE", "SUCCESS")]
+    sync.wait_for_polls(2)
+    assert sync.query("select secret__c from salesforce.project__c") == [("our secret",)]
+    # Stars alone are no mask where the field shows the last four characters.
+    sync.query("update salesforce.project__c set secret__c = '********'")
+    assert sync.settled(2)[1] == ("UPDATE", "SUCCESS")
+    assert sync.org.retrieve("Project__c", there)["Secret__c"] == "********"
+    # From now on it may not, and the mask that it is told shows the last four.
+    sync.org.post("/_sandbox/rules", {"view_encrypted": False})
+    sync.query("update salesforce.project__c set secret__c = 'new secret'")
+    assert sync.settled(3)[2] == ("UPDATE", "SUCCESS")
+    eventually(lambda: sync.query("select secret__c from salesforce.project__c") == [("******cret",)])
+    sync.query("update salesforce.project__c set secret__c = '******cret', name = 'Here'")
+    assert sync.settled(4)[3] == ("UPDATE", "SUCCESS")
+    assert [row["Secret__c"] for row in sync.org.rows("Project__c")] == ["new secret"]
+
+
+def conflicts(sync):
+    return sync.value("select count(*) from pgforce.conflict", role="pgforce")
+
+
+def test_a_secret_that_is_changed_before_its_mask_has_come_meets_no_conflict(sync):
+    fields = [{"name": "Secret__c", "type": "encryptedstring", "length": 175}]
+    sync.org.define({"name": "Project__c", "label": "Project", "fields": fields})
+    sync.org.post("/_sandbox/rules", {"view_encrypted": False})
+    sync.load(mapping("Project__c", "Name", "Secret__c"))
+    sync.roles["pull"].stop()
+    sync.query("insert into salesforce.project__c (name, secret__c) values ('One', 'first secret')")
+    assert sync.settled(1) == [("INSERT", "SUCCESS")]
+    sync.query("update salesforce.project__c set secret__c = 'second secret'")
+    assert sync.settled(2)[1] == ("UPDATE", "SUCCESS")
+    assert [row["Secret__c"] for row in sync.org.rows("Project__c")] == ["second secret"]
+    # One that waits when the mask comes.
+    sync.roles["push"].stop()
+    sync.query("update salesforce.project__c set secret__c = 'third secret'")
+    [stored] = sync.org.rows("Project__c")
+    sync.org.update("Project__c", stored["Id"], Name="Two")
+    sync.start("pull")
+    eventually(lambda: sync.query("select name from salesforce.project__c") == [("Two",)])
+    assert sync.query("select secret__c from salesforce.project__c") == [("third secret",)]
+    sync.start("push")
+    assert sync.settled(3)[2] == ("UPDATE", "SUCCESS")
+    assert [row["Secret__c"] for row in sync.org.rows("Project__c")] == ["third secret"]
+    assert conflicts(sync) == 0
+
+
 def test_a_mask_that_an_application_writes_itself_is_not_sent(sync):
     fields = [{"name": "Secret__c", "type": "encryptedstring", "length": 175}]
     sync.org.define({"name": "Project__c", "label": "Project", "fields": fields})
@@ -240,10 +293,10 @@ def test_a_mask_that_an_application_writes_itself_is_not_sent(sync):
     sync.load(mapping("Project__c", "Name", "Secret__c"))
     sync.query("insert into salesforce.project__c (name, secret__c) values ('One', 'plain text')")
     assert sync.settled(1) == [("INSERT", "SUCCESS")]
-    # Whole, in part, and of another record.
+    # With another value, alone, and of another record.
     sync.query("update salesforce.project__c set name = 'Two', secret__c = '****'")
     assert sync.settled(2)[1] == ("UPDATE", "SUCCESS")
-    sync.query("update salesforce.project__c set secret__c = '****text'")
+    sync.query("update salesforce.project__c set secret__c = '**********'")
     assert sync.settled(3)[2] == ("UPDATE", "IGNORED")
     sync.query("insert into salesforce.project__c (name, secret__c) values ('Copy', '**********')")
     assert sync.settled(4)[3] == ("INSERT", "SUCCESS")

@@ -39,11 +39,51 @@ static void a_text_is_none(void **context)
     assert_false(is_mask("string", "****"));
 }
 
+static bool is_mask_of(const char *mask, const char *text)
+{
+    const struct mapping_field field = {.type = fieldtype_find("encryptedstring"), .mask = mask};
+
+    return mask_is_one(&field, text);
+}
+
+static void where_the_look_is_told_it_is_that_one_exactly(void **context)
+{
+    (void)context;
+    assert_true(is_mask_of("* all", "****"));
+    assert_true(is_mask_of("* nino", "** ** ** ** *"));
+    assert_true(is_mask_of("* lastFour", "*1234"));
+    assert_true(is_mask_of("X ssn", "XXX-XX-1234"));
+    assert_true(is_mask_of("X creditCard", "XXXX XXXX XXXX 1234"));
+    assert_true(is_mask_of("X all", "XX"));
+    assert_false(is_mask_of("* all", "****1234"));
+    assert_false(is_mask_of("* all", "XXXX"));
+    assert_false(is_mask_of("* lastFour", "********"));
+    assert_false(is_mask_of("X lastFour", "XXL"));
+    assert_false(is_mask_of("* lastFour", "1234"));
+    assert_false(is_mask_of("* all", NULL));
+}
+
+static void only_a_described_mask_is_kept(void **context)
+{
+    struct arena *arena = arena_new();
+    const struct sf_field masked = {.is_encrypted = true, .mask = "X", .mask_type = "lastFour"};
+    const struct sf_field odd = {.is_encrypted = true, .mask = "#", .mask_type = "all"};
+    const struct sf_field plain = {.mask = "X", .mask_type = "all"};
+
+    (void)context;
+    assert_string_equal(mask_describe(&masked, arena), "X lastFour");
+    assert_null(mask_describe(&odd, arena));
+    assert_null(mask_describe(&plain, arena));
+    arena_free(arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_salesforce_shows_is_a_mask),
         cmocka_unit_test(a_text_is_none),
+        cmocka_unit_test(where_the_look_is_told_it_is_that_one_exactly),
+        cmocka_unit_test(only_a_described_mask_is_kept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

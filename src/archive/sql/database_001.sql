@@ -104,6 +104,8 @@ create table mapping_field (
     is_updateable boolean not null,
     -- A formula or a roll-up: may change without the record's stamp.
     is_calculated boolean not null default false,
+    -- How an encrypted text is shown to who may not view it: '* lastFour'.
+    mask text,
     -- The organisation no longer has it, or no longer shows it.
     is_missing boolean not null default false,
     relationship_name text,
