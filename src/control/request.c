@@ -82,6 +82,20 @@ void request_answer_empty(struct request *request, int status)
     request->response->status = status;
 }
 
+/* JSON is UTF-8; what comes by a path may be anything. */
+static json_t *make_text(struct arena *arena, const char *text)
+{
+    json_t *json = json_string(text);
+
+    if (json != NULL)
+        return json;
+    char *plain = arena_strdup(arena, text);
+    for (char *at = plain; *at != '\0'; at++)
+        if ((unsigned char)*at > 127)
+            *at = '?';
+    return json_string(plain);
+}
+
 void request_refuse(struct request *request, int status, const char *id, const char *format, ...)
 {
     va_list args;
@@ -89,7 +103,9 @@ void request_refuse(struct request *request, int status, const char *id, const c
     va_start(args, format);
     const char *message = arena_vprintf(request->arena, format, args);
     va_end(args);
-    request_answer(request, status, json_pack("{s:s, s:s}", "id", id, "message", message));
+    request_answer(
+        request, status,
+        json_pack("{s:s, s:o}", "id", id, "message", make_text(request->arena, message)));
 }
 
 void request_fail(struct request *request, const struct error *err)
