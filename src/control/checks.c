@@ -20,7 +20,8 @@ static const char given[] =
 
 /* The mappings with their tables; table_oid is null where there is none. */
 static const char mapped[] =
-    ", mapped as (select m.id, m.object_name, m.table_name, m.state, m.state_description,"
+    ", mapped as (select m.id, m.object_name, m.table_name, pgforce.told_state(m) as state, "
+    "m.state_description,"
     " m.access, m.upsert_field, m.schema_name, m.is_orphan, c.oid as table_oid,"
     " format('%I.%I', m.schema_name, m.table_name) as qualified, c.relreplident,"
     " c.relrowsecurity, c.relforcerowsecurity, c.relowner"

@@ -20,8 +20,7 @@ static const char connection_sql[] =
     " 'mappings_summary_state', (select case"
     "     when bool_or(m.state = 'SYSTEM_ERROR') then 'SYSTEM_ERROR'"
     "     when bool_or(m.state = 'ABORTED') then 'ABORTED'"
-    "     when bool_or(m.state not in ('DATA_SYNCED', 'POLLING_SF_CHANGES',"
-    "         'POLLING_SF_FOR_DELETES', 'POLLING_SF_BULK')) then 'BUSY'"
+    "     when bool_or(m.state <> 'DATA_SYNCED') then 'BUSY'"
     "     else 'OK' end"
     "     from pgforce.mapping m where m.schema_name = c.schema_name),"
     " 'tags', '[]'::jsonb, 'created_at', " PG_RFC3339(

@@ -17,6 +17,7 @@
 #include "inbound/bulk_rows.h"
 #include "inbound/statement.h"
 #include "inbound/sweep.h"
+#include "mapping/move.h"
 #include "mapping/schema.h"
 #include "mapping/store.h"
 #include "pg/origin.h"
@@ -149,9 +150,7 @@ static bool begin(struct load *load, struct sf_bulk_job *job, struct error *err)
     bool is_empty;
 
     load->state = (struct mark_load){.began_us = load->poll->world.began_us};
-    if (!mapping_set_state(load->poll->world.pg, load->poll->mapping->id,
-                           load->was_loaded ? "RESYNC" : "RELOAD_TABLE", NULL, err) ||
-        !is_table_empty(load, &is_empty, err) || !count_records(load, &server_time_s, err))
+    if (!is_table_empty(load, &is_empty, err) || !count_records(load, &server_time_s, err))
         return false;
     load->state.is_direct = is_empty && !load->was_loaded;
     if (load->state.rows_total > load->poll->bulk_above && !make_job(load, job, err))
@@ -400,7 +399,12 @@ static bool finish(const struct load *load, struct error *err)
         is_ok = is_ok && end_direct(pg, mapping, err);
     is_ok = is_ok && mark_store(pg, mapping, &mark, err) && mark_load_end(pg, mapping, err) &&
             store_note_filled(pg, mapping, err) &&
-            mapping_set_state(pg, mapping->id, "DATA_SYNCED", mapping->note, err) &&
+            move_daemon(pg,
+                        &(struct move){.mapping_id = mapping->id,
+                                       .event = STATE_READ,
+                                       .to = "DATA_SYNCED",
+                                       .description = mapping->note},
+                        err) &&
             pg_script(pg, "commit", err);
     if (!is_ok)
         pg_rollback(pg);
@@ -433,13 +437,27 @@ static bool load_pages(struct load *load, struct error *err)
     return is_ok;
 }
 
+/* Of a load that goes on, too: it may have been aborted and resumed. One that failed stays so until
+ * it is over. */
+static bool tell_state(const struct load *load, struct error *err)
+{
+    const struct mapping *mapping = load->poll->mapping;
+    const struct move move = {.mapping_id = mapping->id,
+                              .event = STATE_LOAD,
+                              .to = load->was_loaded ? "RESYNC" : "RELOAD_TABLE"};
+
+    return (load->state.is_there && strcmp(mapping->state, "SYSTEM_ERROR") == 0) ||
+           move_daemon(load->poll->world.pg, &move, err);
+}
+
 static bool run(struct load *load, struct error *err)
 {
     const struct mapping *mapping = load->poll->mapping;
     int64_t began_ms = clock_monotonic_ms();
     struct sf_bulk_job job = {0};
 
-    if (!mark_load_read(load->poll->world.pg, mapping, load->arena, &load->state, err))
+    if (!mark_load_read(load->poll->world.pg, mapping, load->arena, &load->state, err) ||
+        !tell_state(load, err))
         return false;
     if (!load->state.is_there && !begin(load, &job, err))
         return false;

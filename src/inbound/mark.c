@@ -44,10 +44,18 @@ bool mark_store(struct pg *pg, const struct mapping *mapping, const struct mark 
         " set changes_up_to = coalesce(excluded.changes_up_to, w.changes_up_to),"
         " deletes_up_to = coalesce(excluded.deletes_up_to, w.deletes_up_to),"
         " is_loaded = excluded.is_loaded,"
+        " bulk_poll = null,"
         " polled_at = excluded.polled_at",
         PG_PARAMS(pg_number(mapping->id).text, mark->changes_up_to_us != 0 ? changes.text : NULL,
                   mark->deletes_up_to_us != 0 ? deletes.text : NULL, mark->is_loaded ? "t" : "f"),
         err);
+}
+
+bool mark_bulk_poll(struct pg *pg, const struct mapping *mapping, const char *state,
+                    struct error *err)
+{
+    return pg_run(pg, "update pgforce.watermark set bulk_poll = $2 where mapping_id = $1",
+                  PG_PARAMS(pg_number(mapping->id).text, state), err);
 }
 
 static const char *copy_field(const PGresult *result, int column, struct arena *arena)

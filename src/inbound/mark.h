@@ -33,6 +33,11 @@ bool mark_read(struct pg *pg, const struct mapping *mapping, struct mark *mark, 
 bool mark_store(struct pg *pg, const struct mapping *mapping, const struct mark *mark,
                 struct error *err);
 
+/* That the poll under way goes by Bulk: a state that is told, "WAIT_BULK_UPDATE" or
+ * "POLLING_SF_BULK". mark_store ends it. */
+bool mark_bulk_poll(struct pg *pg, const struct mapping *mapping, const char *state,
+                    struct error *err);
+
 /* A load that has begun and is not over. Texts are in the arena. */
 struct mark_load {
     bool is_there;        /* read only: there is one */

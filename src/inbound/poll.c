@@ -11,6 +11,7 @@
 #include "inbound/refusals.h"
 #include "inbound/statement.h"
 #include "inbound/sweep.h"
+#include "mapping/move.h"
 #include "pg/origin.h"
 #include "sf/rest.h"
 #include "sf/soql.h"
@@ -122,7 +123,9 @@ static bool read_job(const struct poll *poll, const char *job_id, struct apply_r
     struct sf_bulk_progress progress;
     int64_t given = 0;
 
-    if (!poll_wait_for_job(poll, job_id, &progress, err))
+    if (!mark_bulk_poll(poll->world.pg, poll->mapping, "WAIT_BULK_UPDATE", err) ||
+        !poll_wait_for_job(poll, job_id, &progress, err) ||
+        !mark_bulk_poll(poll->world.pg, poll->mapping, "POLLING_SF_BULK", err))
         return false;
     if (progress.state == SF_BULK_LOST)
         return error_set(err, ERROR_RETRY, "the Bulk query for changes ended: %s",
@@ -328,8 +331,13 @@ static bool store(const struct poll *poll, const struct mark *mark, struct error
     bool is_ok =
         describe_held(poll, &description, err) && origin_begin(pg, err) &&
         mark_store(pg, mapping, mark, err) &&
-        mapping_set_state(pg, mapping->id, "DATA_SYNCED",
-                          description.size_bytes > 0 ? description.data : mapping->note, err) &&
+        move_daemon(pg,
+                    &(struct move){.mapping_id = mapping->id,
+                                   .event = STATE_READ,
+                                   .to = "DATA_SYNCED",
+                                   .description = description.size_bytes > 0 ? description.data
+                                                                             : mapping->note},
+                    err) &&
         pg_script(pg, "commit", err);
 
     if (!is_ok)

@@ -17,6 +17,7 @@
 #include "mapping/configure.h"
 #include "mapping/connection.h"
 #include "mapping/mapping.h"
+#include "mapping/move.h"
 #include "mapping/operation.h"
 #include "mapping/survey.h"
 #include "pg/origin.h"
@@ -316,7 +317,12 @@ static bool note_failure(struct pull *pull, const struct mapping *mapping, struc
     log_warning("could not read", log_text("mapping", mapping->object_name),
                 log_text("kind", error_kind_name(err->kind)), log_text("reason", err->message));
     if (err->kind != ERROR_RETRY)
-        mapping_set_state(pull->pg, mapping->id, "SYSTEM_ERROR", err->message, &ignored);
+        move_daemon(pull->pg,
+                    &(struct move){.mapping_id = mapping->id,
+                                   .event = STATE_FAIL,
+                                   .to = "SYSTEM_ERROR",
+                                   .description = err->message},
+                    &ignored);
     return err->kind != ERROR_BUG;
 }
 
@@ -347,6 +353,9 @@ static bool read_and_note(struct pull *pull, size_t index, struct error *err)
         pause_ms = is_mended ? 0 : pause_ms < FAILED_RETRY_MS ? pause_ms : FAILED_RETRY_MS;
     } else {
         pull->schedules[index].has_looked = false;
+        /* Filling new columns has failed, and is to be tried again. */
+        pull->must_load = pull->must_load ||
+                          (strcmp(mapping->state, "RESYNC") != 0 && mapping_lacks_values(mapping));
         pause_ms = report.held > 0 ? HELD_RETRY_MS : pause_ms;
     }
     pull->schedules[index].due_ms = clock_monotonic_ms() + pause_ms;

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "mapping/move.h"
 #include "mapping/schema.h"
 #include "mapping/store.h"
 
@@ -165,15 +166,14 @@ static bool store_mark(struct pg *pg, const struct mapping *mapping, struct erro
         pg_query(pg, sql.data, PG_PARAMS(pg_number(mapping->id).text), err);
     if (stored == NULL)
         return false;
-    return pg_run(pg,
-                  "update pgforce.mapping set state = case"
-                  " when not exists (select from pgforce.watermark where mapping_id = $1)"
-                  " then 'INITIAL'"
-                  " when exists (select from pgforce.mapping_field"
-                  " where mapping_id = $1 and not is_filled) then 'RESYNC'"
-                  " else 'DATA_SYNCED' end"
-                  " where id = $1",
-                  PG_PARAMS(pg_number(mapping->id).text), err);
+    if (pg_affected(stored) == 0)
+        return true; /* an empty table: INITIAL, and loaded */
+    bool is_made;
+    return move_try(
+               pg,
+               &(struct move){.mapping_id = mapping->id, .event = STATE_ADOPT, .to = "DATA_SYNCED"},
+               &is_made, err) &&
+           (is_made || error_set(err, ERROR_BUG, "an adopted mapping has no way to its state"));
 }
 
 static bool adopt_one(struct pg *pg, struct mapping *mapping, struct error *err)

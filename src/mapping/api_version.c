@@ -174,8 +174,8 @@ bool api_version_syncing(struct pg *pg, const char *schema_name, json_t **names,
         pg_query(pg,
                  "select object_name from pgforce.mapping"
                  " where schema_name = $1 and not is_orphan"
-                 " and (operation is not null or state in ('INITIAL', 'SCHEMA_CHANGED',"
-                 " 'RELOAD_TABLE', 'WAIT_BULK_LOAD', 'LOADING_BULK_JOB', 'RESYNC'))"
+                 " and (operation is not null or state in ('INITIAL', 'RELOAD_TABLE',"
+                 " 'RESYNC'))"
                  " order by object_name",
                  PG_PARAMS(schema_name), err);
 

@@ -6,6 +6,7 @@
 
 #include "mapping/dependants.h"
 #include "mapping/import.h"
+#include "mapping/move.h"
 #include "mapping/operation.h"
 #include "mapping/schema.h"
 #include "mapping/store.h"
@@ -78,6 +79,20 @@ static bool insert_fields(struct change *change, const struct mapping *mapping, 
     return true;
 }
 
+static bool note_appearance(struct change *change, const struct mapping *mapping, struct error *err)
+{
+    const struct move move = {.mapping_id = mapping->id,
+                              .event = mapping->is_orphan ? STATE_EDIT : STATE_APPEAR,
+                              .to = mapping->state,
+                              .description = mapping->state_description,
+                              .may_stay = mapping->is_orphan};
+    bool is_made;
+
+    return move_try(change->pg, &move, &is_made, err) &&
+           (is_made ||
+            error_set(err, ERROR_RETRY, "its state changes at the same time: try again"));
+}
+
 /* old is an orphan that has found its object, or NULL. */
 static bool create_mapping(struct change *change, const struct mapping *old, struct mapping *wanted,
                            struct error *err)
@@ -93,9 +108,9 @@ static bool create_mapping(struct change *change, const struct mapping *old, str
     if (change->is_plan)
         return true;
     wanted->id = old != NULL ? old->id : 0;
-    bool is_stored = old != NULL ? store_update(change->pg, wanted, err) &&
-                                       store_move(change->pg, wanted, old->state, err)
-                                 : store_insert(change->pg, wanted, err);
+    bool is_stored =
+        old != NULL ? store_update(change->pg, wanted, err) && note_appearance(change, wanted, err)
+                    : store_insert(change->pg, wanted, err);
     return is_stored && (wanted->is_orphan || (insert_fields(change, wanted, err) &&
                                                schema_create_table(change->pg, wanted, err) &&
                                                schema_follow_truncate(change->pg, wanted, err)));
@@ -289,37 +304,43 @@ static void change_settings(struct change *change, const struct mapping *old,
         step(change, "load", wanted, "all records, in place");
 }
 
-static bool is_loading(const struct mapping *mapping)
+static bool is_first_loading(const struct mapping *mapping)
 {
-    return strcmp(mapping->state, "INITIAL") == 0 || strcmp(mapping->state, "RELOAD_TABLE") == 0 ||
-           strcmp(mapping->state, "WAIT_BULK_LOAD") == 0 ||
-           strcmp(mapping->state, "LOADING_BULK_JOB") == 0;
+    return strcmp(mapping->state, "INITIAL") == 0 || strcmp(mapping->state, "RELOAD_TABLE") == 0;
 }
 
-/* A load under way goes on; what is filled afterwards is told by the fields. */
+/* A load under way goes on, unless it reads by another filter; what is filled afterwards is told by
+ * the fields. */
+static bool follow_up_state(struct change *change, const struct mapping *old,
+                            const struct mapping *wanted, struct error *err)
+{
+    struct move move = {.mapping_id = old->id, .event = STATE_EDIT, .may_stay = true};
+    bool is_loaded;
+    bool is_made;
+
+    if (!schema_is_loaded(change->pg, wanted, &is_loaded, err))
+        return false;
+    if (!is_same(old->filter, wanted->filter)) {
+        move.to = "RELOAD_TABLE";
+        move.operation = "RELOAD";
+    } else if (is_first_loading(old)) {
+        return true;
+    } else {
+        move.to = !is_loaded                          ? "INITIAL"
+                  : strcmp(old->state, "RESYNC") == 0 ? "RESYNC"
+                                                      : "DATA_SYNCED";
+    }
+    return move_try(change->pg, &move, &is_made, err) &&
+           (is_made ||
+            error_set(err, ERROR_RETRY, "its state changes at the same time: try again"));
+}
+
 static bool follow_up(struct change *change, const struct mapping *old, struct mapping *wanted,
                       struct error *err)
 {
-    bool is_loaded;
-
-    wanted->state = old->state;
-    wanted->state_description = old->state_description;
-    if (!schema_is_loaded(change->pg, wanted, &is_loaded, err))
-        return false;
-    if (!is_loading(old)) {
-        wanted->state = !is_loaded                          ? "INITIAL"
-                        : change->has_new_columns           ? "RESYNC"
-                        : strcmp(old->state, "RESYNC") == 0 ? "RESYNC"
-                                                            : "DATA_SYNCED";
-        wanted->state_description = NULL;
-    }
-    if (!store_update(change->pg, wanted, err) ||
-        !store_move(change->pg, wanted, old->state, err) ||
-        !schema_follow_truncate(change->pg, wanted, err) ||
-        (!is_loading(old) && !schema_create_indexes(change->pg, wanted, err)))
-        return false;
-    return is_same(old->filter, wanted->filter) || is_loading(old) ||
-           operation_ask_reload(change->pg, wanted, err);
+    return store_update(change->pg, wanted, err) && follow_up_state(change, old, wanted, err) &&
+           schema_follow_truncate(change->pg, wanted, err) &&
+           (is_first_loading(old) || schema_create_indexes(change->pg, wanted, err));
 }
 
 static bool change_mapping(struct change *change, const struct mapping *old, struct mapping *wanted,
@@ -376,8 +397,8 @@ static bool change_orphan(struct change *change, const struct mapping *old, stru
     step(change, "change settings", wanted, "of the mapping, still without table");
     change->result->changed++;
     wanted->id = old->id;
-    return change->is_plan || (store_update(change->pg, wanted, err) &&
-                               store_move(change->pg, wanted, old->state, err));
+    return change->is_plan ||
+           (store_update(change->pg, wanted, err) && note_appearance(change, wanted, err));
 }
 
 static bool apply_one(struct change *change, const struct mapping *given, struct error *err)

@@ -5,8 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "mapping/state.h"
-
 /* PostgreSQL's NAMEDATALEN less the end of the string. */
 enum { IDENTIFIER_BYTES = 63 };
 
@@ -282,38 +280,10 @@ bool mapping_load_every(struct pg *pg, const char *schema_name, struct arena *ar
     return load(mappings, fields, arena, list, err);
 }
 
-bool mapping_set_state(struct pg *pg, int64_t id, const char *state, const char *description,
-                       struct error *err)
+bool mapping_lacks_values(const struct mapping *mapping)
 {
-    struct arena *arena = arena_new();
-    PGresult *result PG_RESULT_AUTO =
-        pg_query(pg,
-                 /* Every poll says DATA_SYNCED: a row that says so already is left alone. */
-                 "with wanted as ("
-                 "select case when $2 = 'DATA_SYNCED' and exists (select from pgforce.mapping_field"
-                 " where mapping_id = $1 and not is_filled) then 'RESYNC' else $2 end as state),"
-                 " changed as ("
-                 "update pgforce.mapping m"
-                 " set state = w.state, state_description = $3, updated_at = now()"
-                 " from wanted w"
-                 " where m.id = $1 and (m.state = w.state or m.state = any ($4::text[]))"
-                 /* A reload that was asked for meanwhile is not to be called done. */
-                 " and (m.operation is null or $2 <> 'DATA_SYNCED')"
-                 " and (m.state, m.state_description) is distinct from (w.state, $3::text)"
-                 " returning m.id)"
-                 " select m.object_name, m.state, m.state = w.state or exists (select from changed)"
-                 " from pgforce.mapping m, wanted w where m.id = $1",
-                 PG_PARAMS(pg_number(id).text, state, description,
-                           state_sources(state, STATE_BY_DAEMON, arena)),
-                 err);
-
-    arena_free(arena);
-    if (result == NULL)
-        return error_prefix(err, "setting the state of a mapping");
-    if (PQntuples(result) == 0)
-        return error_set(err, ERROR_RETRY, "mapping %lld does not exist any more", (long long)id);
-    if (!pg_field_bool(result, 0, 2))
-        return error_set(err, ERROR_RETRY, "mapping %s is %s by now: it does not become %s",
-                         pg_field(result, 0, 0), pg_field(result, 0, 1), state);
-    return true;
+    for (size_t i = 0; i < mapping->field_count; i++)
+        if (!mapping->fields[i].is_filled)
+            return true;
+    return false;
 }

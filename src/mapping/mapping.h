@@ -107,15 +107,8 @@ const struct mapping_field *mapping_field_by_name(const struct mapping *mapping,
  * is missing. For whoever fills a mapping by hand. */
 bool mapping_bind(struct mapping *mapping, struct error *err);
 
-/*
- * DATA_SYNCED becomes RESYNC while columns wait for their values.
- *
- * For the daemon, in the caller's transaction, if one is open. description may be NULL. ERROR_RETRY
- * when state.h knows no such way from the state the mapping has by now: an operator aborted it, or
- * it is gone. Then what was under way must be given up.
- */
-bool mapping_set_state(struct pg *pg, int64_t id, const char *state, const char *description,
-                       struct error *err);
+/* Whether a column that was added waits for its values. */
+bool mapping_lacks_values(const struct mapping *mapping);
 
 /* Columns a user must not write: sfid, systemmodstamp, isdeleted, id, _hc_lastop, _hc_err. */
 bool mapping_is_system_column(const char *column_name);

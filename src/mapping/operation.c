@@ -1,10 +1,10 @@
 #include "mapping/operation.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/arena.h"
-#include "mapping/state.h"
+#include "mapping/move.h"
 #include "mapping/transaction.h"
 #include "pg/origin.h"
 
@@ -32,107 +32,125 @@ static bool explain(struct pg *pg, const char *schema_name, const char *object_n
                          : "see `pgforce mapping show`");
 }
 
+/* What is asked for by an object's name. */
 struct request {
-    const char *to;   /* the state */
+    struct move move;
     const char *what; /* "aborted": for the error */
-    const char *sql;  /* with $1 schema, $2 object, $3 the states it may come from */
     const char *wake; /* what the roles are told */
 };
 
-static bool ask(struct pg *pg, const char *schema_name, const char *object_name,
-                const struct request *request, struct error *err)
+/* NULL when there is none, or it failed. Orphans have nothing that could be stopped or read. */
+static PGresult *find_mapped(struct pg *pg, const char *schema_name, const char *object_name,
+                             struct error *err)
 {
-    struct arena *arena = arena_new();
-    PGresult *done PG_RESULT_AUTO = pg_query(
-        pg, request->sql,
-        PG_PARAMS(schema_name, object_name, state_sources(request->to, STATE_BY_OPERATOR, arena)),
-        err);
+    PGresult *found = pg_query(pg,
+                               "select m.id, m.state, m.operation is not null,"
+                               " coalesce(w.is_loaded, false)"
+                               " from pgforce.mapping m"
+                               " left join pgforce.watermark w on w.mapping_id = m.id"
+                               " where m.schema_name = $1 and lower(m.object_name) = lower($2)"
+                               " and not m.is_orphan",
+                               PG_PARAMS(schema_name, object_name), err);
 
-    arena_free(arena);
-    if (done == NULL)
-        return error_prefix(err, "is this database set up? (`pgforce setup`)");
-    if (pg_affected(done) == 0)
+    if (found == NULL)
+        error_prefix(err, "is this database set up? (`pgforce setup`)");
+    return found;
+}
+
+static bool ask(struct pg *pg, const char *schema_name, const char *object_name,
+                struct request *request, struct error *err)
+{
+    PGresult *found PG_RESULT_AUTO = find_mapped(pg, schema_name, object_name, err);
+    bool is_made = false;
+
+    if (found == NULL)
+        return false;
+    if (PQntuples(found) > 0) {
+        request->move.mapping_id = pg_field_int64(found, 0, 0);
+        if (!move_try(pg, &request->move, &is_made, err))
+            return false;
+    }
+    if (!is_made)
         return explain(pg, schema_name, object_name, request->what, err);
     return pg_run(pg, "select pg_notify($1 || '.pgforce_mapping', $2)",
                   PG_PARAMS(schema_name, request->wake), err);
 }
 
+/* The state it had may have changed by the time it is aborted; then the next one is told. */
 bool operation_abort(struct pg *pg, const char *schema_name, const char *object_name,
                      struct error *err)
 {
-    static const struct request request = {
-        "ABORTED", "aborted",
-        "update pgforce.mapping"
-        " set state = 'ABORTED', operation = null, updated_at = now(),"
-        " state_description = 'aborted by an operator while it was ' || state"
-        " || ': pgforce resume OBJECT goes on, pgforce mapping reload OBJECT begins anew'"
-        " where schema_name = $1 and lower(object_name) = lower($2) and state = any ($3::text[])",
-        "abort"};
+    PGresult *found PG_RESULT_AUTO = find_mapped(pg, schema_name, object_name, err);
+    char description[256];
+    struct request request = {
+        {.event = STATE_ABORT, .to = "ABORTED", .operation = ""}, "aborted", "abort"};
 
+    if (found == NULL)
+        return false;
+    snprintf(description, sizeof(description),
+             "aborted by an operator while it was %.40s: pgforce resume OBJECT goes on, pgforce"
+             " mapping reload OBJECT begins anew",
+             PQntuples(found) > 0 ? pg_field(found, 0, 1) : "");
+    request.move.description = description;
     return ask(pg, schema_name, object_name, &request, err);
 }
 
 bool operation_reload(struct pg *pg, const char *schema_name, const char *object_name,
                       bool is_destructive, struct error *err)
 {
-    static const char in_place[] =
-        "update pgforce.mapping"
-        " set state = 'RELOAD_TABLE', state_description = null, operation = 'RELOAD',"
-        " updated_at = now()"
-        " where schema_name = $1 and lower(object_name) = lower($2) and state = any ($3::text[])"
-        " and not is_orphan";
-    static const char destructive[] =
-        "update pgforce.mapping"
-        " set state = 'RELOAD_TABLE', state_description = null,"
-        " operation = 'RELOAD_DESTRUCTIVE', updated_at = now()"
-        " where schema_name = $1 and lower(object_name) = lower($2) and state = any ($3::text[])"
-        " and not is_orphan";
-    struct request request = {"RELOAD_TABLE", "reloaded", is_destructive ? destructive : in_place,
+    struct request request = {{.event = STATE_RELOAD,
+                               .to = "RELOAD_TABLE",
+                               .operation = is_destructive ? "RELOAD_DESTRUCTIVE" : "RELOAD"},
+                              "reloaded",
                               "reload"};
 
     return ask(pg, schema_name, object_name, &request, err);
 }
 
-bool operation_ask_reload(struct pg *pg, const struct mapping *mapping, struct error *err)
+/* What is missing says where it goes on. New columns that lack values make it RESYNC. */
+static const char *resumed_state(const PGresult *found, int row)
 {
-    return pg_run(pg,
-                  "update pgforce.mapping"
-                  " set state = 'RELOAD_TABLE', state_description = null, operation = 'RELOAD'"
-                  " where id = $1",
-                  PG_PARAMS(pg_number(mapping->id).text), err);
+    if (pg_field_bool(found, row, 2))
+        return "RELOAD_TABLE";
+    return pg_field_bool(found, row, 3) ? "DATA_SYNCED" : "INITIAL";
 }
-
-/* What is missing says where it goes on. */
-#define RESUMED                                                                                    \
-    "update pgforce.mapping m"                                                                     \
-    " set state_description = null, updated_at = now(), state = case"                              \
-    " when not exists (select from pgforce.watermark w where w.mapping_id = m.id"                  \
-    " and w.is_loaded) then 'INITIAL'"                                                             \
-    " when exists (select from pgforce.mapping_field f where f.mapping_id = m.id"                  \
-    " and not f.is_filled) then 'RESYNC'"                                                          \
-    " else 'DATA_SYNCED' end"                                                                      \
-    " where schema_name = $1 and not is_orphan"
 
 bool operation_resume(struct pg *pg, const char *schema_name, const char *object_name,
                       struct error *err)
 {
-    static const struct request request = {
-        "DATA_SYNCED", "resumed",
-        RESUMED " and lower(object_name) = lower($2) and state = any ('{ABORTED,SYSTEM_ERROR}')"
-                " and state = any ($3::text[])",
-        "resume"};
+    PGresult *found PG_RESULT_AUTO = find_mapped(pg, schema_name, object_name, err);
+    struct request request = {{.event = STATE_RESUME}, "resumed", "resume"};
 
+    if (found == NULL)
+        return false;
+    request.move.to = PQntuples(found) > 0 ? resumed_state(found, 0) : "";
     return ask(pg, schema_name, object_name, &request, err);
 }
 
 bool operation_resume_failed(struct pg *pg, const char *schema_name, int *resumed,
                              struct error *err)
 {
-    PGresult *done PG_RESULT_AUTO =
-        pg_query(pg, RESUMED " and state = 'SYSTEM_ERROR'", PG_PARAMS(schema_name), err);
+    PGresult *found PG_RESULT_AUTO =
+        pg_query(pg,
+                 "select m.id, m.state, m.operation is not null,"
+                 " coalesce(w.is_loaded, false)"
+                 " from pgforce.mapping m"
+                 " left join pgforce.watermark w on w.mapping_id = m.id"
+                 " where m.schema_name = $1 and not m.is_orphan"
+                 " and m.state = 'SYSTEM_ERROR'",
+                 PG_PARAMS(schema_name), err);
 
-    *resumed = done != NULL ? (int)pg_affected(done) : 0;
-    return done != NULL;
+    *resumed = 0;
+    for (int i = 0; found != NULL && i < PQntuples(found); i++) {
+        struct move move = {.mapping_id = pg_field_int64(found, i, 0),
+                            .event = STATE_RESUME,
+                            .to = resumed_state(found, i)};
+        bool is_made;
+        if (!move_try(pg, &move, &is_made, err))
+            return false;
+        *resumed += is_made;
+    }
+    return found != NULL;
 }
 
 static bool drop_table(struct pg *pg, const char *schema_name, const char *table_name,
@@ -178,7 +196,7 @@ bool operation_forget(struct pg *pg, const char *schema_name, const char *object
 
     if (found == NULL)
         return false;
-    if (PQntuples(found) == 0 || !state_may_change(pg_field(found, 0, 2), "", STATE_BY_OPERATOR))
+    if (PQntuples(found) == 0 || !state_may_change(STATE_DELETE, pg_field(found, 0, 2), ""))
         return explain(pg, schema_name, object_name, "deleted", err);
     const char *id = pg_field(found, 0, 0);
     const char *table_name = pg_field(found, 0, 1);

@@ -26,9 +26,6 @@ bool operation_abort(struct pg *pg, const char *schema_name, const char *object_
 bool operation_reload(struct pg *pg, const char *schema_name, const char *object_name,
                       bool is_destructive, struct error *err);
 
-/* The same inside the caller's transaction, in place, whatever the state. */
-bool operation_ask_reload(struct pg *pg, const struct mapping *mapping, struct error *err);
-
 /* From ABORTED or SYSTEM_ERROR on where it was. */
 bool operation_resume(struct pg *pg, const char *schema_name, const char *object_name,
                       struct error *err);

@@ -2,6 +2,7 @@
 
 #include "base/arena.h"
 #include "mapping/mapping.h"
+#include "mapping/move.h"
 #include "mapping/transaction.h"
 #include "pg/origin.h"
 
@@ -126,14 +127,15 @@ static bool forget_state(const struct relink *relink, const struct mapping *mapp
     for (size_t i = 0; i < sizeof(statements) / sizeof(statements[0]); i++)
         if (!pg_run(relink->pg, statements[i], PG_PARAMS(pg_number(mapping->id).text), err))
             return false;
-    return pg_run(relink->pg,
-                  "update pgforce.mapping"
-                  " set state = 'RELOAD_TABLE', state_description = null, updated_at = now(),"
-                  " operation = $2"
-                  " where id = $1",
-                  PG_PARAMS(pg_number(mapping->id).text,
-                            mapping->upsert != NULL ? "RELOAD" : "RELOAD_DESTRUCTIVE"),
-                  err);
+    struct move move = {.mapping_id = mapping->id,
+                        .event = STATE_RELINK,
+                        .to = "RELOAD_TABLE",
+                        .operation = mapping->upsert != NULL ? "RELOAD" : "RELOAD_DESTRUCTIVE",
+                        .may_stay = true};
+    bool is_made;
+    return move_try(relink->pg, &move, &is_made, err) &&
+           (is_made ||
+            error_set(err, ERROR_RETRY, "%s is gone or being changed", mapping->object_name));
 }
 
 static bool relink_one(const struct relink *relink, const struct mapping *mapping,

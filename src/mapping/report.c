@@ -20,7 +20,7 @@ static const char settings[] =
     "'id', m.id, 'uuid', m.uuid,"
     " 'connection_uuid', (select uuid from pgforce.connection where schema_name = m.schema_name),"
     " 'object_name', m.object_name, 'table_name', m.table_name,"
-    " 'state', m.state, 'state_description', m.state_description,"
+    " 'state', pgforce.told_state(m), 'state_description', m.state_description,"
     " 'organisation', m.survey, 'operation', m.operation, 'has_table', c.oid is not null, "
     "'is_orphan', m.is_orphan, "
     "'access', m.access,"

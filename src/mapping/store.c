@@ -47,16 +47,6 @@ bool store_update(struct pg *pg, const struct mapping *mapping, struct error *er
            error_prefix(err, "changing mapping %s", mapping->object_name);
 }
 
-bool store_move(struct pg *pg, const struct mapping *mapping, const char *from, struct error *err)
-{
-    return pg_run(
-        pg,
-        "update pgforce.mapping set state = $3, state_description = $4"
-        " where id = $1 and state = $2",
-        PG_PARAMS(pg_number(mapping->id).text, from, mapping->state, mapping->state_description),
-        err);
-}
-
 bool store_insert_field(struct pg *pg, int64_t mapping_id, const struct mapping_field *field,
                         bool is_filled, struct error *err)
 {

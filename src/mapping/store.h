@@ -18,9 +18,6 @@ bool store_insert(struct pg *pg, struct mapping *mapping, struct error *err);
 /* Its settings, config and whether it is an orphan; by its id. */
 bool store_update(struct pg *pg, const struct mapping *mapping, struct error *err);
 
-/* Its state and description, unless somebody else has changed the state meanwhile. */
-bool store_move(struct pg *pg, const struct mapping *mapping, const char *from, struct error *err);
-
 /* Behind those that are there. is_filled false: its values are not in the table yet. */
 bool store_insert_field(struct pg *pg, int64_t mapping_id, const struct mapping_field *field,
                         bool is_filled, struct error *err);

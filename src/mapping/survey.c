@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "mapping/mask.h"
+#include "mapping/move.h"
 #include "mapping/organisation.h"
 #include "mapping/schema.h"
 #include "sf/describe.h"
@@ -172,6 +173,17 @@ static bool wake_roles(const struct survey *survey, struct error *err)
                   PG_PARAMS(survey->mapping->schema_name), err);
 }
 
+/* One that is loading, or stopped, comes to it afterwards: the column waits. */
+static bool ask_for_values(const struct survey *survey, struct error *err)
+{
+    bool is_made;
+
+    return move_try(
+        survey->pg,
+        &(struct move){.mapping_id = survey->mapping->id, .event = STATE_RETURN, .to = "RESYNC"},
+        &is_made, err);
+}
+
 static bool store(const struct survey *survey, struct error *err)
 {
     if (!pg_script(survey->pg, "begin", err) || !store_report(survey, err))
@@ -179,9 +191,8 @@ static bool store(const struct survey *survey, struct error *err)
     for (size_t i = 0; i < survey->mapping->field_count; i++)
         if (!store_field(survey, i, err))
             return false;
-    return (!has_returned(survey) ||
-            mapping_set_state(survey->pg, survey->mapping->id, "RESYNC", NULL, err)) &&
-           wake_roles(survey, err) && pg_script(survey->pg, "commit", err);
+    return (!has_returned(survey) || ask_for_values(survey, err)) && wake_roles(survey, err) &&
+           pg_script(survey->pg, "commit", err);
 }
 
 static bool take(struct survey *survey, bool *has_changed, struct error *err)

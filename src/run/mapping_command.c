@@ -186,9 +186,13 @@ static bool run_delete(struct call *call, struct error *err)
 
 static bool run_states(struct call *call, struct error *err)
 {
-    (void)call;
     (void)err;
-    state_print(stdout);
+    if (!arguments_has(&call->read, "json")) {
+        state_print(stdout);
+        return true;
+    }
+    json_t *json ORG_CALL_JSON_AUTO = state_json();
+    org_call_print_json(json);
     return true;
 }
 
@@ -218,7 +222,7 @@ static const struct verb {
      "in-place destructive yes wait json", run_reload, NULL, true, true},
     {"abort", "OBJECT [--json]", "json", run_abort, NULL, true, true},
     {"confirm", "OBJECT [--json]", "json", run_confirm, NULL, true, true},
-    {"states", "", "", run_states, NULL, false, false},
+    {"states", "[--json]", "json", run_states, NULL, false, false},
 };
 
 enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };

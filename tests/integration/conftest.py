@@ -142,6 +142,10 @@ def pytest_runtest_makereport(item, call):
             report.sections.append((log.name, "\n".join(tail)))
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "ways(*events): the events of the table of states that a story walks")
+
+
 def pytest_sessionfinish(session):
     """Nothing is skipped: a test that does not run proves nothing."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

@@ -1,4 +1,4 @@
-"""The life of a mapping: what operators ask for, and that every way of the table of states can be gone."""
+"""The life of a mapping: what operators ask for. The ways between its states are test_states.py's."""
 
 import json
 
@@ -8,53 +8,6 @@ from eventually import eventually
 from sync import account, contact, export, mapping, nameless_account
 
 USAGE, CONFIG = 64, 78
-
-
-def ways(sync):
-    """The table of ways as the program prints it: (event, by, froms, to)."""
-    text = sync.pgforce.run("mapping", "states").stdout
-    table = text.split("| event | by | from | to |\n|---|---|---|---|\n")[1].split("\n\n")[0]
-    for line in table.splitlines():
-        event, by, froms, to = [cell.strip() for cell in line.strip("|").split("|")]
-        yield event, by, {name.strip("` ") for name in froms.split(",")}, to.strip("`")
-
-
-def states(sync):
-    text = sync.pgforce.run("mapping", "states").stdout.split("\n\n")[0]
-    return [line.split("`")[1] for line in text.splitlines()[2:]]
-
-
-def put(sync, state):
-    """A mapping of Account, loaded, in a state."""
-    sync.query("delete from pgforce.mapping; drop table if exists salesforce.account", role="pgforce")
-    sync.map(account())
-    sync.query("update pgforce.mapping set state = %s", [state], role="pgforce")
-    sync.query("insert into pgforce.watermark (mapping_id, is_loaded) select id, true from pgforce.mapping",
-               role="pgforce")
-
-
-@pytest.mark.parametrize(
-    "event, command",
-    [
-        ("abort", ["mapping", "abort", "account"]),
-        ("reload", ["mapping", "reload", "Account"]),
-        ("resume, loaded before", ["resume", "Account"]),
-        ("delete", ["mapping", "delete", "Account", "--yes"]),
-    ],
-)
-def test_a_verb_goes_from_the_states_of_the_table_and_from_no_other(sync, event, command):
-    froms, to = next((froms, to) for name, _, froms, to in ways(sync) if name == event)
-    all_states = states(sync)
-    assert len(all_states) == 13
-    for state in all_states:
-        put(sync, state)
-        if state in froms:
-            sync.pgforce.run(*command)
-            assert sync.mapping_states() == (set() if to == "gone" else {to})
-        else:
-            done = sync.pgforce.run(*command, expect=CONFIG)
-            assert "Account is " + state in done.stderr
-            assert sync.mapping_states() == {state}
 
 
 def test_what_is_mapped_is_listed_and_shown(sync):

@@ -134,6 +134,8 @@ create table watermark (
     is_loaded boolean not null default false,
     -- A reload in place: rows that the organisation does not have are removed on the way.
     is_sweeping boolean not null default false,
+    -- The poll under way goes by Bulk, and how far it is; null again when it is over.
+    bulk_poll text check (bulk_poll in ('WAIT_BULK_UPDATE', 'POLLING_SF_BULK')),
     polled_at timestamptz
 ) with (fillfactor = 50);
 
@@ -375,3 +377,26 @@ create table gap (
     accepted_at timestamptz
 );
 create index gap_idx_schema_name on gap (schema_name, found_at);
+
+-- A mapping's state as operators are told it: the stored one, or what is being done at the moment.
+create function told_state(m mapping) returns text language sql stable
+    set search_path = pg_catalog as
+$$
+    select case
+        when m.state not in ('INITIAL', 'RELOAD_TABLE') and exists (
+            select from pg_locks l
+            join pg_stat_activity a on a.pid = l.pid
+            join pg_class c on c.oid = l.relation
+            join pg_namespace n on n.oid = c.relnamespace
+            where l.mode = 'AccessExclusiveLock'
+            and l.database = (select oid from pg_database where datname = current_database())
+            and a.application_name like 'pgforce%'
+            and n.nspname = m.schema_name
+            and c.relname = m.table_name) then 'SCHEMA_CHANGED'
+        when m.state in ('RELOAD_TABLE', 'RESYNC') then coalesce(
+            (select case when l.rows_done = 0 then 'WAIT_BULK_LOAD' else 'LOADING_BULK_JOB' end
+            from pgforce.load l where l.mapping_id = m.id and l.job_id is not null), m.state)
+        when m.state = 'DATA_SYNCED' then coalesce(
+            (select w.bulk_poll from pgforce.watermark w where w.mapping_id = m.id), m.state)
+        else m.state end
+$$;
