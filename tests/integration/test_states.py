@@ -410,7 +410,7 @@ def test_a_load_and_a_poll_by_bulk_say_how_far_they_are(sync):
     sync.pgforce.env["PGFORCE_BULK_READ_ABOVE"] = "100"
     sync.org.post("/_sandbox/bulk", {"page_rows": 100})
     sync.org.fault({"match": {"method": "GET", "path": "/jobs/query"}, **held})
-    sync.start("pull")
+    sync.start("archive", "pull")
     sync.map(bare("Account"))
     eventually(lambda: told_state(sync, "Account") == "WAIT_BULK_LOAD")
     sync.roles["pull"].kill()
@@ -439,7 +439,7 @@ def test_a_load_and_a_poll_by_bulk_say_how_far_they_are(sync):
     # What is within the overlap comes with every poll: by REST from now on.
     sync.start("pull", env={"PGFORCE_BULK_READ_ABOVE": "100000"})
     eventually(lambda: told_state(sync, "Account") == "DATA_SYNCED")
-    assert sync.value("select count(*) from salesforce.account") == 600
+    eventually(lambda: sync.value("select count(*) from salesforce.account") == 600)
 
 
 def test_every_way_of_the_table_has_a_story():
