@@ -4,7 +4,7 @@ Connections pass through it unchanged until the test says otherwise. cut() break
 a fallen link or a firewall does; stall() keeps them open and lets nothing through, which neither side's
 kernel notices. New connections pass in both cases, unless refuse() has closed the door. throttle() lets
 only so many bytes per second through towards the client, cut_after() breaks the connection in the middle
-of what the server sends.
+of what the server sends, repeat() sends what it says next twice.
 """
 
 import contextlib
@@ -49,6 +49,8 @@ class Proxy:
         self._is_refusing = False
         self._bytes_per_second = None
         self._bytes_until_cut = None
+        self._repeats = 0
+        self._replacement = None
         self._lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -89,6 +91,15 @@ class Proxy:
     def cut_after(self, size_bytes):
         """Cuts once, when so many bytes more have gone to the clients."""
         self._bytes_until_cut = size_bytes
+
+    def repeat(self, blocks=1):
+        """So many of the next blocks to the clients are sent twice: a server that answers twice."""
+        self._repeats = blocks
+
+    def replace(self, old, new):
+        """In what the server says; both of one length, so that nothing else changes."""
+        assert len(old) == len(new)
+        self._replacement = (old, new)
 
     def close(self):
         self._is_closed = True
@@ -138,7 +149,7 @@ class Proxy:
         if not block:
             return False
         if sink is link.client:
-            block = self._count(block)
+            block = self._change(self._count(block))
             self._slow_down(len(block))
         sink.sendall(block)
         if self._bytes_until_cut == 0:
@@ -151,6 +162,14 @@ class Proxy:
             return block
         block = block[: self._bytes_until_cut]
         self._bytes_until_cut -= len(block)
+        return block
+
+    def _change(self, block):
+        if self._replacement is not None:
+            block = block.replace(*self._replacement)
+        if self._repeats > 0:
+            self._repeats -= 1
+            block += block
         return block
 
     def _slow_down(self, size_bytes):

@@ -6,6 +6,8 @@ import signal
 
 import psycopg2
 
+from cluster import run_as_server
+from eventually import eventually
 from world import ROLES
 
 COLLECTIONS = {"path": "/composite/sobjects"}
@@ -26,6 +28,15 @@ ANSWERS = {
     "200 page": {"status": 200, **HTML},
     "half a body": {"status": 200, "body": '[{"success":true,"id":"001', "content_type": "application/json"},
 }
+PLACES = [COLLECTIONS, COLLECTIONS, {"path": "/query"}, {"method": "POST", **COLLECTIONS}, {"path": "/deleted"}]
+BULK_PLACES = [{"path": "/jobs/ingest"}, {"path": "/jobs/query"}, {"path": "/batches"}, {"path": "Results"}]
+OBJECTS = ("Account", "Contact", "Lead")
+# The server's WAL is in files of one MB here: a file may be that long, so only tables cannot grow. With half of it the
+# WAL itself cannot be written, which stops the server.
+TABLES_FULL, WAL_FULL = 1024 * 1024, 512 * 1024
+SLOT = "pgforce_salesforce"
+# A BUG of pgforce's, and death by a signal: no operator's command ends so.
+NEVER = (70, *range(-64, 0))
 
 
 class Faults:
@@ -33,6 +44,9 @@ class Faults:
         self.world = world
         self.random = random
         self.counts = {}
+        self.stopped = []  # pids
+        self.commands = []
+        self.problems = []
 
     def strike(self):
         """One fault, by a draw of the seed."""
@@ -47,7 +61,18 @@ class Faults:
             self.step_the_clock,
             self.change_a_table,
             self.stop_a_role_for_a_moment,
+            self.answer_twice,
+            self.cut_the_organisation,
         ]
+        plan = self.world.plan
+        if plan.is_bulk:
+            acts += [self.break_a_bulk_answer] * 3 + [self.fail_a_job]
+        if plan.listens:
+            acts += [self.disturb_events] * 3
+        if plan.is_operated:
+            acts += [self.operate] * 5
+        if plan.is_disk_full:
+            acts += [self.fill_the_disk] * 3
         act = self.random.choice(acts)
         act()
 
@@ -55,20 +80,102 @@ class Faults:
         self.counts[name] = self.counts.get(name, 0) + 1
 
     def break_an_answer(self):
-        name = self.random.choice(list(ANSWERS))
-        match = self.random.choice(
-            [COLLECTIONS, COLLECTIONS, {"path": "/query"}, {"method": "POST", **COLLECTIONS}, {"path": "/deleted"}]
-        )
-        times = self.random.choice([1, 1, 2, 5])
-        self.world.org.fault({"match": match, "times": times, **ANSWERS[name]})
-        self.count(f"answer: {name}")
+        self._break(PLACES, "answer")
 
-    def kill_a_role(self, signal_number=signal.SIGKILL):
+    def break_a_bulk_answer(self):
+        self._break(BULK_PLACES, "bulk")
+
+    def _break(self, places, what):
+        name = self.random.choice(list(ANSWERS))
+        times = self.random.choice([1, 1, 2, 5])
+        self.world.org.fault({"match": self.random.choice(places), "times": times, **ANSWERS[name]})
+        self.count(f"{what}: {name}")
+
+    def fail_a_job(self):
+        self._door("bulk", {"fail_after": self.random.randint(0, 20)}, "fail a job")
+
+    def disturb_events(self):
+        """Events that are only announced, forgotten, repeated or lost."""
+        act, body = self.random.choice(
+            [
+                ("gap", {"object": self.random.choice(OBJECTS), "next": 3}),
+                ("overflow", {"object": self.random.choice(OBJECTS)}),
+                ("forget", {}),
+                ("expire", {}),
+                ("repeat", {"count": 5}),
+            ]
+        )
+        self._door(f"events/{act}", body, f"events: {act}")
+
+    def _door(self, path, body, name):
+        answer = self.world.org.post(f"/_sandbox/{path}", body)
+        assert answer.status < 300, (path, answer.body)
+        self.count(name)
+
+    def answer_twice(self):
+        self.world.gateway.repeat(self.random.choice([1, 2, 5]))
+        self.count("answer twice")
+
+    def cut_the_organisation(self):
+        if self.random.random() < 0.3:
+            self.world.gateway.stall()
+        else:
+            self.world.gateway.cut_after(self.random.randint(1, 5000))
+        self.count("cut the organisation")
+
+    def operate(self):
+        """An operator's command, in the background: it may have to wait for what the users hold."""
+        name = self.random.choice(OBJECTS)
+        arguments = self.random.choice(
+            [
+                ["mapping", "edit", "Account", "--field", "Industry"],
+                ["mapping", "edit", "Account", "--without", "Industry", "--yes"],
+                ["mapping", "reload", name, "--in-place"],
+                ["mapping", "abort", name],
+                ["mapping", "refresh", name],
+                ["resume", name],
+                ["pause"],
+                ["resume"],
+            ]
+        )
+        self.commands.append(self.world.pgforce.start(*arguments))
+        self.count(" ".join(arguments[:2] if arguments[0] == "mapping" else arguments[:1]))
+
+    def _end_operations(self):
+        """The commands have ended as commands may, and what they stopped goes on."""
+        for command in self.commands:
+            code = command.wait(60)
+            if code in NEVER and "File too large" not in command.log_text():
+                self.problems.append(f"an operator's command ended with {code}: {command.log}")
+        self.commands.clear()
+        for name in ("", *OBJECTS):
+            self.world.pgforce.run("resume", *filter(None, [name]), expect=None)
+
+    def fill_the_disk(self):
+        """No file of the server's may grow beyond a limit, from the point of view of pgforce's sessions."""
+        limit = WAL_FULL if self.random.random() < 0.2 else TABLES_FULL
+        self._limit_files(limit)
+        self.count("fill the disk" if limit == TABLES_FULL else "fill the disk of the WAL")
+
+    def _limit_files(self, limit=-1):
+        with contextlib.suppress(psycopg2.Error):
+            pids = self.world.query(
+                "select pid from pg_stat_activity where usename = 'pgforce' or %s", [limit < 0], role="postgres"
+            )
+            # New sessions are children of the first process and have its limit; without WAL none could begin.
+            if limit != WAL_FULL:
+                pids.append((self.world.cluster.pid(),))
+            value = "unlimited" if limit < 0 else limit
+            # As who runs the server: to root of a container it may be forbidden.
+            commands = [f"prlimit --pid {pid} --fsize={value}:" for (pid,) in pids]
+            run_as_server(["sh", "-c", "; ".join(commands)], check=False)
+
+    def kill_a_role(self):
         role = self.random.choice(ROLES)
         pid = self.world.role_pids().get(role)
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal_number)
+                os.kill(pid, signal.SIGKILL)
             self.count(f"kill {role}")
 
     def stop_a_role_for_a_moment(self):
@@ -77,6 +184,7 @@ class Faults:
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
+                self.stopped.append(pid)
             self.count("stop a role")
 
     def kill_the_supervisor(self):
@@ -134,14 +242,36 @@ class Faults:
             )
             self.count("change a table")
 
+    def drop_the_slot(self):
+        """By somebody who may, while it is read."""
+
+        def drop():
+            with contextlib.suppress(psycopg2.Error):
+                self.world.query(
+                    "select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = %s",
+                    [SLOT],
+                    role="postgres",
+                )
+                self.world.query("select pg_drop_replication_slot(%s)", [SLOT], role="postgres")
+                return True
+            return False
+
+        eventually(drop)
+        self.count("drop the slot")
+
     def calm(self):
         """All that can be taken back is."""
         self.world.org.clear_faults()
         self.world.proxy.resume()
-        for pid in self.world.role_pids().values():
+        self.world.gateway.resume()
+        # Also one whose supervisor was killed meanwhile: only awake it notices.
+        for pid in self.stopped:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
-        if not self.world.cluster.is_running():
-            self.world.cluster.start()
+        self.stopped.clear()
+        self.world.wait_for_server()
+        self._limit_files()
         if not self.world.supervisor.is_running():
             self.world.start_supervisor()
+        if self.world.plan.is_operated:
+            self._end_operations()

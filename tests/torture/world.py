@@ -18,7 +18,6 @@ from eventually import eventually  # noqa: E402
 from programs import Pgforce  # noqa: E402
 from proxy import Proxy  # noqa: E402
 from sandbox import Sandbox  # noqa: E402
-from sync import export, mapping  # noqa: E402
 
 # Records of accounts and contacts are known by a key; leads have none, so nothing but care keeps a lost
 # answer from making a second one.
@@ -27,8 +26,9 @@ TABLES = {
     "contact": ("Contact", "external_id__c", ("firstname", "lastname")),
     "lead": ("Lead", "company", ("firstname", "lastname")),
 }
-ROLES = ("archive", "push", "pull")
-ORACLE_SLOT = "oracle"
+ROLES = ("archive", "push", "pull", "listen", "housekeeper", "watch")
+# What others than pgforce committed, and what anybody did.
+ORACLE_SLOT, WITNESS_SLOT = "oracle", "witness"
 
 # Written by the users in their own transactions: what was committed. The log is not asked.
 LEDGER = """
@@ -38,6 +38,26 @@ grant select, insert on public.ledger to app;
 grant usage on sequence public.ledger_id_seq to app;
 """
 
+# Tables of more than a MB whose room stays unused: what is written to them makes them grow, which a limit on the size
+# of files then forbids.
+BLOAT = """
+do $$
+declare
+    name text;
+begin
+    foreach name in array array['_trigger_log', 'account', 'contact', 'lead'] loop
+        execute format('alter table salesforce.%I set (autovacuum_enabled = off)', name);
+        begin
+            execute format('insert into salesforce.%I (%s) select md5(n::text)'
+                ' from generate_series(1, 14000) n', name, case name when '_trigger_log' then '"values"'
+                when 'account' then 'name' else 'lastname' end);
+            raise exception using errcode = 'P0001';
+        exception when raise_exception then null;
+        end;
+    end loop;
+end $$;
+"""
+
 
 def field_of(column):
     """The organisation's name of a column."""
@@ -45,29 +65,30 @@ def field_of(column):
     return names.get(column, column.capitalize())
 
 
-def export_of_all(policy):
-    key = {"upsert": "External_Id__c", "conflict_policy": policy}
-    return export(
-        mapping("Account", "Name", "Phone", "External_Id__c", **key),
-        mapping("Contact", "FirstName", "LastName", "Account__External_Id__c", "External_Id__c", **key),
-        mapping("Lead", "FirstName", "LastName", "Company", conflict_policy=policy),
-    )
+class Gateway(Proxy):
+    """In front of the organisation, which then gives the gateway's address for its own."""
+
+    def __init__(self, port):
+        super().__init__(port)
+        self.replace(f"127.0.0.1:{port}".encode(), f"127.0.0.1:{self.port}".encode())
 
 
 class World:
-    def __init__(self, cluster, name, folder, policy):
+    def __init__(self, cluster, name, folder, plan):
         self.cluster = cluster
         self.name = name
         self.folder = Path(folder)
-        self.policy = policy
+        self.plan = plan
         self.org = Sandbox(self.folder)
         self.proxy = Proxy(cluster.port)
+        self.gateway = None
         self.supervisor = None
         self.pgforce = None
 
     def start(self):
         self.cluster.create_database(self.name)
         self.org.start()
+        self.gateway = Gateway(urlsplit(self.org.url).port)
         url = urlsplit(self.cluster.dsn("pgforce", self.name))
         through_proxy = url._replace(netloc=url.netloc.replace(str(url.port), str(self.proxy.port)))
         env = {
@@ -75,17 +96,21 @@ class World:
             "PGFORCE_SCHEMA": "salesforce",
             "PGFORCE_APP_ROLE": "app",
             "PGFORCE_LOG_LEVEL": "debug",
-            "PGFORCE_SF_LOGIN_URL": self.org.url,
+            "PGFORCE_SF_LOGIN_URL": f"http://127.0.0.1:{self.gateway.port}",
             "PGFORCE_SF_CLIENT_ID": self.org.client_id,
             "PGFORCE_SF_CLIENT_SECRET": self.org.client_secret,
             "PGFORCE_DOUBT_QUARANTINE_S": "2",
+            **self.plan.environment(),
         }
         self.pgforce = Pgforce(self, env, self.folder)
         self.pgforce.set_up()
-        self.pgforce.run("import", "-", stdin=export_of_all(self.policy))
+        self.pgforce.run("import", "-", stdin=self.plan.export())
         self.query(LEDGER, role="postgres")
         # The server's own plugin and a slot of its own: the second opinion on what was committed, and when.
-        self.query("select pg_create_logical_replication_slot(%s, 'test_decoding')", [ORACLE_SLOT], "postgres")
+        for slot in (ORACLE_SLOT, WITNESS_SLOT):
+            self.query("select pg_create_logical_replication_slot(%s, 'test_decoding')", [slot], "postgres")
+        if self.plan.is_disk_full:
+            self.query(BLOAT, role="postgres")
         self.start_supervisor()
         eventually(lambda: self.mapping_states() == {"DATA_SYNCED"}, 60)
 
@@ -93,9 +118,12 @@ class World:
         if self.pgforce is not None:
             self.pgforce.end()
         self.proxy.close()
+        if self.gateway is not None:
+            self.gateway.close()
         self.org.stop()
-        if not self.cluster.is_running():
-            self.cluster.start()
+        self.wait_for_server()
+        for (gid,) in self.prepared():
+            self.autocommit("rollback prepared %s", [gid])
         self.cluster.drop_database(self.name)
 
     # Database: the same two words that pgforce's runner expects
@@ -112,6 +140,22 @@ class World:
     def value(self, sql, parameters=None, role="app"):
         rows = self.query(sql, parameters, role)
         return rows[0][0] if rows else None
+
+    def autocommit(self, sql, parameters=None, role="app"):
+        connection = self.connect(role, autocommit=True)
+        try:
+            connection.cursor().execute(sql, parameters)
+        finally:
+            connection.close()
+
+    def prepared(self):
+        return self.query("select gid from pg_prepared_xacts where database = current_database() order by gid")
+
+    def wait_for_server(self):
+        """Starts it where it is down, and waits while it recovers."""
+        if not self.cluster.is_running():
+            self.cluster.start()
+        eventually(lambda: self.query("select 1"), 60)
 
     def mapping_states(self):
         return {row[0] for row in self.query("select state from pgforce.mapping", role="pgforce")}
@@ -141,6 +185,9 @@ class World:
 
     def polls(self):
         return dict(self.query("select mapping_id, polled_at from pgforce.watermark", role="pgforce"))
+
+    def has_logged(self, *words):
+        return any(all(word in line for word in words) for line in self.log_text().splitlines())
 
     def wait_for_polls(self, deadline_s):
         before = self.polls()
