@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "mapping/mask.h"
+#include "outbound/care.h"
 #include "outbound/records.h"
 #include "sf/answer.h"
 #include "sf/datetime.h"
@@ -47,6 +48,8 @@ struct check {
     struct link *links; /* of all subjects, one after the other */
     size_t link_count;
     json_t *records;
+    struct care care;
+    bool has_update;
 };
 
 /* With the other policies it is not for us to say what a DELETE takes with it. */
@@ -104,6 +107,7 @@ static void add_link(struct check *check, struct subject *subject, size_t index)
         .overruled = "",
         .is_delete = check->plan->orders[index].action == DELIVERY_DELETE,
     };
+    check->has_update = check->has_update || !check->links[check->link_count - 1].is_delete;
 }
 
 static void add_subject(struct check *check, size_t first)
@@ -131,8 +135,7 @@ static void gather(struct check *check)
     }
 }
 
-/* --- what the log knows ------------------------------------------------------------------------
- */
+/* --- what the log knows --- */
 
 static const char *list_ids(const struct check *check)
 {
@@ -183,8 +186,7 @@ static bool read_log(const struct check *check, struct error *err)
     return true;
 }
 
-/* --- what Salesforce has ------------------------------------------------------------------------
- */
+/* --- what Salesforce has --- */
 
 static const struct hstore_pair *find_pair(const struct hstore_pair *pairs, size_t count,
                                            const char *column)
@@ -206,15 +208,35 @@ static bool is_carried(const struct check *check, const char *column)
     return false;
 }
 
+static bool is_selected(const struct check *check, const struct mapping_field *field)
+{
+    return !field->is_system && field != check->mapping->stamp &&
+           is_carried(check, field->column_name);
+}
+
+/* Who changed it last, and when: the stamp moves with formulas, too. */
+static void append_missing(const struct check *check, struct buf *soql)
+{
+    static const char *const names[] = {CARE_DATE, CARE_USER};
+
+    for (size_t i = 0; i < 2; i++) {
+        const struct mapping_field *field = mapping_field_by_name(check->mapping, names[i]);
+
+        if (field == NULL || (!is_selected(check, field) && field != check->mapping->stamp))
+            buf_printf(soql, ", %s", names[i]);
+    }
+}
+
 static void append_select(const struct check *check, struct buf *soql)
 {
     const struct mapping *mapping = check->mapping;
 
     buf_printf(soql, "select Id, %s", mapping->stamp->soql_path);
     for (size_t i = 0; i < mapping->field_count; i++)
-        if (!mapping->fields[i].is_system && &mapping->fields[i] != mapping->stamp &&
-            is_carried(check, mapping->fields[i].column_name))
+        if (is_selected(check, &mapping->fields[i]))
             buf_printf(soql, ", %s", mapping->fields[i].soql_path);
+    if (check->has_update)
+        append_missing(check, soql);
     buf_printf(soql, " from %s where ", mapping->object_name);
 }
 
@@ -235,7 +257,7 @@ static int compare_id(const void *id, const void *subject)
 static bool read_records(struct check *check, struct error *err)
 {
     const char **ids = arena_array(check->world->arena, const char *, check->count);
-    struct records_keys keys = {"Id", ids, check->count};
+    struct records_keys keys = {.field = "Id", .texts = ids, .count = check->count};
     struct buf select BUF_AUTO = {0};
     json_t *record;
     size_t i;
@@ -246,6 +268,8 @@ static bool read_records(struct check *check, struct error *err)
     append_select(check, &select);
     if (!records_read_by_keys(check->world->session, select.data, &keys, check->records, err))
         return false;
+    check->care.looked_s = keys.asked_s;
+    check->care.user_id = sf_session_user_id(check->world->session);
     qsort(check->subjects, check->count, sizeof(*check->subjects), compare_subjects);
     json_array_foreach(check->records, i, record)
     {
@@ -260,8 +284,7 @@ static bool read_records(struct check *check, struct error *err)
     return true;
 }
 
-/* --- merging ------------------------------------------------------------------------------------
- */
+/* --- merging --- */
 
 /* As it would come back from Salesforce, so that the two can be compared. */
 static struct value canonical(const struct check *check, const struct mapping_field *field,
@@ -474,6 +497,8 @@ static bool judge(const struct check *check, struct subject *subject, struct err
     }
     if (has_dropped)
         end_if_empty(subject);
+    if (!subject->links[0].planned->is_over)
+        care_take(&check->care, subject->theirs, subject->entry, subject->links[0].planned);
     return true;
 }
 

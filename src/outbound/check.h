@@ -8,8 +8,9 @@
  * mapping with the policy "postgres" is not read, for nothing there would change what is sent; nor
  * is an entry without `old`, which somebody made by hand. A DELETE goes, whatever the look finds;
  * where the later writer wins, what was changed over there since is kept in the ledger. Between
- * this look and the write lies a moment in which a change over there is overwritten unseen:
- * Salesforce has no conditional write of many records.
+ * this look and the write lies a moment in which a change over there is overwritten unseen. Where
+ * that is likely the write carries a condition (sync/merge.h, merge_choose_care): a request of its
+ * own, for Salesforce has no conditional write of many records.
  */
 #ifndef PGFORCE_OUTBOUND_CHECK_H
 #define PGFORCE_OUTBOUND_CHECK_H

@@ -114,37 +114,86 @@ static bool make_parcels(struct delivery *delivery, const struct order_batch *ba
     return true;
 }
 
-static bool fill_shipment(struct delivery *delivery, const struct order_batch *batch,
-                          struct error *err)
+static int64_t condition_of(const struct delivery *delivery, const struct parcel *parcel)
+{
+    return delivery->wave.action == DELIVERY_UPDATE
+               ? delivery->wave.plan->entries[parcel->index].unmodified_since_s
+               : 0;
+}
+
+/* Room for all: a parcel on a condition goes by itself. */
+static size_t count_shipments(const struct deliver_wave *wave)
+{
+    size_t count = wave->batch_count;
+
+    for (size_t i = 0; i < wave->batch_count; i++)
+        for (size_t j = 0; j < wave->batches[i].count; j++)
+            count += wave->plan->entries[wave->batches[i].entries[j]].unmodified_since_s != 0;
+    return count;
+}
+
+static struct shipment *begin_shipment(struct delivery *delivery, size_t room)
 {
     struct shipment *shipment = &delivery->shipments[delivery->count];
     struct arena *arena = delivery->world.arena;
 
-    shipment->parcels = arena_array(arena, struct parcel, batch->count);
-    shipment->ids = arena_array(arena, const char *, batch->count);
-    if (!make_parcels(delivery, batch, shipment->parcels, err))
-        return false;
+    shipment->parcels = arena_array(arena, struct parcel, room);
+    shipment->ids = arena_array(arena, const char *, room);
     shipment->records = json_array();
-    for (size_t i = 0; i < batch->count; i++) {
-        const struct parcel *parcel = &shipment->parcels[i];
+    return shipment;
+}
 
-        if (delivery->wave.plan->entries[parcel->index].is_put_off) {
-            json_decref(parcel->record.json);
-            continue;
-        }
-        if (!parcel->is_to_be_sent) {
-            settle_unsent(delivery, parcel);
-            continue;
-        }
-        shipment->ids[shipment->count] = parcel->sfid;
-        if (parcel->record.json != NULL)
-            json_array_append_new(shipment->records, parcel->record.json);
-        shipment->parcels[shipment->count++] = *parcel;
-    }
+static void load(struct shipment *shipment, const struct parcel *parcel)
+{
+    shipment->ids[shipment->count] = parcel->sfid;
+    if (parcel->record.json != NULL)
+        json_array_append_new(shipment->records, parcel->record.json);
+    shipment->parcels[shipment->count++] = *parcel;
+}
+
+static void end_shipment(struct delivery *delivery, struct shipment *shipment)
+{
     if (shipment->count > 0)
         delivery->count++;
     else
         json_decref(shipment->records);
+}
+
+/* What goes with others; what does not go is settled, or left. */
+static void load_together(struct delivery *delivery, const struct parcel *parcels, size_t count)
+{
+    struct shipment *shipment = begin_shipment(delivery, count);
+
+    for (size_t i = 0; i < count; i++) {
+        const struct parcel *parcel = &parcels[i];
+
+        if (delivery->wave.plan->entries[parcel->index].is_put_off)
+            json_decref(parcel->record.json);
+        else if (!parcel->is_to_be_sent)
+            settle_unsent(delivery, parcel);
+        else if (condition_of(delivery, parcel) == 0)
+            load(shipment, parcel);
+    }
+    end_shipment(delivery, shipment);
+}
+
+static bool fill_shipments(struct delivery *delivery, const struct order_batch *batch,
+                           struct error *err)
+{
+    struct parcel *parcels = arena_array(delivery->world.arena, struct parcel, batch->count);
+
+    if (!make_parcels(delivery, batch, parcels, err))
+        return false;
+    load_together(delivery, parcels, batch->count);
+    for (size_t i = 0; i < batch->count; i++) {
+        bool is_put_off = delivery->wave.plan->entries[parcels[i].index].is_put_off;
+
+        if (is_put_off || !parcels[i].is_to_be_sent || condition_of(delivery, &parcels[i]) == 0)
+            continue;
+        struct shipment *shipment = begin_shipment(delivery, 1);
+        load(shipment, &parcels[i]);
+        end_shipment(delivery, shipment);
+    }
     return true;
 }
 
@@ -157,6 +206,7 @@ static void fill_batch(const struct delivery *delivery, size_t index)
     batch->records = delivery->wave.action == DELIVERY_DELETE ? NULL : shipment->records;
     batch->ids = shipment->ids;
     batch->id_count = shipment->count;
+    batch->unmodified_since_s = condition_of(delivery, &shipment->parcels[0]);
     batch->fate = SF_NOT_DONE;
     batch->outcome = SF_OUTCOME_TRANSIENT;
     batch->message = NOT_SENT;
@@ -316,16 +366,17 @@ struct delivery *deliver_prepare(const struct deliver_world *world, const struct
                                  struct settle *settle, struct error *err)
 {
     struct delivery *delivery = arena_alloc(world->arena, sizeof(*delivery));
+    size_t room = count_shipments(wave);
 
     *delivery = (struct delivery){
         .world = *world,
         .wave = *wave,
         .settle = settle,
-        .shipments = arena_array(world->arena, struct shipment, wave->batch_count),
-        .batches = arena_array(world->arena, struct sf_batch, wave->batch_count),
+        .shipments = arena_array(world->arena, struct shipment, room),
+        .batches = arena_array(world->arena, struct sf_batch, room),
     };
     for (size_t i = 0; i < wave->batch_count; i++)
-        if (!fill_shipment(delivery, &wave->batches[i], err)) {
+        if (!fill_shipments(delivery, &wave->batches[i], err)) {
             free_records(delivery);
             return NULL;
         }

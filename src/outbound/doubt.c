@@ -91,7 +91,7 @@ static void append_select(const struct search *search, struct buf *soql)
 static bool read_by_keys(struct search *search, const char *field, const char **keys, size_t count,
                          struct error *err)
 {
-    struct records_keys wanted = {field, keys, count};
+    struct records_keys wanted = {.field = field, .texts = keys, .count = count};
     struct buf select BUF_AUTO = {0};
 
     buf_init(&select, SOQL_MAX_BYTES);

@@ -32,6 +32,7 @@ struct plan_entry {
     bool is_over;    /* nothing is left to be sent: it ends like this */
     enum delivery_state over_as;
     const char *over_why;
+    int64_t unmodified_since_s; /* sent on this condition; 0: on none */
 };
 
 struct plan {

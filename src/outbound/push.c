@@ -193,6 +193,16 @@ static bool is_bulk(const struct push *push, const struct order_batch *first, si
     return !push->are_refused[first->mapping] && transport_is_bulk(&run);
 }
 
+/* One, and one more for each record that goes by itself. */
+static int64_t count_requests(const struct plan *plan, const struct order_batch *batch)
+{
+    int64_t count = 1;
+
+    for (size_t i = 0; i < batch->count; i++)
+        count += plan->entries[batch->entries[i]].unmodified_since_s != 0;
+    return count;
+}
+
 static bool send_requests(struct push *push, struct round *round, size_t from, size_t to,
                           struct error *err)
 {
@@ -209,7 +219,8 @@ static bool send_requests(struct push *push, struct round *round, size_t from, s
     round->sent += report.sent;
     round->failed += report.failed;
     for (size_t i = from; i < to && is_ok; i++)
-        round->calls[round->plan->round.batches[i].mapping]++;
+        round->calls[round->plan->round.batches[i].mapping] +=
+            count_requests(round->plan, &round->plan->round.batches[i]);
     return is_ok;
 }
 

@@ -15,7 +15,8 @@ json_t *records_value(json_t *record, const struct mapping_field *field)
                            field->reference_field);
 }
 
-bool records_read(struct sf_session *session, const char *soql, json_t *records, struct error *err)
+static bool read_pages(struct sf_session *session, const char *soql, json_t *records,
+                       int64_t *asked_s, struct error *err)
 {
     struct sf_query *query;
     json_t *page = NULL;
@@ -23,6 +24,7 @@ bool records_read(struct sf_session *session, const char *soql, json_t *records,
 
     if (!sf_query_open(session, soql, NULL, &query, err))
         return false;
+    *asked_s = sf_query_server_time_s(query);
     while ((is_ok = sf_query_next(query, &page, err)) && page != NULL) {
         json_array_extend(records, page);
         json_decref(page);
@@ -31,19 +33,29 @@ bool records_read(struct sf_session *session, const char *soql, json_t *records,
     return is_ok;
 }
 
-bool records_read_by_keys(struct sf_session *session, const char *select,
-                          const struct records_keys *keys, json_t *records, struct error *err)
+bool records_read(struct sf_session *session, const char *soql, json_t *records, struct error *err)
+{
+    int64_t asked_s;
+
+    return read_pages(session, soql, records, &asked_s, err);
+}
+
+bool records_read_by_keys(struct sf_session *session, const char *select, struct records_keys *keys,
+                          json_t *records, struct error *err)
 {
     for (size_t from = 0; from < keys->count; from += KEYS_PER_QUERY) {
         size_t left = keys->count - from;
         struct buf soql BUF_AUTO = {0};
+        int64_t asked_s;
 
         buf_init(&soql, SOQL_MAX_BYTES);
         buf_text(&soql, select);
         if (!soql_in(&soql, keys->field, keys->texts + from,
                      left < KEYS_PER_QUERY ? left : KEYS_PER_QUERY, err) ||
-            !records_read(session, soql.data, records, err))
+            !read_pages(session, soql.data, records, &asked_s, err))
             return false;
+        if (from == 0)
+            keys->asked_s = asked_s;
     }
     return true;
 }

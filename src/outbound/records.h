@@ -24,10 +24,11 @@ struct records_keys {
     const char *field;
     const char **texts;
     size_t count;
+    int64_t asked_s; /* answered: Salesforce's clock at the first answer; 0: not told */
 };
 
 /* select is "select Id, Name from Account where ": completed and sent for some keys at a time. */
-bool records_read_by_keys(struct sf_session *session, const char *select,
-                          const struct records_keys *keys, json_t *records, struct error *err);
+bool records_read_by_keys(struct sf_session *session, const char *select, struct records_keys *keys,
+                          json_t *records, struct error *err);
 
 #endif

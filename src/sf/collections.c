@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sf/datetime.h"
 #include "sf/id.h"
 #include "sf/soql.h"
 
@@ -32,11 +33,23 @@ static bool check_batch(const struct sf_batch *batch, struct error *err)
             return error_set(err, ERROR_BUG, "a batch deletes \"%s\", which is no id",
                              batch->ids[i]);
     }
+    if (batch->unmodified_since_s != 0 && (batch->write != SF_UPDATE || count != 1))
+        return error_set(err, ERROR_BUG, "a condition is of the update of one record");
     if (batch->write == SF_UPSERT &&
         (batch->object == NULL || batch->external_id_field == NULL ||
          !soql_is_name(batch->object) || !soql_is_name(batch->external_id_field)))
         return error_set(err, ERROR_BUG, "an upsert without an object or an external id field");
     return true;
+}
+
+static const char *make_single_path(const struct sf_batch *batch, struct arena *arena)
+{
+    const json_t *record = json_array_get(batch->records, 0);
+    const json_t *attributes = json_object_get(record, "attributes");
+
+    return arena_printf(arena, "/sobjects/%s/%s",
+                        json_string_value(json_object_get(attributes, "type")),
+                        json_string_value(json_object_get(record, "id")));
 }
 
 static const char *make_path(const struct sf_batch *batch, struct arena *arena)
@@ -46,6 +59,8 @@ static const char *make_path(const struct sf_batch *batch, struct arena *arena)
     if (batch->write == SF_UPSERT)
         return arena_printf(arena, "/composite/sobjects/%s/%s", batch->object,
                             batch->external_id_field);
+    if (batch->unmodified_since_s != 0)
+        return make_single_path(batch, arena);
     if (batch->write != SF_DELETE)
         return "/composite/sobjects";
     buf_init(&path, PATH_BYTES);
@@ -84,14 +99,32 @@ size_t sf_collection_digits(const json_t *records)
     return 15;
 }
 
+/* What it is and which one stand in the path. */
+static json_t *make_single(const struct sf_batch *batch)
+{
+    json_t *record = json_copy(json_array_get(batch->records, 0));
+
+    json_object_del(record, "attributes");
+    json_object_del(record, "id");
+    return record;
+}
+
+static json_t *make_collection(const struct sf_batch *batch)
+{
+    json_t *body = json_object();
+
+    json_object_set_new(body, "allOrNone", json_false());
+    json_object_set(body, "records", (json_t *)(uintptr_t)batch->records);
+    return body;
+}
+
 /* The caller frees the text. */
 static char *make_body(const struct sf_batch *batch)
 {
     if (batch->write == SF_DELETE)
         return NULL;
-    json_t *body SF_JSON_AUTO = json_object();
-    json_object_set_new(body, "allOrNone", json_false());
-    json_object_set(body, "records", (json_t *)(uintptr_t)batch->records);
+    json_t *body SF_JSON_AUTO =
+        batch->unmodified_since_s != 0 ? make_single(batch) : make_collection(batch);
     return json_dumps(body,
                       JSON_COMPACT | JSON_REAL_PRECISION(sf_collection_digits(batch->records)));
 }
@@ -189,6 +222,52 @@ static void read_results(const json_t *json, struct sf_batch *batch, struct aren
     }
 }
 
+/* A refusal of the whole request that is about its one record. */
+static bool is_of_record(enum sf_outcome outcome, const char *code)
+{
+    switch (outcome) {
+    case SF_OUTCOME_ALREADY_DONE:
+    case SF_OUTCOME_CONFLICT:
+    case SF_OUTCOME_GONE:
+    case SF_OUTCOME_AMBIGUOUS:
+    case SF_OUTCOME_DATA:
+    case SF_OUTCOME_REFERENCE_MISSING:
+    case SF_OUTCOME_PERMISSION: return true;
+    case SF_OUTCOME_TRANSIENT: return code[0] != '\0';
+    default: return false;
+    }
+}
+
+/* An update of one record answers nothing when it was done, and a list of errors when it was not.
+ */
+static void read_single(const struct sf_call *call, struct sf_batch *batch, struct arena *arena)
+{
+    static const char *const no_fields[] = {NULL};
+    const json_t *error = json_array_get(call->json, 0);
+    const json_t *record = json_array_get(batch->records, 0);
+    const char *message = json_string_value(json_object_get(error, "message"));
+    struct sf_row_result result = {
+        .id = arena_strdup(arena, json_string_value(json_object_get(record, "id"))),
+        .code = batch->code,
+        .message = "",
+        .fields = no_fields,
+    };
+
+    if (call->outcome != SF_OUTCOME_SUCCESS) {
+        result.outcome =
+            batch->code[0] != '\0' ? sf_outcome_of_record(batch->code, message) : call->outcome;
+        if (call->fate != SF_NOT_DONE || !is_of_record(result.outcome, batch->code))
+            return;
+        result.message = arena_strdup(arena, message != NULL ? message : batch->message);
+        result.fields = read_fields(error, arena);
+    }
+    batch->fate = SF_ANSWERED;
+    batch->outcome = SF_OUTCOME_SUCCESS;
+    batch->result_count = 1;
+    batch->results = arena_array(arena, struct sf_row_result, 1);
+    batch->results[0] = result;
+}
+
 static void read_answer(const struct sf_call *call, struct sf_batch *batch, struct arena *arena)
 {
     batch->fate = call->fate;
@@ -196,7 +275,9 @@ static void read_answer(const struct sf_call *call, struct sf_batch *batch, stru
     batch->code = arena_strdup(arena, call->code);
     batch->message = arena_strdup(arena, call->message != NULL ? call->message : "");
     batch->retry_after_s = call->retry_after_s;
-    if (call->outcome == SF_OUTCOME_SUCCESS)
+    if (batch->unmodified_since_s != 0)
+        read_single(call, batch, arena);
+    else if (call->outcome == SF_OUTCOME_SUCCESS)
         read_results(call->json, batch, arena);
 }
 
@@ -211,6 +292,17 @@ static void prepare(struct sf_batch *batch)
     batch->result_count = 0;
 }
 
+static const char *const *make_headers(const struct sf_batch *batch, struct arena *arena)
+{
+    const char **headers = arena_array(arena, const char *, 2);
+
+    if (batch->unmodified_since_s == 0)
+        return NULL;
+    headers[0] = arena_printf(arena, "If-Unmodified-Since: %s",
+                              sf_datetime_format_http(batch->unmodified_since_s).text);
+    return headers;
+}
+
 static void make_call(const struct sf_batch *batch, struct arena *arena, struct sf_call *out)
 {
     static const char *const methods[] = {
@@ -218,6 +310,7 @@ static void make_call(const struct sf_batch *batch, struct arena *arena, struct 
 
     out->method = methods[batch->write];
     out->path = make_path(batch, arena);
+    out->headers = make_headers(batch, arena);
     out->body = make_body(batch);
     out->body_bytes = out->body != NULL ? strlen(out->body) : 0;
 }

@@ -1,12 +1,12 @@
 /*
- * Writing to Salesforce by REST: up to 200 records a request, several requests at once, and for
- * each record and each request what is known of its fate.
+ * Writing to Salesforce by REST: up to 200 records a request, or one on a condition, several
+ * requests at once, and for each record and each request what is known of its fate.
  *
  * Promises: nothing is sent twice (but a request refused for its token); records of a request
  * succeed and fail by themselves; an answer with a number of results other than the number of
  * records makes the whole request in doubt. Decides nothing: what to do about an outcome is
  * src/sync's.
- * Source: REST API Developer Guide, "Use sObject Collections".
+ * Source: REST API Developer Guide, "Use sObject Collections", "Conditional Requests".
  */
 #ifndef PGFORCE_SF_COLLECTIONS_H
 #define PGFORCE_SF_COLLECTIONS_H
@@ -42,6 +42,9 @@ struct sf_batch {
     size_t id_count;               /* for SF_DELETE */
     const char *object;            /* for SF_UPSERT */
     const char *external_id_field; /* for SF_UPSERT */
+    /* For SF_UPDATE of one record: only if it has not been changed since this second; 0: in any
+     * case. Collections have no condition, so it goes by a request of the single record. */
+    int64_t unmodified_since_s;
 
     /* Answered; in the arena. */
     enum sf_fate fate;

@@ -177,3 +177,18 @@ bool sf_datetime_parse_http(const char *text, int64_t *out_s)
     tm.tm_year -= 1900;
     return to_seconds(&tm, out_s);
 }
+
+struct sf_datetime_text sf_datetime_format_http(int64_t time_s)
+{
+    static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    struct sf_datetime_text out;
+    time_t seconds = (time_t)time_s;
+    struct tm tm = {0};
+
+    gmtime_r(&seconds, &tm);
+    snprintf(out.text, sizeof(out.text), "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday],
+             tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    return out;
+}

@@ -24,6 +24,9 @@ struct sf_datetime_text sf_datetime_format(int64_t time_us);
 /* "2026-01-31T10:20:30.000Z", fit for a SOQL condition and for getUpdated. */
 struct sf_datetime_text sf_datetime_format_utc(int64_t time_us);
 
+/* "Sun, 06 Nov 1994 08:49:37 GMT", for a header of HTTP. */
+struct sf_datetime_text sf_datetime_format_http(int64_t time_s);
+
 /* The Date header of HTTP, in seconds since 1970; false when it is none. */
 bool sf_datetime_parse_http(const char *text, int64_t *out_s);
 

@@ -173,6 +173,18 @@ bool merge_is_echo(const struct value *written, const struct value *row, size_t 
     return merge_differing(written, row, count, NULL) == 0;
 }
 
+enum merge_care merge_choose_care(const struct merge_sight *sight)
+{
+    int64_t age_s = sight->looked_s - sight->changed_s;
+
+    if (sight->changed_s == 0 || sight->looked_s == 0 || sight->attempt >= MERGE_CONDITIONS_MAX ||
+        (sight->is_by_us && !sight->was_in_doubt))
+        return MERGE_CARELESS;
+    if (age_s <= 0)
+        return MERGE_WAIT_SECOND;
+    return sight->was_in_doubt || age_s < MERGE_CONTENDED_S ? MERGE_CONDITION : MERGE_CARELESS;
+}
+
 enum merge_delete merge_deleted(bool has_unsent_changes, bool update_wins)
 {
     if (!has_unsent_changes)

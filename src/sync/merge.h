@@ -130,6 +130,32 @@ bool merge_is_echo(const struct value *written, const struct value *row, size_t 
 size_t merge_differing(const struct value *written, const struct value *row, size_t count,
                        size_t *differing);
 
+/*
+ * How an update is to be sent after a look at the record. Between the look and the write another
+ * may change it: where that is likely, because somebody else has just done so, the write carries a
+ * condition, and so does one that was in doubt, whose copy may still be done. The condition counts
+ * whole seconds, so a change in the second of the look itself must be over before it means
+ * anything. Source: REST API Developer Guide, "Conditional Requests".
+ */
+enum merge_care {
+    MERGE_CARELESS,    /* as it comes, with others */
+    MERGE_CONDITION,   /* only if the record has not been changed since */
+    MERGE_WAIT_SECOND, /* look again when the second is over */
+};
+
+/* Somebody who changed a record this lately may be at it still. */
+enum { MERGE_CONTENDED_S = 300, MERGE_CONDITIONS_MAX = 3 };
+
+struct merge_sight {
+    int64_t changed_s; /* LastModifiedDate; 0: not known */
+    int64_t looked_s;  /* Salesforce's clock when it was read; 0: not known */
+    bool is_by_us;     /* the last change is our user's */
+    bool was_in_doubt;
+    uint32_t attempt; /* before this one: a condition that never holds is given up */
+};
+
+enum merge_care merge_choose_care(const struct merge_sight *sight);
+
 enum merge_delete {
     MERGE_DELETE_QUIET,    /* delete the row */
     MERGE_DELETE_CONFLICT, /* delete the row; its unsent values go to the ledger */

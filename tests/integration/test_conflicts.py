@@ -6,6 +6,7 @@ import pytest
 
 from eventually import eventually
 from sync import account, export, nameless_account
+from test_sandbox_users import add_user, sign_in
 
 POLICIES = ["last-writer", "postgres", "salesforce"]
 
@@ -286,3 +287,50 @@ def test_a_row_deleted_while_its_insert_is_on_its_way_does_not_come_back(sync, m
     assert sync.value("select count(*) from public.seen") == 1
     assert sync.query("select name from salesforce.account") == []
     assert sync.org.query("select Id from Account") == []
+
+
+def test_a_change_between_push_s_look_and_its_write_is_not_overwritten_unseen(sync):
+    """Somebody else is at the record: the write carries a condition. Other records go together."""
+    sync.map(account(conflict_policy="salesforce"))
+    sync.start("archive", "push")
+    sync.query("insert into salesforce.account (name, phone) values ('Acme', '1'), ('Bolt', '1')")
+    sync.settled(2)
+    add_user(sync.org, "mia@sandbox.example")
+    mia = sign_in(sync.org, "mia@sandbox.example")
+    acme = sync.value("select sfid from salesforce.account where name = 'Acme'")
+
+    def change(**fields):
+        assert sync.org.patch(f"sobjects/Account/{acme}", fields, token=mia).status == 204
+
+    change(Website="mia.is.here.example")
+    sync.org.advance(2)  # that second is over
+    sync.org.journal(clear=True)
+    sync.org.fault({"match": {"path": "/query"}, "delay_ms": 3000})
+    sync.query("update salesforce.account set phone = 'ours'")
+    # Taken: what the organisation has is in the answer, which waits.
+    eventually(lambda: sync.org.get("/_sandbox/faults").json["faults"] == [])
+    change(Phone="theirs")
+    entries = sync.settled(4, "action, state, sfid")
+    assert sorted(state for action, state, _ in entries if action == "UPDATE") == ["MERGED", "SUCCESS"]
+    assert sync.org.retrieve("Account", acme)["Phone"] == "theirs"
+    [lost] = conflicts(sync)
+    assert (lost["sfid"], lost["postgres"], lost["salesforce"]) == (acme, "ours", "theirs")
+    assert len(sync.requests("PATCH", "/composite/sobjects")) == 1
+    assert [entry["status"] for entry in sync.requests("PATCH", "/sobjects/Account/")][-1] == 412
+
+
+def test_a_record_that_another_has_just_changed_is_written_when_the_second_is_over(sync):
+    sync.map(account(conflict_policy="salesforce"))
+    sync.start("archive", "push")
+    sync.query("insert into salesforce.account (name, phone) values ('Acme', '1')")
+    sync.settled(1)
+    add_user(sync.org, "mia@sandbox.example")
+    mia = sign_in(sync.org, "mia@sandbox.example")
+    acme = sync.value("select sfid from salesforce.account")
+    sync.org.journal(clear=True)
+    sync.org.patch(f"sobjects/Account/{acme}", {"Website": "mia.is.here.example"}, token=mia)
+    sync.query("update salesforce.account set phone = 'ours'")
+    assert sync.settled(2)[1] == ("UPDATE", "SUCCESS")
+    assert sync.org.retrieve("Account", acme)["Phone"] == "ours"
+    assert sync.requests("PATCH", "/composite/sobjects") == []
+    assert conflicts(sync) == []

@@ -244,9 +244,35 @@ static void what_salesforce_kept_when_it_refused_ours_is_no_change_of_its_own(vo
     assert_null(merge_text(&theirs));
 }
 
+static void what_another_is_changing_is_written_on_a_condition(void **state)
+{
+    static const struct {
+        struct merge_sight sight;
+        enum merge_care care;
+    } tests[] = {
+        {{.changed_s = 1000, .looked_s = 1000}, MERGE_WAIT_SECOND},
+        {{.changed_s = 1001, .looked_s = 1000}, MERGE_WAIT_SECOND},
+        {{.changed_s = 1000, .looked_s = 1001}, MERGE_CONDITION},
+        {{.changed_s = 1000, .looked_s = 1299}, MERGE_CONDITION},
+        {{.changed_s = 1000, .looked_s = 1300}, MERGE_CARELESS},
+        {{.changed_s = 1000, .looked_s = 1300, .was_in_doubt = true}, MERGE_CONDITION},
+        {{.changed_s = 1000, .looked_s = 1000, .is_by_us = true}, MERGE_CARELESS},
+        {{.changed_s = 1000, .looked_s = 1001, .is_by_us = true, .was_in_doubt = true},
+         MERGE_CONDITION},
+        {{.changed_s = 1000, .looked_s = 1001, .attempt = MERGE_CONDITIONS_MAX}, MERGE_CARELESS},
+        {{.changed_s = 1000}, MERGE_CARELESS},
+        {{.looked_s = 1000}, MERGE_CARELESS},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(tests); i++)
+        assert_int_equal(merge_choose_care(&tests[i].sight), tests[i].care);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_another_is_changing_is_written_on_a_condition),
         cmocka_unit_test(what_salesforce_kept_when_it_refused_ours_is_no_change_of_its_own),
         cmocka_unit_test(without_a_conflict_the_policy_does_not_matter),
         cmocka_unit_test(the_loser_of_a_conflict_is_named_for_the_ledger),

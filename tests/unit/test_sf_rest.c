@@ -277,6 +277,78 @@ static void each_record_has_its_result(void **state)
     scene_close(&scene);
 }
 
+static json_t *one_record(void)
+{
+    json_t *records = json_pack("[o]", sf_record_new("Account"));
+
+    json_object_set_new(json_array_get(records, 0), "id", json_string(ID_1));
+    json_object_set_new(json_array_get(records, 0), "Phone", json_string("1"));
+    return records;
+}
+
+static void an_update_on_a_condition_goes_by_itself(void **state)
+{
+    static const struct org_answer script[] = {
+        {204, "", NULL, false},
+        {412, "", NULL, false},
+        {400,
+         "[{\"errorCode\":\"REQUIRED_FIELD_MISSING\",\"message\":\"Required\","
+         "\"fields\":[\"Name\"]}]",
+         NULL, false},
+        {404, "[{\"errorCode\":\"NOT_FOUND\",\"message\":\"x\"}]", NULL, false},
+        {400, "[{\"errorCode\":\"UNABLE_TO_LOCK_ROW\",\"message\":\"x\"}]", NULL, false}};
+    static const enum sf_outcome outcomes[] = {SF_OUTCOME_SUCCESS, SF_OUTCOME_CONFLICT,
+                                               SF_OUTCOME_DATA, SF_OUTCOME_GONE,
+                                               SF_OUTCOME_TRANSIENT};
+    struct scene scene = SCENE(script);
+    json_t *records = one_record();
+    struct sf_batch batch = {
+        .write = SF_UPDATE, .records = records, .unmodified_since_s = INT64_C(784111777)};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++) {
+        assert_true(sf_collection_write(scene.session, &batch, 1, scene.arena, &scene.err));
+        assert_int_equal(batch.fate, SF_ANSWERED);
+        assert_int_equal(batch.result_count, 1);
+        assert_int_equal(batch.results[0].outcome, outcomes[i]);
+        assert_string_equal(batch.results[0].id, ID_1);
+    }
+    server_stop(scene.server);
+    assert_non_null(strstr(scene.server->received,
+                           "PATCH /services/data/v60.0/sobjects/Account/" ID_1 " HTTP"));
+    assert_non_null(
+        strstr(scene.server->received, "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n"));
+    assert_non_null(strstr(scene.server->received, "\r\n\r\n{\"Phone\":\"1\"}"));
+    json_decref(records);
+    scene_close(&scene);
+}
+
+static void an_update_on_a_condition_is_in_doubt_or_not_done_like_any_other(void **state)
+{
+    static const struct org_answer script[] = {
+        {502, "<html>", "text/html", false},
+        {503, "<html>", "text/html", false},
+        {403, "[{\"errorCode\":\"REQUEST_LIMIT_EXCEEDED\",\"message\":\"x\"}]", NULL, false}};
+    static const enum sf_fate sent_fates[] = {SF_IN_DOUBT, SF_NOT_DONE, SF_NOT_DONE};
+    struct scene scene = SCENE(script);
+    json_t *records = one_record();
+    json_t *two = two_records();
+    struct sf_batch batch = {.write = SF_UPDATE, .records = records, .unmodified_since_s = 1};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(sent_fates) / sizeof(sent_fates[0]); i++) {
+        assert_true(sf_collection_write(scene.session, &batch, 1, scene.arena, &scene.err));
+        assert_int_equal(batch.fate, sent_fates[i]);
+        assert_null(batch.results);
+    }
+    batch.records = two;
+    assert_false(sf_collection_write(scene.session, &batch, 1, scene.arena, &scene.err));
+    assert_int_equal(scene.err.kind, ERROR_BUG);
+    json_decref(two);
+    json_decref(records);
+    scene_close(&scene);
+}
+
 static void a_batch_without_a_readable_verdict_is_in_doubt(void **state)
 {
     static const struct org_answer script[] = {
@@ -385,6 +457,8 @@ int main(void)
         cmocka_unit_test(what_was_deleted_and_changed_is_listed),
         cmocka_unit_test(an_object_is_described),
         cmocka_unit_test(each_record_has_its_result),
+        cmocka_unit_test(an_update_on_a_condition_goes_by_itself),
+        cmocka_unit_test(an_update_on_a_condition_is_in_doubt_or_not_done_like_any_other),
         cmocka_unit_test(a_batch_without_a_readable_verdict_is_in_doubt),
         cmocka_unit_test(a_batch_refused_before_execution_is_not_done),
         cmocka_unit_test(numbers_are_sent_with_the_digits_that_they_have),
