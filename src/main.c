@@ -209,7 +209,7 @@ static bool run_repair(const struct config *config, const struct arguments *argu
 
     if (!repair_command_run(config, arguments->count, arguments->texts, &differs, err))
         return false;
-    done_code = differs ? EXIT_CODE_CHANGES : EXIT_CODE_DONE;
+    done_code = differs ? EXIT_CODE_DIFFERS : EXIT_CODE_DONE;
     return true;
 }
 
@@ -489,7 +489,7 @@ static int fail(const struct command *command, const struct error *err)
                   log_text("reason", err->message));
     else
         fprintf(stderr, "pgforce: %s\n", err->message);
-    return (int)exit_code_of(err->kind);
+    return (int)exit_code_of(err);
 }
 
 static int run_command(const struct command *command, const struct arguments *arguments)
@@ -560,7 +560,7 @@ static int check_config(const struct arguments *arguments)
     if (config_print_checked(stdout, has_flag(arguments, "--json"), &err))
         return EXIT_CODE_DONE;
     fprintf(stderr, "pgforce: %s\n", err.message);
-    return (int)exit_code_of(err.kind);
+    return (int)exit_code_of(&err);
 }
 
 int main(int argc, char **argv)

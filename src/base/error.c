@@ -9,9 +9,16 @@ bool error_set(struct error *err, enum error_kind kind, const char *format, ...)
     va_list args;
 
     err->kind = kind;
+    err->cause = ERROR_CAUSE_ANY;
     va_start(args, format);
     vsnprintf(err->message, sizeof(err->message), format, args);
     va_end(args);
+    return false;
+}
+
+bool error_because(struct error *err, enum error_cause cause)
+{
+    err->cause = cause;
     return false;
 }
 

@@ -21,17 +21,29 @@ enum error_kind {
     ERROR_USAGE,  /* the command line is wrong: only commands say this */
 };
 
+/* What a supervisor has to tell apart beyond the remedy: an exit code of its own. */
+enum error_cause {
+    ERROR_CAUSE_ANY,
+    ERROR_CAUSE_UNREACHABLE, /* nobody answers where the database or the organisation should be */
+    ERROR_CAUSE_GAP,         /* changes may be lost: going on is a decision */
+    ERROR_CAUSE_HELD,        /* another process has what only one can have */
+};
+
 /* A message is cut, never overrun, at this many bytes, its end included. */
 enum { ERROR_MESSAGE_BYTES = 2048 };
 
 struct error {
     enum error_kind kind;
+    enum error_cause cause;
     char message[ERROR_MESSAGE_BYTES];
 };
 
 /* Always answers false, so that a failing function can end with `return error_set(...)`. */
 bool error_set(struct error *err, enum error_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Says so of an error that is set; answers false like error_set, which forgets it. */
+bool error_because(struct error *err, enum error_cause cause);
 
 /* Puts "what: " in front of the message; answers false like error_set. */
 bool error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));

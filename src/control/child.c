@@ -120,6 +120,7 @@ static const struct failure {
     int status;
     const char *id;
 } failures[] = {
+    {3, 503, "try_again"},    {4, 409, "conflict"},        {6, 503, "try_again"},
     {64, 400, "bad_request"}, {65, 422, "unprocessable"},  {75, 503, "try_again"},
     {78, 409, "conflict"},    {-1, 500, "internal_error"},
 };

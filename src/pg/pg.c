@@ -126,9 +126,9 @@ static bool set_connection_error(PGconn *conn, struct error *err)
     if (kind == ERROR_CONFIG) {
         struct error said = *err;
 
-        error_set(err, kind, "%s (%s)", said.message, connection_remedy(conn));
+        return error_set(err, kind, "%s (%s)", said.message, connection_remedy(conn));
     }
-    return false;
+    return error_because(err, ERROR_CAUSE_UNREACHABLE);
 }
 
 /* Keywords after dbname win over the same ones inside url. */

@@ -12,6 +12,10 @@
 enum exit_code {
     EXIT_CODE_DONE = 0,
     EXIT_CODE_FAILED = 1,
+    EXIT_CODE_UNREACHABLE = 3,
+    EXIT_CODE_GAP = 4,
+    EXIT_CODE_DIFFERS = 5,
+    EXIT_CODE_HELD = 6,
     EXIT_CODE_CHANGES = 10,
     EXIT_CODE_USAGE = 64,
     EXIT_CODE_DATA = 65,
@@ -20,7 +24,7 @@ enum exit_code {
     EXIT_CODE_CONFIG = 78,
 };
 
-enum { EXIT_CODE_COUNT = 8 };
+enum { EXIT_CODE_COUNT = 12 };
 
 struct exit_code_row {
     enum exit_code code;
@@ -30,7 +34,7 @@ struct exit_code_row {
 
 extern const struct exit_code_row exit_code_rows[EXIT_CODE_COUNT];
 
-enum exit_code exit_code_of(enum error_kind kind);
+enum exit_code exit_code_of(const struct error *err);
 
 /* As a Markdown table, for docs/operations.md. */
 void exit_code_print_markdown(FILE *out);

@@ -47,10 +47,11 @@ static bool refuse_gap(struct pg *pg, const struct config *config, struct error 
         return false;
     if (reason.size_bytes == 0)
         return true;
-    return error_set(err, ERROR_CONFIG,
-                     "changes are missing from the log: %s. Run `pgforce setup --accept-gap` to go"
-                     " on from there with a new slot",
-                     reason.data);
+    error_set(err, ERROR_CONFIG,
+              "changes are missing from the log: %s. Run `pgforce setup --accept-gap` to go on from"
+              " there with a new slot",
+              reason.data);
+    return error_because(err, ERROR_CAUSE_GAP);
 }
 
 /* The slot is compared with the progress before anything is read from it: a gap is never silent. */
@@ -143,10 +144,11 @@ static bool refuse_restored(const struct config *config, struct error *err)
     pg_close(pg);
     if (!is_ok || reason.size_bytes == 0)
         return is_ok;
-    return error_set(err, ERROR_CONFIG,
-                     "sends nothing, for this database is an older copy: %s. `pgforce recover` says"
-                     " what of its log is in the organisation already",
-                     reason.data);
+    error_set(err, ERROR_CONFIG,
+              "sends nothing, for this database is an older copy: %s. `pgforce recover` says what"
+              " of its log is in the organisation already",
+              reason.data);
+    return error_because(err, ERROR_CAUSE_GAP);
 }
 
 bool roles_push(const struct config *config, struct error *err)

@@ -89,11 +89,12 @@ static void note_end(struct child *child, int status)
     int signal_number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 
     child->pid = 0;
-    child->is_parked = code == EXIT_CODE_CONFIG;
+    child->is_parked = code == EXIT_CODE_CONFIG || code == EXIT_CODE_GAP;
     child->delay_ms = next_delay_ms(child);
     child->start_at_ms = clock_monotonic_ms() + child->delay_ms;
     if (child->is_parked)
-        log_error("parked: its configuration needs an operator", log_text("role", child->role));
+        log_error("parked: an operator must act", log_text("role", child->role),
+                  log_number("exit_code", code));
     else
         log_warning("ended", log_text("role", child->role), log_number("exit_code", code),
                     log_number("signal", signal_number),

@@ -196,10 +196,11 @@ bool sf_grant_read(enum sf_grant grant, const struct http_exchange *exchange, st
                    struct error *err)
 {
     *out = (struct sf_token){0};
-    if (exchange->fate != HTTP_ANSWERED)
-        return error_set(err, ERROR_RETRY,
-                         "cannot sign in at %s: %s (is PGFORCE_SF_LOGIN_URL right?)", exchange->url,
-                         exchange->problem);
+    if (exchange->fate != HTTP_ANSWERED) {
+        error_set(err, ERROR_RETRY, "cannot sign in at %s: %s (is PGFORCE_SF_LOGIN_URL right?)",
+                  exchange->url, exchange->problem);
+        return error_because(err, ERROR_CAUSE_UNREACHABLE);
+    }
     json_t *json SF_JSON_AUTO =
         json_loadb(exchange->received.data, exchange->received.size_bytes, 0, NULL);
     if (exchange->status != 200 && json_is_string(json_object_get(json, "error")))

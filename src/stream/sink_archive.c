@@ -359,12 +359,13 @@ static bool refuse_withheld(struct sink_archive *archive, const struct relation 
     if (archive->has_open_batch && archive->entry_count == archive->whole_count &&
         !commit_batch(archive, archive->written, err))
         return false;
-    return error_set(err, ERROR_CONFIG,
-                     "changes of %s.%s are withheld: the archive's role might not read it when they"
-                     " were made (SELECT, or row security). Nothing has been skipped yet. Grant it,"
-                     " and run `pgforce setup --accept-gap` to go on from here with a new slot,"
-                     " then compare the mapped tables with the organisation",
-                     relation->schema, relation->table);
+    error_set(err, ERROR_CONFIG,
+              "changes of %s.%s are withheld: the archive's role might not read it when they were"
+              " made (SELECT, or row security). Nothing has been skipped yet. Grant it, and run"
+              " `pgforce setup --accept-gap` to go on from here with a new slot, then compare the"
+              " mapped tables with the organisation",
+              relation->schema, relation->table);
+    return error_because(err, ERROR_CAUSE_GAP);
 }
 
 static bool write_event(struct sink *sink, const struct event *event, struct error *err)
@@ -381,7 +382,8 @@ static bool write_event(struct sink *sink, const struct event *event, struct err
     case EVENT_TRUNCATE: return archive->is_skipping || write_truncate(archive, event, err);
     case EVENT_COMMIT: return end_source_transaction(archive, event->transaction, err);
     case EVENT_GAP:
-        return error_set(err, ERROR_CONFIG, "the stream has a gap: %s", event->gap.reason);
+        error_set(err, ERROR_CONFIG, "the stream has a gap: %s", event->gap.reason);
+        return error_because(err, ERROR_CAUSE_GAP);
     case EVENT_MESSAGE: take_message(archive, event); return true;
     case EVENT_STREAM_START:
     case EVENT_STREAM_STOP:

@@ -36,22 +36,26 @@ static const struct {
     const char *sqlstate;
     const char *sign; /* a word of the message that is the same in every language; NULL for any */
     enum error_kind kind;
+    enum error_cause cause;
     const char *remedy;
 } refusals[] = {
-    {"42501", "output_plugin_libraries", ERROR_CONFIG,
+    {"42501", "output_plugin_libraries", ERROR_CONFIG, ERROR_CAUSE_ANY,
      "allow the plugin for this role, as a superuser: ALTER ROLE <role> SET"
      " output_plugin_libraries = pgforce; (or for the server: ALTER SYSTEM SET"
      " output_plugin_libraries = pgoutput, test_decoding, pgforce; and reload)"},
-    {"42501", "replication slots", ERROR_CONFIG, "as a superuser: ALTER ROLE <role> REPLICATION;"},
-    {"42501", "replication role", ERROR_CONFIG, "as a superuser: ALTER ROLE <role> REPLICATION;"},
-    {"55000", "wal_level", ERROR_CONFIG,
+    {"42501", "replication slots", ERROR_CONFIG, ERROR_CAUSE_ANY,
+     "as a superuser: ALTER ROLE <role> REPLICATION;"},
+    {"42501", "replication role", ERROR_CONFIG, ERROR_CAUSE_ANY,
+     "as a superuser: ALTER ROLE <role> REPLICATION;"},
+    {"55000", "wal_level", ERROR_CONFIG, ERROR_CAUSE_ANY,
      "as a superuser: ALTER SYSTEM SET wal_level = logical; and restart the server"},
-    {"58P01", NULL, ERROR_CONFIG,
+    {"58P01", NULL, ERROR_CONFIG, ERROR_CAUSE_ANY,
      "install pgforce.so in the server's library folder (pg_config --pkglibdir)"},
-    {"53400", NULL, ERROR_CONFIG,
+    {"53400", NULL, ERROR_CONFIG, ERROR_CAUSE_ANY,
      "all replication slots are in use: raise max_replication_slots and restart the server"},
-    {"42704", NULL, ERROR_CONFIG, "the slot or an origin is missing: run `pgforce setup`"},
-    {"55006", NULL, ERROR_RETRY, "stop the other process that reads this slot"},
+    {"42704", NULL, ERROR_CONFIG, ERROR_CAUSE_ANY,
+     "the slot or an origin is missing: run `pgforce setup`"},
+    {"55006", NULL, ERROR_RETRY, ERROR_CAUSE_HELD, "stop the other process that reads this slot"},
 };
 
 bool slot_explain_error(struct error *err)
@@ -65,8 +69,8 @@ bool slot_explain_error(struct error *err)
             continue;
         if (refusals[i].sign != NULL && strstr(said.message, refusals[i].sign) == NULL)
             continue;
-        return error_set(err, refusals[i].kind, "%s; the remedy: %s", said.message,
-                         refusals[i].remedy);
+        error_set(err, refusals[i].kind, "%s; the remedy: %s", said.message, refusals[i].remedy);
+        return error_because(err, refusals[i].cause);
     }
     return false;
 }
@@ -97,11 +101,12 @@ bool slot_create(struct pg *pg, const char *url, const char *slot_name, lsn_t *c
 /* Every way in which changes can have been lost ends in the same advice. */
 static bool report_gap(const struct slot *slot, struct error *err, const char *what)
 {
-    return error_set(err, ERROR_CONFIG,
-                     "changes may have been lost: %s. Nothing has been skipped yet. Run `pgforce"
-                     " setup --accept-gap` to go on from here with a new slot \"%s\", then compare"
-                     " the mapped tables with the organisation",
-                     what, slot->name);
+    error_set(err, ERROR_CONFIG,
+              "changes may have been lost: %s. Nothing has been skipped yet. Run `pgforce setup"
+              " --accept-gap` to go on from here with a new slot \"%s\", then compare the mapped"
+              " tables with the organisation",
+              what, slot->name);
+    return error_because(err, ERROR_CAUSE_GAP);
 }
 
 bool slot_verify(const struct slot *slot, const char *system_identifier,

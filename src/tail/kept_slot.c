@@ -82,11 +82,13 @@ static bool report_loss(struct pg *pg, const struct kept_slot *kept, const struc
     lsn_t from = kept->reached > slot->confirmed_lsn ? kept->reached : slot->confirmed_lsn;
     lsn_t now;
 
-    return read_current_lsn(pg, &now, err) && write_gap(sink, from, now, reason, err) &&
-           error_set(err, ERROR_CONFIG,
-                     "%s: changes after %s are lost to \"%s\". Drop it with --drop-slot if it is"
-                     " still there, and go on with a new one by --create-slot",
-                     reason, lsn_format(from).text, kept->name);
+    if (!read_current_lsn(pg, &now, err) || !write_gap(sink, from, now, reason, err))
+        return false;
+    error_set(err, ERROR_CONFIG,
+              "%s: changes after %s are lost to \"%s\". Drop it with --drop-slot if it is still"
+              " there, and go on with a new one by --create-slot",
+              reason, lsn_format(from).text, kept->name);
+    return error_because(err, ERROR_CAUSE_GAP);
 }
 
 static bool check_position(const struct kept_slot *kept, const struct slot *slot, struct sink *sink,

@@ -14,7 +14,7 @@ from eventually import eventually
 from programs import Pgforce
 from sync import account, contact, export, mapping
 
-USAGE, DATA, RETRY, CONFIG = 64, 65, 75, 78
+UNREACHABLE, HELD, USAGE, DATA, RETRY, CONFIG = 3, 6, 64, 65, 75, 78
 
 # Everything pgforce makes, but for how far it has come.
 STATE = """
@@ -212,7 +212,7 @@ def test_a_server_that_does_not_answer_may_answer_later(pgforce):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         env = {"PGFORCE_DATABASE_URL": f"postgresql://x@127.0.0.1:{nobody.getsockname()[1]}/x"}
-        refused(pgforce, "status", env=env, code=RETRY, says=["cannot connect to PostgreSQL"])
+        refused(pgforce, "status", env=env, code=UNREACHABLE, says=["cannot connect to PostgreSQL"])
 
 
 @pytest.mark.parametrize("command", ["archive", "push", "pull", "status"])
@@ -358,7 +358,7 @@ def test_a_slot_that_another_process_holds_is_waited_for_and_then_left_for_later
     holder = hold_slot(sync)
     archive = sync.start("archive")
     sync.query("insert into salesforce.account (name) values ('Acme')")
-    assert archive.wait(45) == RETRY
+    assert archive.wait(45) == HELD
     lines = [line for line in archive.log_text().splitlines() if " ERROR " in line]
     assert len(lines) == 1
     for words in ("pgforce_salesforce", "is active for PID", "stop the other process"):
@@ -454,7 +454,7 @@ def test_a_login_url_at_which_nobody_answers(sync):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         env = {"PGFORCE_SF_LOGIN_URL": f"http://127.0.0.1:{nobody.getsockname()[1]}"}
-        refused(sync.pgforce, "push", env=env, code=RETRY, says=["PGFORCE_SF_LOGIN_URL"])
+        refused(sync.pgforce, "push", env=env, code=UNREACHABLE, says=["PGFORCE_SF_LOGIN_URL"])
 
 
 @pytest.mark.parametrize("status, code", [(200, CONFIG), (404, CONFIG), (503, RETRY)])

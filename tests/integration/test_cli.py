@@ -108,7 +108,7 @@ def test_a_configuration_that_cannot_work_ends_with_78(env):
 def test_the_exit_codes_are_one_table():
     table = run("exit-code-table").stdout
     codes = [int(code) for code in re.findall(r"^\| (\d+) ", table, re.MULTILINE)]
-    assert codes == [0, 1, 10, 64, 65, 70, 75, 78]
+    assert codes == [0, 1, 3, 4, 5, 6, 10, 64, 65, 70, 75, 78]
     assert all(f"\n  {code:<3} " in run("--help").stdout for code in codes)
 
 

@@ -102,7 +102,7 @@ def test_a_dry_run_changes_nothing_and_tells_by_its_exit_code(sync):
     assert repair(sync, "--dry-run") == CLEAN
     spoil(sync)
     before = rows(sync)
-    assert repair(sync, "--dry-run", code=10) == SPOILT
+    assert repair(sync, "--dry-run", code=5) == SPOILT
     assert rows(sync) == before
 
 

@@ -12,7 +12,7 @@ from eventually import eventually
 from programs import Pgforce
 from sync import Sync, account
 
-CONFIG, PLAN = 78, 10
+GAP, PLAN = 4, 10
 
 
 class Backup:
@@ -96,19 +96,19 @@ def test_a_restored_database_sends_nothing_until_it_has_been_compared(elsewhere,
 
     for role, says in (("push", "pgforce recover"), ("archive", "--accept-gap")):
         stopped = sync.start(role)
-        assert stopped.wait() == CONFIG
+        assert stopped.wait() == GAP
         assert says in stopped.log_text()
     assert "timeline 2" in sync.roles["push"].log_text()
-    assert "--accept-gap" in sync.pgforce.run("recover", expect=CONFIG).stderr
+    assert "--accept-gap" in sync.pgforce.run("recover", expect=78).stderr
     sync.pgforce.run("setup", "--accept-gap")
     # A new slot does not make what waits any newer.
-    assert sync.start("push").wait() == CONFIG
+    assert sync.start("push").wait() == GAP
 
     plan = json.loads(sync.pgforce.run("recover", "--json", expect=PLAN).stdout)
     assert [(item["action"], item["verdict"]) for item in plan] == [
         ("INSERT", "read back"), ("UPDATE", "ignore"), ("UPDATE", "ignore")]
     assert "1 to be read back, 2 to be ignored; with --yes" in sync.pgforce.run("recover", expect=PLAN).stdout
-    assert sync.start("push").wait() == CONFIG
+    assert sync.start("push").wait() == GAP
     sync.pgforce.run("recover", "--yes")
     sync.start("archive", "push", "pull")
     sync.settled(5)

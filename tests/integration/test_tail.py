@@ -14,6 +14,7 @@ from eventually import eventually
 from programs import Pgforce
 
 BIG_ROWS = 60_000
+GAP = 4
 
 
 @pytest.fixture
@@ -320,7 +321,7 @@ def test_a_dropped_slot_is_a_gap_and_a_clear_stop(database, tail):
     eventually(lambda: database.query(
         "select pg_drop_replication_slot('kept') from pg_replication_slots"
         " where slot_name = 'kept' and not active", role="postgres"))
-    assert child.wait() == 78
+    assert child.wait() == GAP
     assert printed(tail)[-1]["op"] == "gap"
     assert "has been dropped" in child.log_text()
 
