@@ -2,9 +2,9 @@
  * The invariants:
  *
  *  1. What was written here stays only when, after a barrier that came after the UPDATE, the log
- * has nothing unsettled of these records and nothing that was answered since the reading began.
- *     Both can only come into the log for changes committed before our locks, for the rows are ours
- *     until we commit.
+ * has nothing unsettled or refused of these records and nothing that was answered since the reading
+ * began. All can only come into the log for changes committed before our locks, for the rows are
+ * ours until we commit.
  *  2. Otherwise the savepoint takes it back, and nothing of it was ever visible.
  */
 #include "inbound/known_rows.h"
@@ -19,6 +19,9 @@ enum { BARRIER_TIMEOUT_MS = 10 * 1000 };
 #define BUSY_IDS                                                                                   \
     "select l.record_id from @log l"                                                               \
     " where l.table_name = @n and l.state in ('NEW', 'PENDING')"                                   \
+    " union all"                                                                                   \
+    " select l.record_id from @log l"                                                              \
+    " where l.table_name = @n and l.state = 'FAILED'"                                              \
     " union all"                                                                                   \
     " select l.record_id from @log l"                                                              \
     " where l.table_name = @n and l.state = 'SUCCESS'"                                             \

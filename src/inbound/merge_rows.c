@@ -11,7 +11,7 @@
 
 enum { SQL_MAX_BYTES = 1 << 20 };
 
-/* An unsettled entry of the record, read from the log. */
+/* An unsettled or refused entry of the record, read from the log. */
 struct change {
     const char *log_id;
     int64_t time_us; /* of its commit */
@@ -21,6 +21,7 @@ struct change {
     size_t old_count;
     const char *overruled; /* as CONFLICTS_OVERRULED answers */
     bool is_in_flight;
+    bool is_refused;
 };
 
 struct contender {
@@ -108,7 +109,8 @@ static bool fill_field(const struct contender *contender, const char *column,
         const struct change *change = &contender->changes[i];
         struct value sent = find_pair(change->values, change->value_count, column);
 
-        if (sent.kind == VALUE_ABSENT || conflicts_is_overruled(change->overruled, column))
+        if (change->is_refused || sent.kind == VALUE_ABSENT ||
+            conflicts_is_overruled(change->overruled, column))
             continue;
         if (!is_touched)
             field->base = find_pair(change->old, change->old_count, column);
@@ -160,6 +162,27 @@ static bool is_left_by_failures(const struct contender *contender, const char *c
     return true;
 }
 
+/*
+ * Of a field with nothing on its way, the row has a value that Salesforce refused, and is about to
+ * lose it to theirs: the ledger keeps it, for the entry may have been archived when it is missed.
+ */
+static bool keep_refused(const struct contender *contender, const char *column,
+                         struct meeting *meeting, struct error *err)
+{
+    for (size_t i = 0; i < contender->change_count; i++) {
+        const struct change *change = &contender->changes[i];
+        struct value sent = find_pair(change->values, change->value_count, column);
+
+        if (!change->is_refused || meeting->field.theirs.kind == VALUE_ABSENT ||
+            !merge_equal(&sent, &meeting->field.ours) || merge_equal(&sent, &meeting->field.theirs))
+            continue;
+        meeting->field.base = find_pair(change->old, change->old_count, column);
+        meeting->last_log_id = change->log_id;
+        return store_conflict(contender, column, meeting, MERGE_THEIRS, err);
+    }
+    return true;
+}
+
 /* Whether the staged value gives way to ours. */
 static bool decide(struct contender *contender, const struct mapping_field *mapped,
                    struct meeting *meeting, bool *keeps_ours, struct error *err)
@@ -167,8 +190,10 @@ static bool decide(struct contender *contender, const struct mapping_field *mapp
     bool is_left = false;
 
     *keeps_ours = false;
-    if (mapped->is_system || !fill_field(contender, mapped->column_name, meeting))
+    if (mapped->is_system)
         return true;
+    if (!fill_field(contender, mapped->column_name, meeting))
+        return keep_refused(contender, mapped->column_name, meeting, err);
     contender->rules.ours_time_us = meeting->ours_time_us;
     struct merge_result result = merge_field(&meeting->field, &contender->rules);
     if (result.winner != MERGE_NOBODY &&
@@ -197,7 +222,8 @@ static bool fill_change(const PGresult *result, int row, struct arena *arena, st
                         struct error *err)
 {
     change->log_id = arena_strdup(arena, pg_field(result, row, 0));
-    change->is_in_flight = pg_field_bool(result, row, 1);
+    change->is_in_flight = strcmp(pg_field(result, row, 1), "PENDING") == 0;
+    change->is_refused = strcmp(pg_field(result, row, 1), "FAILED") == 0;
     change->time_us = pg_field_int64(result, row, 4);
     change->overruled = arena_strdup(arena, pg_field(result, row, 5));
     return parse_pairs(pg_field(result, row, 2), arena, &change->values, &change->value_count,
@@ -212,13 +238,13 @@ static bool read_changes(struct contender *contender, struct error *err)
     struct buf sql BUF_AUTO = {0};
 
     buf_init(&sql, SQL_MAX_BYTES);
-    buf_text(&sql, "select l.id, l.state = 'PENDING', l.\"values\", l.old,"
+    buf_text(&sql, "select l.id, l.state, l.\"values\", l.old,"
                    " (extract(epoch from coalesce(l.commit_time, l.created_at)) * 1000000)::bigint,"
                    " " CONFLICTS_OVERRULED("l.id", "$3") " from ");
     append_log(&sql, mapping);
     buf_text(&sql, " l where l.table_name = $1"
                    " and l.record_id = $2"
-                   " and l.state in ('NEW', 'PENDING')"
+                   " and l.state in ('NEW', 'PENDING', 'FAILED')"
                    " order by l.id"
                    " for update of l");
     PGresult *result PG_RESULT_AUTO =
@@ -308,6 +334,14 @@ static bool merge_fields(struct contender *contender, const PGresult *rows, int 
     return true;
 }
 
+static bool has_unsettled(const struct contender *contender)
+{
+    for (size_t i = 0; i < contender->change_count; i++)
+        if (!contender->changes[i].is_refused)
+            return true;
+    return false;
+}
+
 static bool merge_row(struct contender *contender, const PGresult *rows, int row,
                       struct merge_rows_report *report, struct error *err)
 {
@@ -324,6 +358,8 @@ static bool merge_row(struct contender *contender, const PGresult *rows, int row
     buf_init(&kept, SQL_MAX_BYTES);
     if (!read_changes(contender, err) || !merge_fields(contender, rows, row, &kept, err))
         return false;
+    if (!has_unsettled(contender))
+        return true; /* nothing of ours is kept: it is written with the others */
     if (contender->must_wait) {
         report->held++;
         return put_off(contender, err);
@@ -352,7 +388,7 @@ static void append_contenders_sql(struct buf *sql, const struct mapping *mapping
     append_log(sql, mapping);
     buf_text(sql, " l where l.table_name = $1"
                   " and l.record_id = t.id"
-                  " and l.state in ('NEW', 'PENDING'))");
+                  " and l.state in ('NEW', 'PENDING', 'FAILED'))");
 }
 
 bool merge_rows_pending(struct pg *pg, const struct mapping *mapping, struct arena *arena,

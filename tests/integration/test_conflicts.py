@@ -334,3 +334,25 @@ def test_a_record_that_another_has_just_changed_is_written_when_the_second_is_ov
     assert sync.org.retrieve("Account", acme)["Phone"] == "ours"
     assert sync.requests("PATCH", "/composite/sobjects") == []
     assert conflicts(sync) == []
+
+
+def test_a_refused_value_that_a_poll_overwrites_is_kept_in_the_ledger(sync):
+    """Once, and only what the row still had of it."""
+    sync.load(account())
+    sync.query("insert into salesforce.account (name, phone) values ('Acme', '1')")
+    sync.settled(1)
+    sync.wait_for_polls(1)
+    sync.query("update salesforce.account set phone = '2', annualrevenue = -5")
+    assert sync.settled(2)[1] == ("UPDATE", "FAILED")
+    assert sync.query("select _hc_lastop from salesforce.account") == [("FAILED",)]
+    [record] = sync.org.query("select Id from Account")
+    sync.org.update("Account", record["Id"], Industry="Energy")
+    eventually(lambda: sync.query("select industry from salesforce.account") == [("Energy",)])
+    assert sync.query("select phone, annualrevenue, _hc_lastop, _hc_err from salesforce.account") == [
+        ("1", None, "SYNCED", None)
+    ]
+    kept = {(c["column"], c["postgres"], c["salesforce"], c["winner"]) for c in conflicts(sync)}
+    assert kept == {("phone", "2", "1", "salesforce"), ("annualrevenue", "-5", None, "salesforce")}
+    sync.org.update("Account", record["Id"], Industry="Banking")
+    eventually(lambda: sync.query("select industry from salesforce.account") == [("Banking",)])
+    assert len(conflicts(sync)) == 2
