@@ -253,7 +253,9 @@ bool queue_store_outcomes(struct pg *pg, const char *schema_name, const char *ou
                " else l.processed_at end,"
                " processed_tx = case when o.phase is null then txid_current() end"
                " from o"
-               " where l.id = o.log_id");
+               " where l.id = o.log_id"
+               /* Its mapping was deleted meanwhile: only an answer is worth noting. */
+               " and (o.phase is null or l.state <> 'FAILED')");
     return pg_run(pg, sql.data, PG_PARAMS(schema_name, outcomes), err) ||
            error_prefix(err, "storing what came of the writes");
 }

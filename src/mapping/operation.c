@@ -169,7 +169,26 @@ static bool drop_table(struct pg *pg, const char *schema_name, const char *table
                         table_name);
 }
 
-/* Those under way go too: their answer finds no entry any more. */
+/* Of what is on its way Salesforce may have made something: it stays in the log, and an answer that
+ * still comes is noted there (outbound/settle.c). */
+static bool keep_sent(struct pg *pg, const char *schema_name, const char *mapping_id,
+                      struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    buf_init(&sql, 1024);
+    buf_text(&sql, "update ");
+    pg_append_qualified(&sql, schema_name, "_trigger_log");
+    buf_text(&sql, " l set state = 'FAILED', updated_at = clock_timestamp(),"
+                   " processed_at = clock_timestamp(), processed_tx = txid_current(),"
+                   " sf_message = 'its mapping was deleted or reloaded while this was on its way:"
+                   " Salesforce may have it'"
+                   " from pgforce.delivery d"
+                   " where d.mapping_id = $1 and d.schema_name = $2 and l.id = d.log_id"
+                   " and d.state in ('SENDING', 'IN_DOUBT') and l.state = 'PENDING'");
+    return pg_run(pg, sql.data, PG_PARAMS(mapping_id, schema_name), err);
+}
+
 static bool remove_pending(struct pg *pg, const char *schema_name, const char *mapping_id,
                            const char *table_name, struct error *err)
 {
@@ -179,7 +198,8 @@ static bool remove_pending(struct pg *pg, const char *schema_name, const char *m
     buf_text(&sql, "delete from ");
     pg_append_qualified(&sql, schema_name, "_trigger_log");
     buf_text(&sql, " where table_name = $1 and state in ('NEW', 'PENDING', 'REQUEUE')");
-    return pg_run(pg, sql.data, PG_PARAMS(table_name), err) &&
+    return keep_sent(pg, schema_name, mapping_id, err) &&
+           pg_run(pg, sql.data, PG_PARAMS(table_name), err) &&
            pg_run(pg, "delete from pgforce.delivery where mapping_id = $1", PG_PARAMS(mapping_id),
                   err);
 }

@@ -328,14 +328,55 @@ static bool store_intents(const struct settle *settle, struct pg *pg, const char
     return is_ok;
 }
 
+/* Answers to a table that is gone have no row to be told to. */
+static bool forget_gone_table(json_t *tables, struct pg *pg, const char *schema_name,
+                              bool *has_gone, struct error *err)
+{
+    const char *table;
+    json_t *ignored;
+    void *next;
+
+    json_object_foreach_safe(tables, next, table, ignored)
+    {
+        PGresult *found PG_RESULT_AUTO =
+            pg_query(pg,
+                     "select from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+                     " where n.nspname = $1 and c.relname = $2",
+                     PG_PARAMS(schema_name, table), err);
+        if (found == NULL)
+            return false;
+        if (PQntuples(found) > 0)
+            continue;
+        *has_gone = true;
+        json_object_del(tables, table);
+    }
+    return true;
+}
+
+/* A mapping may be deleted while its writes are on their way: the log tells what came of them. */
+static void mend_missing_tables(struct settle *settle, struct pg *pg, const char *schema_name,
+                                struct error *err)
+{
+    struct error ignored;
+    bool has_gone = false;
+
+    if (forget_gone_table(settle->tables, pg, schema_name, &has_gone, &ignored) &&
+        forget_gone_table(settle->empties, pg, schema_name, &has_gone, &ignored) && has_gone)
+        err->kind = ERROR_RETRY;
+}
+
 bool settle_store(struct settle *settle, struct pg *pg, const char *schema_name, struct error *err)
 {
     bool is_ok = origin_begin(pg, err) && store_entries(settle, pg, schema_name, err) &&
                  store_intents(settle, pg, schema_name, err) && pg_script(pg, "commit", err);
 
-    if (!is_ok)
-        pg_rollback(pg);
-    return is_ok;
+    if (is_ok)
+        return true;
+    bool is_table_missing = strcmp(pg_sqlstate(pg), "42P01") == 0;
+    pg_rollback(pg);
+    if (is_table_missing)
+        mend_missing_tables(settle, pg, schema_name, err);
+    return false;
 }
 
 bool settle_store_patiently(struct settle *settle, struct pg *pg, const char *schema_name,

@@ -274,19 +274,41 @@ def test_an_edit_alters_the_table_in_place_and_fills_new_columns(sync):
     assert "hc_idx_account_phone" not in indexes_of(sync, "account")
 
 
-def test_polls_go_on_while_new_columns_are_filled(sync):
-    sync.org.load("Account", 3000)
-    sync.org.create("Account", Name="Acme", Phone="1")
+def test_polls_go_on_while_new_columns_are_filled_and_the_filling_undoes_nothing(sync):
+    """Three pages; the second and the third are held back. What changes while the second is, is here before the
+    third is, and stays."""
+    sync.org.load("Account", 5000)
     sync.load(mapping("Account", "Name"))
-    # The reading of all records stands still at its first page.
-    sync.org.fault({"match": {"path": "/query/"}, "delay_ms": 15000, "times": 1})
+    # Polls have nothing to read again.
+    sync.org.advance(7200)
+    sync.wait_for_polls()
+    first, last = sync.query("select min(sfid), max(sfid) from salesforce.account")[0]
+    sync.org.fault({"match": {"path": "/query/"}, "delay_ms": 8000, "times": 1})
+    sync.org.fault({"match": {"path": "/query/"}, "delay_ms": 100000, "times": 1})
     sync.pgforce.run("mapping", "edit", "Account", "--field", "Phone")
-    eventually(lambda: sync.mapping_states() == {"RESYNC"})
+    # The first page has been filled.
+    eventually(lambda: sync.value("select phone from salesforce.account where sfid = %s", [first]))
+    for sfid in (first, last):
+        sync.org.update("Account", sfid, Name="changed", Phone="new")
+    eventually(lambda: sync.value("select count(*) from salesforce.account where name = 'changed' and phone = 'new'") == 2)
+    added = sync.org.create("Account", Name="added", Phone="7")
+    # The third page has not come yet.
+    assert sync.mapping_states() == {"RESYNC"}
+    assert sync.value("select count(*) from salesforce.account where phone is null") > 900
+    # Nobody waits for it: the filling goes on where it was.
+    sync.roles["pull"].kill()
+    sync.org.clear_faults()
+    sync.start("pull")
     sync.wait_until_loaded(60)
-    assert sync.value("select phone from salesforce.account where name = 'Acme'") == "1"
-    assert sync.value("select count(*) from salesforce.account") == 3001
+    assert sync.value("select count(*) from salesforce.account where phone is null") == 0
+    assert sync.query("select name, phone from salesforce.account where sfid in (%s, %s)", [first, last]) == [
+        ("changed", "new")] * 2
+    eventually(lambda: sync.query("select name, phone from salesforce.account where sfid = %s", [added])
+               == [("added", "7")])
+    assert sync.value("select count(*) from salesforce.account") == 5001
     unfilled = "select count(*) from pgforce.mapping_field where not is_filled"
     assert sync.value(unfilled, role="pgforce") == 0
+    assert sync.entries() == []
 
 
 def test_what_was_captured_is_sent_though_the_mapping_became_read_only(sync):
@@ -456,3 +478,38 @@ def test_waiting_tells_how_far_it_is(sync):
     assert "Account is ABORTED: aborted by an operator" in waiting.log_text()
     sync.pgforce.run("mapping", "reload", "Account", "--wait")
     assert sync.value("select count(*) from salesforce.account") == 30
+
+
+@pytest.mark.parametrize("keeps", [[], ["--keep-table"]], ids=["", "keeping its table"])
+def test_a_mapping_deleted_while_its_write_is_on_its_way_tells_what_was_sent(sync, keeps):
+    sync.load(nameless_account(), contact())
+    sync.org.fault({"match": {"method": "POST", "path": "/composite"}, "times": 1, "delay_ms": 5000})
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    eventually(lambda: sync.query("select 1 from pgforce.delivery where state = 'SENDING'", role="pgforce"))
+    sync.query("insert into salesforce.account (name) values ('Bolt')")
+    sync.logged(2)
+    sync.pgforce.run("mapping", "delete", "Account", "--yes", *keeps)
+    # What was not sent is forgotten, what was is told, and what came of it when the answer comes.
+    [(message,)] = sync.entries("sf_message")
+    assert "Salesforce may have it" in message
+    [(state, sfid)] = eventually(lambda: sync.entries("state, sfid", "state = 'SUCCESS'"))
+    assert [(one["Id"], one["Name"]) for one in sync.org.query("select Id, Name from Account")] == [(sfid, "Acme")]
+    assert sync.query("select 1 from pgforce.delivery", role="pgforce") == []
+    # The others go on.
+    sync.query("insert into salesforce.contact (lastname) values ('Ann')")
+    eventually(lambda: sync.entries("table_name, state") == [("account", "SUCCESS"), ("contact", "SUCCESS")])
+    assert sync.roles["push"].is_running()
+
+
+def test_an_answer_lost_after_its_mapping_was_deleted_leaves_nothing_in_doubt(sync):
+    sync.load(nameless_account(), contact())
+    sync.org.fault({"match": {"method": "POST", "path": "/composite"}, "times": 1, "delay_ms": 3000, "drop": "after"})
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    eventually(lambda: sync.query("select 1 from pgforce.delivery where state = 'SENDING'", role="pgforce"))
+    sync.pgforce.run("mapping", "delete", "Account", "--yes")
+    sync.query("insert into salesforce.contact (lastname) values ('Ann')")
+    eventually(lambda: ("contact", "SUCCESS") in sync.entries("table_name, state"))
+    [(state, message)] = sync.entries("state, sf_message", "table_name = 'account'")
+    assert sync.query("select 1 from pgforce.delivery", role="pgforce") == []
+    assert state == "FAILED" and message
+    assert "account" in sync.pgforce.run("errors").stdout
