@@ -172,7 +172,7 @@ static bool append_changes(const struct poll *poll, int64_t from_us, struct buf 
 
 /* Above the threshold only the first page has been read by REST when the whole is read by Bulk:
  * unordered, so that Salesforce may divide the work. */
-static bool apply_changes(struct reading *reading, struct error *err)
+static bool read_changes(struct reading *reading, struct error *err)
 {
     static const struct sf_query_options with_deleted = {.with_deleted = true};
     const struct poll *poll = reading->poll;
@@ -187,11 +187,27 @@ static bool apply_changes(struct reading *reading, struct error *err)
     buf_printf(&ordered, "%s order by %s, Id", plain.data, poll->mapping->stamp->field_name);
     if (!sf_query_open(poll->session, ordered.data, &with_deleted, &query, err))
         return false;
-    reading->facts.server_time_us = sf_query_server_time_s(query) * 1000000;
+    if (reading->facts.server_time_us == 0)
+        reading->facts.server_time_us = sf_query_server_time_s(query) * 1000000;
     bool is_many = sf_query_total(query) > poll->bulk_above && !poll->memory->has_no_bulk;
     bool is_ok = is_many || sf_query_each(query, apply_found, reading, err);
     sf_query_close(query);
     return is_ok && (!is_many || apply_by_bulk(poll, plain.data, reading->report, err));
+}
+
+/* With a filter all that has changed is asked for first, by its ids: what has left the filter goes,
+ * and when there is nothing, one call has told it. */
+static bool apply_changes(struct reading *reading, struct error *err)
+{
+    const struct poll *poll = reading->poll;
+    struct sweep_changed changed;
+
+    if (poll->mapping->filter == NULL)
+        return read_changes(reading, err);
+    if (!sweep_leavers(poll, reading->facts.window.from_us, &changed, reading->report, err))
+        return false;
+    reading->facts.server_time_us = changed.server_time_us;
+    return changed.count == 0 || read_changes(reading, err);
 }
 
 /* ---- what was refused ---- */
@@ -372,10 +388,8 @@ bool poll_changes(const struct poll *poll, const struct mark *mark, struct apply
     };
     int64_t began_ms = clock_monotonic_ms();
 
-    if (!apply_changes(&reading, err) ||
-        !sweep_leavers(poll, reading.facts.window.from_us, report, err) ||
-        !apply_deletions(&reading, mark, err) || !deletions_release(poll, report, err) ||
-        !retry_refused(poll, report, err))
+    if (!apply_changes(&reading, err) || !apply_deletions(&reading, mark, err) ||
+        !deletions_release(poll, report, err) || !retry_refused(poll, report, err))
         return false;
     if (report->held == 0)
         reading.next.changes_up_to_us = watermark_after(&reading.facts, &limits);

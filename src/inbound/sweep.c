@@ -134,8 +134,10 @@ static bool note_changed(void *context, const json_t *records, struct error *err
     return true;
 }
 
-static bool find_changed(struct sweep *sweep, int64_t from_us, struct error *err)
+static bool find_changed(struct sweep *sweep, int64_t from_us, struct sweep_changed *changed,
+                         struct error *err)
 {
+    static const struct sf_query_options with_deleted = {.with_deleted = true};
     const struct mapping *mapping = sweep->poll->mapping;
     struct buf soql BUF_AUTO = {0};
     struct sf_query *query;
@@ -144,22 +146,20 @@ static bool find_changed(struct sweep *sweep, int64_t from_us, struct error *err
     buf_printf(&soql, "select Id from %s where %s >= ", mapping->object_name,
                mapping->stamp->field_name);
     soql_datetime(&soql, from_us);
-    if (!sf_query_open(sweep->poll->session, soql.data, NULL, &query, err))
+    if (!sf_query_open(sweep->poll->session, soql.data, &with_deleted, &query, err))
         return false;
+    *changed =
+        (struct sweep_changed){sf_query_total(query), sf_query_server_time_s(query) * 1000000};
     bool is_ok = sf_query_each(query, note_changed, sweep, err);
     sf_query_close(query);
     return is_ok;
 }
 
-bool sweep_leavers(const struct poll *poll, int64_t from_us, struct apply_report *report,
-                   struct error *err)
+bool sweep_leavers(const struct poll *poll, int64_t from_us, struct sweep_changed *changed,
+                   struct apply_report *report, struct error *err)
 {
-    struct sweep sweep = {.poll = poll};
-
-    if (poll->mapping->filter == NULL)
-        return true;
-    sweep.arena = arena_new();
-    bool is_ok = find_changed(&sweep, from_us, err);
+    struct sweep sweep = {.poll = poll, .arena = arena_new()};
+    bool is_ok = find_changed(&sweep, from_us, changed, err);
     const struct deletions deletions = {.ids = sweep.gone, .count = sweep.count};
     is_ok = is_ok && deletions_apply(poll, &deletions, report, err);
     arena_free(sweep.arena);

@@ -17,8 +17,14 @@
 /* All rows, at the end of a reload in place. Afterwards it is noted as done. */
 bool sweep_run(const struct poll *poll, struct apply_report *report, struct error *err);
 
-/* Those of records that have changed since from_us; nothing without a filter. */
-bool sweep_leavers(const struct poll *poll, int64_t from_us, struct apply_report *report,
-                   struct error *err);
+/* What a mapping's object has had of changes, whatever its filter takes. */
+struct sweep_changed {
+    int64_t count;          /* 0: nor has what the filter takes */
+    int64_t server_time_us; /* Salesforce's clock when it was asked; 0 unknown */
+};
+
+/* Those of records that have changed since from_us, of a mapping with a filter. */
+bool sweep_leavers(const struct poll *poll, int64_t from_us, struct sweep_changed *changed,
+                   struct apply_report *report, struct error *err);
 
 #endif

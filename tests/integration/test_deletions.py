@@ -40,6 +40,25 @@ def test_a_poll_that_finds_nothing_costs_two_calls_and_writes_nothing_to_the_tab
     assert sync.query("select ctid::text, xmin::text from salesforce.account order by id") == before
 
 
+@pytest.mark.parametrize("options", [{"filter": "Name LIKE 'Old%'"}, {"sf_notify_enabled": True}], ids=str)
+def test_a_poll_that_finds_nothing_costs_two_calls_with_a_filter_and_while_listening(sync, options):
+    old = {"SystemModstamp": "2024-05-01T10:00:00.000+0000"}
+    sync.org.insert("Account", *[{"Id": f"00100000000{n:04d}AAA", "Name": f"Old {n}", **old} for n in range(3)])
+    mapped = account()
+    mapped["config"].update(options)
+    sync.load(mapped)
+    sync.wait_for_polls(1)
+    sync.roles["pull"].stop()
+    sync.org.journal(clear=True)
+    # A comparison of all records is due in a day.
+    sync.start("pull", env={"PGFORCE_DRIFT_INTERVAL_S": "86400"})
+    sync.wait_for_polls(3)
+    sync.roles["pull"].stop()
+    found = [path for path in calls(sync) if not path.endswith("/describe")]
+    assert set(found) == {"queryAll", "sobjects/Account/deleted/"}
+    assert abs(found.count("queryAll") - found.count("sobjects/Account/deleted/")) <= 1
+
+
 def test_the_watermark_is_what_salesforce_has_covered(sync):
     sync.load(account())
     sync.wait_for_polls(1)
