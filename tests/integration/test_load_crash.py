@@ -13,6 +13,8 @@ LONG = "PGFORCE_LONG" in os.environ
 KILLS = 50 if LONG else 6
 ROWS = 200_000 if LONG else 20_000
 PAGE_ROWS = 2_000 if LONG else 1_000
+# How many of the pages are late, and by how much: so that the load outlasts its killer.
+LATE = {"rate": 1.0, "delay_ms": 500} if LONG else {"rate": 0.5, "delay_ms": 150}
 
 # Counts what COPY and INSERT write, in the transaction that writes it: what is rolled back does not count.
 COUNT_INSERTS = """
@@ -45,6 +47,7 @@ def kill_at_random(sync, chance, longest_s, is_over=lambda: False):
         threading.Event().wait(chance.uniform(0.02, longest_s))
         pull.kill()
         seen.append(count(sync))
+    print(f"killed {len(seen)} times")
     return seen
 
 
@@ -54,10 +57,8 @@ def test_a_load_that_is_killed_again_and_again_writes_each_row_once(sync):
     chance = random.Random(seed)
     sync.org.load("Account", ROWS)
     prepare(sync)
-    sync.org.fault(
-        {"match": {"path": "/results"}, "rate": 0.5, "seed": seed, "times": 1_000_000, "delay_ms": 150}
-    )
-    seen = kill_at_random(sync, chance, 1.2, lambda: sync.mapping_states() == {"DATA_SYNCED"})
+    sync.org.fault({"match": {"path": "/results"}, "seed": seed, "times": 1_000_000, **LATE})
+    seen = kill_at_random(sync, chance, 1.5 if LONG else 1.2, lambda: sync.mapping_states() == {"DATA_SYNCED"})
     assert any(0 < rows < ROWS for rows in seen), seen
     sync.org.clear_faults()
     sync.start("archive", "pull")
