@@ -84,6 +84,24 @@ def test_a_row_that_a_users_trigger_refuses_is_recorded_and_the_others_go_on(syn
     eventually(lambda: refused(sync) == [])
 
 
+def test_a_known_row_that_a_users_constraint_refuses_is_recorded_and_the_others_go_on(sync):
+    ids = [sync.org.create("Account", Name=f"Account {number}", Phone="1") for number in range(5)]
+    sync.load(account())
+    sync.query("alter table salesforce.account add constraint short check (length(phone) < 3)", role="pgforce")
+    sync.roles["pull"].stop()
+    for each in ids:
+        sync.org.update("Account", each, Phone="123" if each == ids[2] else "2")
+    sync.start("pull")
+    [(sfid, reason, _)] = eventually(lambda: refused(sync))
+    assert (sfid, '"short"' in reason) == (ids[2], True), reason
+    eventually(lambda: count(sync, "phone = '2'") == 4)
+    assert count(sync, "phone = '1'") == 1
+    sync.query("alter table salesforce.account drop constraint short", role="pgforce")
+    sync.query("update pgforce.refused_record set retry_at = now()", role="pgforce")
+    eventually(lambda: count(sync, "phone = '123'") == 1)
+    eventually(lambda: refused(sync) == [])
+
+
 def test_a_refused_record_that_is_deleted_in_the_organisation_is_forgotten(sync):
     sync.load(account())
     make_trouble(sync, "P0001")
