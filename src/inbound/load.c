@@ -27,7 +27,9 @@
 
 enum {
     SOQL_MAX_BYTES = 100 * 1000,
-    PAGE_ROWS = 50 * 1000, /* of a Bulk result: what a transaction holds, and a crash may cost */
+    /* Of a Bulk result: what a transaction holds, and a crash may cost. */
+    PAGE_ROWS = 50 * 1000,
+    PAGE_BYTES = 64 * 1024 * 1024,
     TELL_EVERY_MS = 10 * 1000,
 };
 
@@ -263,7 +265,8 @@ static bool check_count(struct load *load, struct error *err)
 static bool load_by_bulk(struct load *load, struct error *err)
 {
     const struct poll *poll = load->poll;
-    const struct sf_bulk_place place = {load->state.job_id, load->state.locator, PAGE_ROWS};
+    const struct sf_bulk_place place = {load->state.job_id, load->state.locator, PAGE_ROWS,
+                                        PAGE_BYTES};
     struct sf_bulk_progress progress;
     struct bulk_rows rows;
 

@@ -19,7 +19,8 @@
 
 enum {
     SOQL_MAX_BYTES = 100 * 1000,
-    PAGE_ROWS = 20 * 1000,
+    PAGE_ROWS = 20 * 1000, /* of a Bulk result: what is locked until its COMMIT */
+    PAGE_BYTES = 64 * 1024 * 1024,
     FIRST_PAUSE_MS = 200,
     LONGEST_PAUSE_MS = 20 * 1000,
     SHORTEST_SPAN_US = 4 * 60 * 1000 * 1000,
@@ -119,7 +120,7 @@ static bool apply_result(const struct poll *poll, struct sf_bulk_result *result,
 static bool read_job(const struct poll *poll, const char *job_id, struct apply_report *report,
                      struct error *err)
 {
-    const struct sf_bulk_place place = {job_id, NULL, PAGE_ROWS};
+    const struct sf_bulk_place place = {job_id, NULL, PAGE_ROWS, PAGE_BYTES};
     struct sf_bulk_progress progress;
     int64_t given = 0;
 

@@ -15,6 +15,8 @@ enum {
     HEADER_BYTES = 1024,
     REFUSAL_BYTES = 64 * 1024,
     PAGES_IN_FLIGHT = 4,
+    FIRST_PAGE_ROWS = 2000, /* how wide the rows are is seen with it */
+    FEWEST_ROWS = 200,      /* each page is a call */
 };
 
 /* ---- the job ---- */
@@ -112,24 +114,42 @@ struct sf_bulk_result {
     struct sf_session *session;
     char *job_id;
     int64_t page_rows;
+    int64_t page_bytes;
+    int64_t read_rows;                  /* of all pages that are over */
+    int64_t read_bytes;                 /* likewise */
     struct page pages[PAGES_IN_FLIGHT]; /* the first is being read */
     size_t count;
     struct sf_csv *csv; /* of the first page */
     int64_t rows;       /* read of it */
+    int64_t bytes;      /* likewise */
     bool has_begun;
     bool is_page_over;
 };
 
 static const char *const page_headers[] = {"Accept: text/csv", NULL};
 
+static int64_t rows_to_ask_for(const struct sf_bulk_result *result)
+{
+    int64_t rows = FIRST_PAGE_ROWS;
+
+    if (result->page_bytes == 0)
+        return result->page_rows;
+    if (result->read_rows > 0)
+        rows = result->page_bytes / (result->read_bytes / result->read_rows + 1);
+    if (rows < FEWEST_ROWS)
+        rows = FEWEST_ROWS;
+    return rows < result->page_rows ? rows : result->page_rows;
+}
+
 static void ask_for_page(struct sf_bulk_result *result, const char *locator)
 {
+    int64_t rows = rows_to_ask_for(result);
     struct buf path BUF_AUTO = {0};
 
     buf_init(&path, PATH_BYTES);
     buf_printf(&path, "/jobs/query/%s/results?", result->job_id);
-    if (result->page_rows > 0)
-        buf_printf(&path, "maxRecords=%" PRId64 "&", result->page_rows);
+    if (rows > 0)
+        buf_printf(&path, "maxRecords=%" PRId64 "&", rows);
     if (locator != NULL && locator[0] != '\0') {
         buf_text(&path, "locator=");
         http_url_encode(&path, locator);
@@ -144,8 +164,10 @@ struct sf_bulk_result *sf_bulk_result_open(struct sf_session *session,
 {
     struct sf_bulk_result *result = memory_alloc(sizeof(*result));
 
-    *result = (struct sf_bulk_result){
-        .session = session, .job_id = memory_strdup(place->job_id), .page_rows = place->page_rows};
+    *result = (struct sf_bulk_result){.session = session,
+                                      .job_id = memory_strdup(place->job_id),
+                                      .page_rows = place->page_rows,
+                                      .page_bytes = place->page_bytes};
     ask_for_page(result, place->locator);
     return result;
 }
@@ -253,7 +275,10 @@ static bool knows_next(struct sf_bulk_result *result, struct page *page)
 static void look_ahead(struct sf_bulk_result *result)
 {
     struct page *last = &result->pages[result->count - 1];
+    bool is_first = result->read_rows == 0;
 
+    if (is_first && result->page_bytes > 0 && !result->is_page_over)
+        return;
     if (result->count < PAGES_IN_FLIGHT && knows_next(result, last) && last->next_locator != NULL)
         ask_for_page(result, last->next_locator);
 }
@@ -278,6 +303,7 @@ static bool refill(struct sf_bulk_result *result, bool *is_end, struct error *er
         sf_csv_end(result->csv);
     else
         sf_csv_feed(result->csv, data, size_bytes);
+    result->bytes += (int64_t)size_bytes;
     return true;
 }
 
@@ -308,6 +334,7 @@ static bool begin_page(struct sf_bulk_result *result, struct sf_csv_row *header,
     sf_csv_free(result->csv);
     result->csv = sf_csv_new();
     result->rows = 0;
+    result->bytes = 0;
     result->is_page_over = false;
     if (!result->pages[0].is_known && !read_head(result, &result->pages[0], err))
         return false;
@@ -344,6 +371,8 @@ bool sf_bulk_result_row(struct sf_bulk_result *result, bool *is_row, struct sf_c
         return true;
     }
     result->is_page_over = true;
+    result->read_rows += result->rows;
+    result->read_bytes += result->bytes;
     if (result->rows != page->announced)
         return error_set(err, ERROR_RETRY,
                          "a page of the result has %" PRId64 " rows where %" PRId64

@@ -1,10 +1,11 @@
 """The first load of large objects, by the Bulk API: whole, resumed where it was, and not in the way."""
 
 import json
+import re
 
 import pytest
 from eventually import eventually
-from sync import account, contact, nameless_account
+from sync import account, contact, mapping, nameless_account
 
 
 @pytest.fixture
@@ -61,6 +62,17 @@ def test_a_large_object_is_loaded_by_bulk_and_gets_its_indexes_afterwards(bulk):
     assert before == 0
     bulk.org.create("Account", Name="Later")
     eventually(lambda: count(bulk, "name = 'Later'") == 1)
+
+
+def test_pages_of_wide_rows_have_fewer_of_them(sync):
+    """The first page tells how wide they are: 64 MB of these are some 32,000."""
+    sync.pgforce.env["PGFORCE_BULK_READ_ABOVE"] = "100"
+    sync.org.insert("Account", *[{"Name": f"Wide {n}", "Description": "x" * 2000} for n in range(2100)])
+    sync.load(mapping("Account", "Name", "Description"))
+    assert count(sync, "length(description) = 2000") == 2100
+    asked = [int(re.search(r"maxRecords\W+(\d+)", str(entry)).group(1)) for entry in pages(sync)]
+    assert asked[0] == 2000
+    assert [30_000 < rows < 33_000 for rows in asked[1:]] == [True], asked
 
 
 def test_rows_appear_as_they_arrive_and_the_progress_is_stored(bulk):
