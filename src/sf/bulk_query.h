@@ -48,7 +48,7 @@ struct sf_bulk_place {
     const char *job_id;
     const char *locator; /* NULL or "": from the beginning */
     int64_t page_rows;   /* the most rows in a page; 0 leaves it to Salesforce */
-    int64_t page_bytes;  /* about the most, by the rows read so far: the first page is a short one */
+    int64_t page_bytes; /* about the most, by the rows read so far: the first page is a short one */
 };
 
 struct sf_bulk_result;
