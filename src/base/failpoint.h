@@ -4,8 +4,8 @@
  * Nothing at all but in bin/pgforce-failpoints, a program of the tests. There the environment says
  * where: FAILPOINT=NAME:N is death by SIGKILL at the N-th time that NAME is reached. All durable
  * effects go through few doors, and the points stand at those: a COMMIT or a statement outside a
- * transaction (pg/pg.c), requests to Salesforce (net/http_client.c), what is confirmed to the slot
- * (pg/replica.c).
+ * transaction (pg/pg.c), requests to Salesforce (net/http_client.c, net/http_stream.c), what is
+ * confirmed to the slot (pg/replica.c).
  */
 #ifndef PGFORCE_BASE_FAILPOINT_H
 #define PGFORCE_BASE_FAILPOINT_H

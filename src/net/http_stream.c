@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/failpoint.h"
 #include "base/wait.h"
 #include "net/http_transfer.h"
 
@@ -64,6 +65,7 @@ struct http_stream *http_stream_open(struct http_client *client, const char *url
     stream->transfer.exchange = &stream->exchange;
     stream->transfer.take = take_piece;
     stream->transfer.taker = stream;
+    FAILPOINT("request_before");
     http_transfer_start(client, &stream->transfer, client->streams);
     curl_easy_setopt(stream->transfer.easy, CURLOPT_BUFFERSIZE, (long)PIECE_BYTES);
     return stream;
@@ -102,6 +104,7 @@ static void collect_finished(CURLM *multi)
         http_transfer_conclude(transfer, code);
         stream->is_over = true;
         http_transfer_finish(transfer);
+        FAILPOINT("request_after");
     }
 }
 

@@ -65,7 +65,8 @@ class Users:
         records = self.live()
         found = self.sync.query(
             "select count(*), count(distinct (commit_lsn, seq)), count(*) filter (where state = 'SUCCESS')"
-            " from salesforce._trigger_log"
+            " from (select commit_lsn, seq, state from salesforce._trigger_log union all"
+            " select commit_lsn, seq, state from salesforce._trigger_log_archive) l"
         )
         return (
             {key: (name, phone) for key, name, phone, _ in rows} == self.expected
