@@ -82,6 +82,7 @@ static const char *const same_keys[] = {
     "load",
     "held_deletions",
     "refused_records",
+    "waiting_writes",
     "operation",
     "organisation",
 };

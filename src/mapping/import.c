@@ -303,6 +303,11 @@ static void read_config(const struct reader *reader, json_t *config, struct impo
     check_seconds(reader, config, "calculated_seconds");
     check_word(reader, config, "conflict_policy", conflict_policies);
     check_word(reader, config, "lost_create", lost_creates);
+    if (read_flag(reader, config, "adopt_existing") && entry->upsert_field == NULL)
+        import_problem(reader->problems,
+                       "%s.config.adopt_existing needs an upsert_field: by it a"
+                       " record is known",
+                       reader->path);
     check_word(reader, config, "delete_policy", delete_policies);
     check_word(reader, config, "truncate_policy", truncate_policies);
     read_fields(reader, config, entry);

@@ -172,6 +172,7 @@ static bool read_config(struct mapping *mapping, struct arena *arena, struct err
                          mapping->object_name);
     mapping->lost_create = copy_option(config, "lost_create", "probe", arena);
     mapping->conflict_policy = copy_option(config, "conflict_policy", "last-writer", arena);
+    mapping->adopts_existing = json_is_true(json_object_get(config, "adopt_existing"));
     mapping->calculated_seconds =
         (int)json_integer_value(json_object_get(config, "calculated_seconds"));
     mapping->keeps_deleted =

@@ -74,6 +74,7 @@ struct mapping {
     bool is_orphan;          /* the organisation lacks the object or a field: no fields, no table */
     const char *config;      /* the import's JSON for this mapping */
     const char *lost_create; /* likewise: "probe" (the default), "fail", "resend", "refuse" */
+    bool adopts_existing;    /* likewise: an INSERT takes over the record that has its identifier */
     const char *extra;       /* what its entry says beside "config" */
     const char
         *conflict_policy; /* of that: "last-writer" (the default), "postgres", "salesforce" */

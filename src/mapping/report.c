@@ -45,7 +45,8 @@ static const char progress[] =
                            " 'held_deletions', (select count(*) from pgforce.held_deletion h"
                            " where h.mapping_id = m.id and h.confirmed_at is null),"
                            " 'refused_records', (select count(*) from pgforce.refused_record r"
-                           " where r.mapping_id = m.id))";
+                           " where r.mapping_id = m.id),"
+                           " 'waiting_writes', " REPORT_WAITING_WRITES ")";
 
 static const char fields[] =
     "jsonb_build_object('fields', (select coalesce(jsonb_agg(jsonb_build_object("

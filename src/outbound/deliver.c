@@ -114,17 +114,27 @@ static bool make_parcels(struct delivery *delivery, const struct order_batch *ba
     return true;
 }
 
-static int64_t condition_of(const struct delivery *delivery, const struct parcel *parcel)
+enum way {
+    WAY_TOGETHER,
+    WAY_ADOPTING, /* together, by an upsert: the record may be there */
+    WAY_ALONE,    /* on a condition */
+};
+
+static enum way way_of(const struct delivery *delivery, const struct parcel *parcel)
 {
-    return delivery->wave.action == DELIVERY_UPDATE
-               ? delivery->wave.plan->entries[parcel->index].unmodified_since_s
-               : 0;
+    if (delivery->wave.action == DELIVERY_INSERT && parcel->mapping->adopts_existing &&
+        parcel->record.external_id != NULL)
+        return WAY_ADOPTING;
+    return delivery->wave.action == DELIVERY_UPDATE &&
+                   delivery->wave.plan->entries[parcel->index].unmodified_since_s != 0
+               ? WAY_ALONE
+               : WAY_TOGETHER;
 }
 
-/* Room for all: a parcel on a condition goes by itself. */
+/* Room for all ways. */
 static size_t count_shipments(const struct deliver_wave *wave)
 {
-    size_t count = wave->batch_count;
+    size_t count = 2 * wave->batch_count;
 
     for (size_t i = 0; i < wave->batch_count; i++)
         for (size_t j = 0; j < wave->batches[i].count; j++)
@@ -159,22 +169,31 @@ static void end_shipment(struct delivery *delivery, struct shipment *shipment)
         json_decref(shipment->records);
 }
 
-/* What goes with others; what does not go is settled, or left. */
-static void load_together(struct delivery *delivery, const struct parcel *parcels, size_t count)
+static void load_together(struct delivery *delivery, const struct parcel *parcels, size_t count,
+                          enum way way)
 {
     struct shipment *shipment = begin_shipment(delivery, count);
 
-    for (size_t i = 0; i < count; i++) {
-        const struct parcel *parcel = &parcels[i];
-
-        if (delivery->wave.plan->entries[parcel->index].is_put_off)
-            json_decref(parcel->record.json);
-        else if (!parcel->is_to_be_sent)
-            settle_unsent(delivery, parcel);
-        else if (condition_of(delivery, parcel) == 0)
-            load(shipment, parcel);
-    }
+    for (size_t i = 0; i < count; i++)
+        if (way_of(delivery, &parcels[i]) == way)
+            load(shipment, &parcels[i]);
     end_shipment(delivery, shipment);
+}
+
+/* What does not go is settled, or left for another round. Answers how many go. */
+static size_t keep_sent(struct delivery *delivery, struct parcel *parcels, size_t count)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (delivery->wave.plan->entries[parcels[i].index].is_put_off)
+            json_decref(parcels[i].record.json);
+        else if (!parcels[i].is_to_be_sent)
+            settle_unsent(delivery, &parcels[i]);
+        else
+            parcels[kept++] = parcels[i];
+    }
+    return kept;
 }
 
 static bool fill_shipments(struct delivery *delivery, const struct order_batch *batch,
@@ -184,29 +203,36 @@ static bool fill_shipments(struct delivery *delivery, const struct order_batch *
 
     if (!make_parcels(delivery, batch, parcels, err))
         return false;
-    load_together(delivery, parcels, batch->count);
-    for (size_t i = 0; i < batch->count; i++) {
-        bool is_put_off = delivery->wave.plan->entries[parcels[i].index].is_put_off;
-
-        if (is_put_off || !parcels[i].is_to_be_sent || condition_of(delivery, &parcels[i]) == 0)
-            continue;
-        struct shipment *shipment = begin_shipment(delivery, 1);
-        load(shipment, &parcels[i]);
-        end_shipment(delivery, shipment);
-    }
+    size_t count = keep_sent(delivery, parcels, batch->count);
+    load_together(delivery, parcels, count, WAY_TOGETHER);
+    load_together(delivery, parcels, count, WAY_ADOPTING);
+    for (size_t i = 0; i < count; i++)
+        if (way_of(delivery, &parcels[i]) == WAY_ALONE)
+            load_together(delivery, &parcels[i], 1, WAY_ALONE);
     return true;
 }
 
 static void fill_batch(const struct delivery *delivery, size_t index)
 {
     const struct shipment *shipment = &delivery->shipments[index];
+    const struct parcel *first = &shipment->parcels[0];
     struct sf_batch *batch = &delivery->batches[index];
 
     batch->write = writes[delivery->wave.action];
     batch->records = delivery->wave.action == DELIVERY_DELETE ? NULL : shipment->records;
     batch->ids = shipment->ids;
     batch->id_count = shipment->count;
-    batch->unmodified_since_s = condition_of(delivery, &shipment->parcels[0]);
+    switch (way_of(delivery, first)) {
+    case WAY_TOGETHER: break;
+    case WAY_ADOPTING:
+        batch->write = SF_UPSERT;
+        batch->object = first->mapping->object_name;
+        batch->external_id_field = first->mapping->upsert->field_name;
+        break;
+    case WAY_ALONE:
+        batch->unmodified_since_s = delivery->wave.plan->entries[first->index].unmodified_since_s;
+        break;
+    }
     batch->fate = SF_NOT_DONE;
     batch->outcome = SF_OUTCOME_TRANSIENT;
     batch->message = NOT_SENT;

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "mapping/mask.h"
 #include "outbound/records.h"
+#include "sf/datetime.h"
 #include "sf/rest.h"
 #include "sf/soql.h"
 #include "sync/delivery.h"
@@ -78,13 +79,15 @@ static bool equals_sent(const struct search *search, const struct queue_entry *e
 
 static void append_select(const struct search *search, struct buf *soql)
 {
+    static const char *const provenance[] = {"CreatedById", "CreatedDate"};
     const struct mapping *mapping = search->doubts->mapping;
 
     buf_text(soql, "select ");
     for (size_t i = 0; i < mapping->field_count; i++)
         buf_printf(soql, "%s%s", i > 0 ? ", " : "", mapping->fields[i].soql_path);
-    if (mapping_field_by_name(mapping, "CreatedById") == NULL)
-        buf_text(soql, ", CreatedById");
+    for (size_t i = 0; i < 2; i++)
+        if (mapping_field_by_name(mapping, provenance[i]) == NULL)
+            buf_printf(soql, ", %s", provenance[i]);
     buf_printf(soql, " from %s where ", mapping->object_name);
 }
 
@@ -203,13 +206,18 @@ static bool matches(const struct search *search, const struct queue_entry *entry
     return !found->is_taken && equals_sent(search, entry, found->json);
 }
 
-/* Where Salesforce did not say who we are, nothing is known to be ours. */
-static bool is_created_by_us(const struct search *search, const struct found *found)
+/* Since the entry was sent: what our user made before is another's record. Where Salesforce did not
+ * say who we are, nothing is known to be ours. */
+static bool is_created_by_us(const struct search *search, const struct queue_entry *entry,
+                             const struct found *found)
 {
     const char *user_id = sf_session_user_id(search->world->session);
     const char *creator = json_string_value(json_object_get(found->json, "CreatedById"));
+    const char *date = json_string_value(json_object_get(found->json, "CreatedDate"));
+    int64_t created_us;
 
-    return user_id[0] != '\0' && creator != NULL && strcmp(creator, user_id) == 0;
+    return user_id[0] != '\0' && creator != NULL && strcmp(creator, user_id) == 0 && date != NULL &&
+           sf_datetime_parse(date, &created_us) && created_us >= entry->sent_at_us - CLOCK_SLACK_US;
 }
 
 static struct found *find(struct search *search, const struct queue_entry *entry)
@@ -259,8 +267,10 @@ static void judge(struct search *search, size_t index)
         .found_count = count_found(search, index, found),
         .equals_ours = found != NULL && strcmp(entry->action, "DELETE") != 0 &&
                        equals_sent(search, entry, found->json),
-        .is_created_by_us = found != NULL && is_created_by_us(search, found),
+        .is_created_by_us = found != NULL && is_created_by_us(search, entry, found),
         .was_sent = entry->was_in_doubt,
+        .may_adopt = search->doubts->mapping->adopts_existing && entry->external_id != NULL &&
+                     !entry->is_unit,
     };
 
     delivery_lost_create_parse(search->doubts->mapping->lost_create, &doubt.lost_create);

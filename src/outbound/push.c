@@ -184,7 +184,8 @@ static bool is_bulk(const struct push *push, const struct order_batch *first, si
         .action = first->action,
         .count = rows,
         .threshold = push->options->bulk_threshold,
-        .has_unique_identifier = mapping->upsert != NULL,
+        /* An upsert is for one by one: what a repetition of it overwrites must be looked at. */
+        .has_unique_identifier = mapping->upsert != NULL && !mapping->adopts_existing,
         .does_postgres_win = strcmp(mapping->conflict_policy, "postgres") == 0,
         .is_merged = push->is_merged,
         .is_disabled = push->has_no_bulk,

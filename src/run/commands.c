@@ -7,6 +7,7 @@
 #include "archive/progress.h"
 #include "control/vitals.h"
 #include "mapping/connection.h"
+#include "mapping/report.h"
 #include "mapping/state.h"
 #include "mapping/usage.h"
 #include "run/load_progress.h"
@@ -88,7 +89,9 @@ static bool print_mappings(struct pg *pg, const struct config *config, struct er
         pg_query(pg,
                  "select m.object_name, m.table_name, m.access, m.state,"
                  " coalesce(to_char(w.polled_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'), ''),"
-                 " coalesce(m.state_description, '')"
+                 " concat_ws('; ', m.state_description, (select format("
+                 "'%s writes wait to be tried again: %s', w ->> 'count', w ->> 'message')"
+                 " from (select " REPORT_WAITING_WRITES ") as x(w) where w is not null))"
                  " from pgforce.mapping m"
                  " left join pgforce.watermark w on w.mapping_id = m.id"
                  " where m.schema_name = $1"

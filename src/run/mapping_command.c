@@ -104,6 +104,14 @@ static void print_survey(const json_t *mapping, const char *list, const char *he
     printf("\n");
 }
 
+static void print_waiting_writes(const json_t *waiting)
+{
+    if (json_is_object(waiting))
+        printf("writes       %lld wait to be tried again: %s\n",
+               (long long)json_integer_value(json_object_get(waiting, "count")),
+               text_of(waiting, "message"));
+}
+
 static void print_mapping(const json_t *mapping)
 {
     const struct state *state = state_find(text_of(mapping, "state"));
@@ -119,6 +127,7 @@ static void print_mapping(const json_t *mapping)
     if (text_of(mapping, "state_description")[0] != '\0')
         printf("because      %s\n", text_of(mapping, "state_description"));
     printf("way out      %s\n", state != NULL ? state->way_out : "");
+    print_waiting_writes(json_object_get(mapping, "waiting_writes"));
     print_survey(mapping, "missing", "gone there");
     print_survey(mapping, "changed", "to refresh");
     print_survey(mapping, "offered", "also there");

@@ -32,6 +32,9 @@ static const struct setting settings[] = {
     {"no-numeric", "numeric", GONE},
     {"calculated", "calculated_seconds", NUMBER},
     {"conflict-policy", "conflict_policy", TEXT},
+    {"lost-create", "lost_create", TEXT},
+    {"adopt-existing", "adopt_existing", ON},
+    {"no-adopt-existing", "adopt_existing", GONE},
     {"delete-policy", "delete_policy", TEXT},
     {"truncate-policy", "truncate_policy", TEXT},
 };

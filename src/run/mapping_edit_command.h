@@ -11,7 +11,9 @@
 /* The options of create and edit, for arguments.h. */
 #define MAPPING_EDIT_OPTIONS                                                                       \
     "access= field= without= index= no-index= unique-id= no-unique-id polling= notify no-notify "  \
-    "max-api-calls= filter= no-filter numeric no-numeric conflict-policy= delete-policy= "         \
+    "max-api-calls= filter= no-filter numeric no-numeric conflict-policy= lost-create= "           \
+    "adopt-existing "                                                                              \
+    "no-adopt-existing delete-policy= "                                                            \
     "truncate-policy= calculated= recreate-views"
 
 bool mapping_edit_command_create(struct org_call *call, struct error *err);

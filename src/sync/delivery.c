@@ -196,7 +196,7 @@ static struct delivery_verdict judge_taken_key(const struct delivery_attempt *at
 {
     if (!attempt->has_unique_key)
         return fail("a unique value of the row is taken by another Salesforce record");
-    if (attempt->has_answered_id && (attempt->was_sent_before || attempt->may_adopt))
+    if (attempt->has_answered_id && attempt->was_sent_before)
         return succeed(true);
     return in_doubt(DELIVERY_READ_BACK, DELIVERY_NO_WAIT,
                     "the external id is taken: reading back by whom");
@@ -307,8 +307,9 @@ static struct delivery_verdict resolve_insert(const struct delivery_doubt *doubt
     if (doubt->found_count == 0)
         return doubt->has_unique_key || doubt->is_quarantine_over ? resend()
                                                                   : wait_out_quarantine();
-    if (!doubt->has_unique_key || doubt->was_sent || doubt->may_adopt || doubt->equals_ours ||
-        doubt->is_created_by_us)
+    if (doubt->may_adopt && !doubt->equals_ours)
+        return resend();
+    if (!doubt->has_unique_key || doubt->was_sent || doubt->equals_ours || doubt->is_created_by_us)
         return succeed(true);
     return fail("the external id is taken by a record that is not this row's");
 }

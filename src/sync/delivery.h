@@ -155,7 +155,6 @@ struct delivery_attempt {
     bool has_unique_key;       /* a unique external id was sent with the INSERT */
     bool has_answered_id;      /* the answer names a record: created, or the key's holder */
     bool was_sent_before;      /* an earlier attempt of this entry may have been executed */
-    bool may_adopt;            /* the mapping takes over existing records with the same key */
 };
 
 /* What the push role does with the entry. */
@@ -215,11 +214,12 @@ struct delivery_doubt {
     /* Live records: by external id or marker or, without either, by content and not bound to
      * another row; for UPDATE and DELETE, by sfid. */
     uint32_t found_count;
-    bool equals_ours;        /* the one found holds every value of the intent */
-    bool equals_base;        /* it still holds the values from before (UPDATE) */
-    bool is_created_by_us;   /* CreatedById is our user */
-    bool was_sent;           /* an attempt of this entry may have been executed */
-    bool may_adopt;          /* the mapping takes over existing records with the same key */
+    bool equals_ours;      /* the one found holds every value of the intent */
+    bool equals_base;      /* it still holds the values from before (UPDATE) */
+    bool is_created_by_us; /* by our user, not before it was sent */
+    bool was_sent;         /* an attempt of this entry may have been executed */
+    bool may_adopt; /* the mapping takes over existing records with the same key: such an INSERT is
+                       an upsert, which a repetition does again */
     bool is_quarantine_over; /* no lost request can still take effect: see delivery_quarantine_ms */
 };
 

@@ -7,6 +7,7 @@ import pytest
 
 from eventually import eventually
 from sync import account, contact, mapping, nameless_account
+from test_sandbox_users import add_user, sign_in
 
 COLLECTIONS = "/composite/sobjects"
 
@@ -285,6 +286,49 @@ def test_a_row_deleted_while_its_insert_is_unanswered_leaves_nothing_though_the_
     assert records(sync) == []
 
 
+def test_an_insert_of_a_key_that_a_record_has_takes_it_over_only_where_that_is_wanted(sync):
+    sync.map(account())
+    add_user(sync.org, "mia@sandbox.example")
+    hers = {"Name": "Old", "External_Id__c": "E-1", "Phone": "1", "Industry": "Energy"}
+    mia = sign_in(sync.org, "mia@sandbox.example")
+    there = sync.org.post("sobjects/Account", hers, token=mia).json["id"]
+    sync.start("archive", "push")
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'E-1')")
+    assert sync.settled(1) == [("INSERT", "FAILED")]
+    sync.pgforce.run("mapping", "edit", "Account", "--adopt-existing")
+    sync.pgforce.run("retry", "--all-failed")
+    assert sync.settled(2) == [("INSERT", "REQUEUED"), ("INSERT", "SUCCESS")]
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Bolt', 'E-2'), ('Core', null)")
+    assert sync.settled(4)[2:] == [("INSERT", "SUCCESS")] * 2
+    assert sync.query("select sfid from salesforce.account where name = 'Acme'") == [(there,)]
+    found = sync.org.query("select Name, Phone, Industry from Account order by Name")
+    assert [(record["Name"], record["Phone"], record["Industry"]) for record in found] == [
+        ("Acme", "1", "Energy"), ("Bolt", None, None), ("Core", None, None)
+    ]
+
+
+def test_a_record_that_our_user_made_long_before_is_not_taken_for_the_insert(sync):
+    sync.map(account())
+    sync.org.advance(-3600)
+    sync.org.create("Account", Name="Old", External_Id__c="E-1")
+    sync.org.advance(3600)
+    sync.start("archive", "push")
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'E-1')")
+    assert sync.settled(1) == [("INSERT", "FAILED")]
+
+
+@pytest.mark.parametrize("drop", ["before", "after"])
+def test_a_lost_take_over_is_done_once(sync, drop):
+    sync.map(account(adopt_existing=True))
+    sync.org.create("Account", Name="Old", External_Id__c="E-1", Phone="1")
+    sync.start("archive", "push")
+    sync.org.fault({"match": {"method": "PATCH", "path": COLLECTIONS}, "drop": drop})
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'E-1')")
+    assert sync.settled(1) == [("INSERT", "SUCCESS")]
+    [found] = sync.org.query("select Name, Phone from Account")
+    assert (found["Name"], found["Phone"]) == ("Acme", "1")
+
+
 @pytest.mark.parametrize(
     "lost_create, states, count",
     [("fail", ["FAILED"], 1), ("resend", ["SUCCESS"], 2), ("refuse", ["FAILED"], 0)],
@@ -444,6 +488,15 @@ def test_a_field_that_the_organisation_lacks_makes_the_entries_wait(pushing):
         "select min(retry_at) > now() + interval '20 s' from pgforce.delivery", role="pgforce"
     )
     assert len(sync.requests("POST", COLLECTIONS)) == 1
+    for command, told in (
+        (["mapping", "show", "Account"], "4 wait to be tried again: INVALID_FIELD"),
+        (["status"], "4 writes wait to be tried again: INVALID_FIELD"),
+    ):
+        printed = sync.pgforce.run(*command).stdout
+        assert told in printed
+        assert "No such column 'Gone__c'" in printed
+    shown = json.loads(sync.pgforce.run("mapping", "show", "Account", "--json").stdout)
+    assert shown["waiting_writes"]["count"] == 4
 
 
 # Order and size.

@@ -230,8 +230,6 @@ static void a_taken_key_is_our_own_record_only_if_we_may_have_made_it(void **sta
     assert_true(delivery_judge(&attempt).binds_id);
     attempt.was_sent_before = false;
     assert_int_equal(delivery_judge(&attempt).todo, DELIVERY_READ_BACK);
-    attempt.may_adopt = true;
-    assert_true(delivery_judge(&attempt).binds_id);
     attempt.has_answered_id = false;
     assert_int_equal(delivery_judge(&attempt).todo, DELIVERY_READ_BACK);
     attempt.has_unique_key = false;
@@ -276,6 +274,22 @@ static void doubt_is_resolved_by_what_is_found(void **state)
          DELIVERY_FAILED,
          false},
         /* Unless the mapping wants it otherwise. */
+        {{.action = DELIVERY_INSERT,
+          .has_unique_key = true,
+          .found_count = 1,
+          .may_adopt = true,
+          .was_sent = true},
+         DELIVERY_RETRY,
+         DELIVERY_NEW,
+         false},
+        {{.action = DELIVERY_INSERT,
+          .has_unique_key = true,
+          .found_count = 1,
+          .may_adopt = true,
+          .equals_ours = true},
+         DELIVERY_SETTLE,
+         DELIVERY_SUCCESS,
+         true},
         {{.action = DELIVERY_INSERT, .lost_create = DELIVERY_LOST_FAIL, .found_count = 1},
          DELIVERY_SETTLE,
          DELIVERY_FAILED,
