@@ -10,6 +10,7 @@ enum {
     FILTER_BYTES_MAX = 4000, /* SOQL's own limit for a WHERE clause is above */
     DEPTH_MAX = 20,
     WORD_BYTES = 256,
+    SHOWN_BYTES = 20,
 };
 
 enum kind {
@@ -38,12 +39,23 @@ struct parser {
     int depth;
 };
 
+/* Of the text at a place, as much as is shown: whole characters. */
+static int shown_bytes(const char *at)
+{
+    size_t size = strnlen(at, SHOWN_BYTES);
+
+    while (size > 0 && ((unsigned char)at[size] & 0xc0) == 0x80)
+        size--;
+    return (int)size;
+}
+
 static bool refuse(const struct parser *parser, const char *what)
 {
     return error_set(parser->err, ERROR_CONFIG,
-                     "at character %d (\"%.20s\"): %s; one condition is wanted, such as"
+                     "at character %d (\"%.*s\"): %s; one condition is wanted, such as"
                      " \"Status__c = 'Open' AND Amount__c > 5\"",
-                     (int)(parser->token.at - parser->text) + 1, parser->token.at, what);
+                     (int)(parser->token.at - parser->text) + 1, shown_bytes(parser->token.at),
+                     parser->token.at, what);
 }
 
 /* The end of a quoted text; NULL when it has none. */

@@ -78,6 +78,9 @@ static void hide_controls(char *text)
 static const char *show(struct arena *arena, const char *name)
 {
     size_t size = strnlen(name, SHOWN_BYTES);
+
+    while (size > 0 && ((unsigned char)name[size] & 0xc0) == 0x80)
+        size--; /* whole characters */
     char *shown = arena_strndup(arena, name, size);
 
     hide_controls(shown);
@@ -142,7 +145,8 @@ static int read_number(const struct reader *reader, const json_t *config, const 
 static enum mapping_access read_access(const struct reader *reader, const json_t *config)
 {
     const json_t *value = json_object_get(config, "access");
-    const char *access = value == NULL ? "read_only" : json_string_value(value);
+    const char *access =
+        value == NULL || json_is_null(value) ? "read_only" : json_string_value(value);
 
     if (access != NULL && strcmp(access, "read_write") == 0)
         return MAPPING_READ_WRITE;
@@ -162,7 +166,7 @@ static void check_word(const struct reader *reader, const json_t *config, const 
 
     buf_init(&list, WORDS_MAX_BYTES);
     for (size_t i = 0; words[i] != NULL; i++) {
-        if (value == NULL || (text != NULL && strcmp(text, words[i]) == 0))
+        if (value == NULL || json_is_null(value) || (text != NULL && strcmp(text, words[i]) == 0))
             return;
         buf_printf(&list, "%s\"%s\"", i > 0 ? ", " : "", words[i]);
     }
@@ -175,8 +179,9 @@ static void check_seconds(const struct reader *reader, const json_t *config, con
 {
     const json_t *value = json_object_get(config, key);
 
-    if (value != NULL && (!json_is_integer(value) || json_integer_value(value) < 0 ||
-                          json_integer_value(value) > INT32_MAX))
+    if (value != NULL && !json_is_null(value) &&
+        (!json_is_integer(value) || json_integer_value(value) < 0 ||
+         json_integer_value(value) > INT32_MAX))
         import_problem(reader->problems, "%s.config.%s must be a number of seconds, 0 for never",
                        reader->path, key);
 }
@@ -207,7 +212,7 @@ static void read_field(const struct reader *reader, const char *name, const json
         import_problem(reader->problems,
                        "%s.config.fields has \"%s\", which is no API name of a field: correct it",
                        reader->path, shown);
-    else if (!json_is_object(value))
+    else if (!json_is_object(value) && !json_is_null(value))
         import_problem(reader->problems, "%s.config.fields.%s must be {}", reader->path, shown);
     else if (has_field(entry, name))
         import_problem(reader->problems,
@@ -238,6 +243,14 @@ static void read_fields(const struct reader *reader, json_t *config, struct impo
     json_object_foreach(fields, name, value) read_field(reader, name, value, entry);
 }
 
+static bool has_index(const struct import_entry *entry, const char *name)
+{
+    for (size_t i = 0; i < entry->index_count; i++)
+        if (strcasecmp(entry->indexes[i].field_name, name) == 0)
+            return true;
+    return false;
+}
+
 /* The oldest exports have no indexes. */
 static void read_indexes(const struct reader *reader, json_t *config, struct import_entry *entry)
 {
@@ -255,10 +268,15 @@ static void read_indexes(const struct reader *reader, json_t *config, struct imp
     json_object_foreach(indexes, name, value)
     {
         const json_t *unique = json_object_get(value, "unique");
-        if (!json_is_object(value) || (unique != NULL && !json_is_boolean(unique)))
+        if ((!json_is_object(value) && !json_is_null(value)) ||
+            (unique != NULL && !json_is_boolean(unique) && !json_is_null(unique)))
             import_problem(reader->problems,
                            "%s.config.indexes.%s must be {\"unique\": true|false}", reader->path,
                            show(reader->arena, name));
+        if (has_index(entry, name))
+            import_problem(reader->problems,
+                           "%s.config.indexes.%s is there twice, in different cases: remove one",
+                           reader->path, show(reader->arena, name));
         entry->indexes[entry->index_count++] =
             (struct import_index){.field_name = arena_strdup(reader->arena, name),
                                   .is_unique = json_is_true(json_object_get(value, "unique"))};
@@ -378,7 +396,7 @@ bool import_read(json_t *root, struct arena *arena, struct import *import, struc
         return error_set(err, ERROR_CONFIG,
                          "\"mappings\" is missing: this is no configuration exported by Heroku "
                          "Connect (Settings, Import/Export Configuration)");
-    if (version != NULL && (!json_is_integer(version) || json_integer_value(version) != 1))
+    if (version != NULL && !json_is_null(version) && json_number_value(version) != 1)
         return error_set(err, ERROR_CONFIG,
                          "\"version\" is not 1: only version 1 of the export "
                          "format is known");

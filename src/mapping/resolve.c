@@ -13,16 +13,22 @@ struct resolver {
     struct arena *arena;
     struct resolve_result *result;
     const struct import_entry *entry;
+    size_t position; /* of the entry in its file */
     const struct sf_object *object;
     struct mapping *mapping;
     bool allows_missing;
     const char *missing; /* the first thing of the entry that the organisation lacks; else NULL */
 };
 
-#define problem(resolver, ...) import_problem(&(resolver)->result->problems, __VA_ARGS__)
+#define problem(resolver, ...) add_problem(resolver, arena_printf((resolver)->arena, __VA_ARGS__))
 /* What the organisation may have one day. */
 #define missing(resolver, ...) note_missing(resolver, arena_printf((resolver)->arena, __VA_ARGS__))
 #define warning(resolver, ...) import_problem(&(resolver)->result->warnings, __VA_ARGS__)
+
+static void add_problem(struct resolver *resolver, const char *what)
+{
+    import_problem(&resolver->result->problems, "mappings[%zu]: %s", resolver->position, what);
+}
 
 static void note_missing(struct resolver *resolver, const char *what)
 {
@@ -449,6 +455,7 @@ bool resolve_import(const struct import *import, const struct resolve_org *org, 
     result->list.items = arena_array(arena, struct mapping, import->entry_count);
     for (size_t i = 0; i < import->entry_count; i++) {
         resolver.entry = &import->entries[i];
+        resolver.position = i;
         if (is_twice(import, i))
             problem(&resolver, "%s is there twice: leave one of them out",
                     resolver.entry->object_name);

@@ -168,3 +168,69 @@ def test_an_export_makes_the_round_trip(sync, tmp_path, path):
     assert sync.pgforce.run("export", env=elsewhere).stdout == exported
     for env in ({}, elsewhere):
         assert "nothing to do" in sync.pgforce.run("plan", str(file), "--prune", env=env).stdout
+
+
+def test_what_may_be_left_out_may_be_null_and_a_name_in_whatever_letters(sync):
+    """Forms that are not in the files above: hand-edited, or written by other programs."""
+    sync.org.define({"name": "Order__c", "label": "Order", "fields": [
+        {"name": "Select__c", "type": "string", "externalId": True, "unique": True, "length": 20}]})
+    wanted = {
+        "version": None,
+        "connection": {"app_name": None, "name": None, "features": {"poll_db_no_merge": None}, "api_version": 58.0},
+        "mappings": [
+            {"object_name": "ACCOUNT", "id": 5, "state": "DATA_SYNCED", "config": {
+                "access": None, "fields": {"ID": None, "NAME": {"label": "x"}, "systemmodstamp": {}},
+                "indexes": {"NAME": {"unique": None}, "id": {"unique": True}, "SYSTEMMODSTAMP": None},
+                "sf_polling_seconds": None, "sf_max_daily_api_calls": None, "sf_notify_enabled": None,
+                "upsert_field": None, "filter": None, "numeric": None, "conflict_policy": None,
+                "calculated_seconds": None, "revision": "2012-11-05", "applied_at": None, "else": [{}]}},
+            {"object_name": "Case", "config": {"fields": {"Id": {}, "Subject": {}}}},
+            {"object_name": "Group", "config": {"fields": {"Name": {}}, "indexes": None}},
+            {"object_name": "User", "config": {"fields": {"Username": {}}, "upsert_field": ""}},
+            {"object_name": "Order__c", "config": {
+                "access": "read_write", "fields": {"select__c": {}}, "upsert_field": "SELECT__C",
+                "indexes": {"Select__C": {"unique": True}}, "sf_polling_seconds": 1}},
+        ],
+    }
+    file = json.dumps(wanted, ensure_ascii=False)
+    sync.pgforce.run("import", "-", stdin=file)
+    exported = json.loads(sync.pgforce.run("export").stdout)
+    assert comparable(exported) == comparable({**wanted, "version": 1})
+    assert "nothing to do" in sync.pgforce.run("plan", "-", "--prune", stdin=file).stdout
+    assert "nothing to do" in sync.pgforce.run("plan", "-", "--prune", stdin=json.dumps(exported)).stdout
+    # Tables whose names are words of SQL are read and written.
+    sync.start("archive", "push", "pull")
+    sync.wait_until_loaded()
+    sync.query('insert into salesforce.order__c (select__c) values (\'1\')')
+    assert sync.settled(1) == [("INSERT", "SUCCESS")]
+    for table in ("account", "case", "group", "user"):
+        assert sync.query(f'select count(*) from salesforce."{table}"')[0][0] >= 0
+
+
+def test_names_longer_than_the_server_takes_do_not_collide(sync):
+    """63 bytes are the server's limit: indexes get a hash, and columns that would be the same are refused."""
+    long = "A" * 15 + "__" + "B" * 34
+    fields = [{"name": f"{long}{n}__c", "type": "string", "externalId": True, "unique": True, "length": 9}
+              for n in (1, 2)]
+    objects = [{"name": f"{long}{n}__c", "label": "Long", "fields": fields} for n in (1, 2)]
+    sync.org.define({"objects": objects})
+    mappings = [
+        {"object_name": one["name"], "config": {
+            "access": "read_write", "fields": {field["name"]: {} for field in fields}, "sf_polling_seconds": 1,
+            "upsert_field": fields[0]["name"], "indexes": {field["name"]: {"unique": True} for field in fields}}}
+        for one in objects]
+    sync.pgforce.run("import", "-", stdin=json.dumps({"mappings": mappings}))
+    sync.start("archive", "push", "pull")
+    sync.wait_until_loaded()
+    for one in objects:
+        table = one["name"].lower()
+        sync.query(f'insert into salesforce."{table}" ("{fields[0]["name"].lower()}") values (\'1\')')
+        indexes = sync.query("select indexname::text from pg_indexes where tablename = %s", [table])
+        # The key, sfid, the stamp and the two fields.
+        assert len(indexes) == 5
+    assert sync.settled(2) == [("INSERT", "SUCCESS")] * 2
+    sequences = sync.query("select count(distinct relname) from pg_class where relkind = 'S'"
+                           " and relname like 'aaaaaaaaaaaaaaa%'")
+    assert sequences == [(2,)]
+    again = sync.pgforce.run("import", "-", stdin=json.dumps({"mappings": mappings}))
+    assert "0 created, 0 changed" in again.stdout
