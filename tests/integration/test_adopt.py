@@ -199,3 +199,98 @@ def test_a_schema_of_somebody_else_says_what_to_grant(pgforce, heroku):
 
 def test_setup_does_not_trip_over_such_a_schema(pgforce, heroku):
     assert "`pgforce adopt FILE` takes it over" in pgforce.run("setup", expect=CONFIG).stderr
+
+
+@pytest.fixture
+def heroku_owner(cluster, pgforce, heroku):
+    """Everything of the schema belongs to a role of its own: neither the daemon's nor the application's."""
+    cluster.psql("create role heroku_owner", role="postgres", database="postgres")
+    heroku.psql(
+        """
+        revoke app from pgforce;
+        do $$ declare it record; begin
+            for it in select c.oid::regclass as name, relkind from pg_class c
+                where relnamespace = 'salesforce'::regnamespace and relkind in ('r', 'v')
+            loop execute format('alter %s %s owner to heroku_owner',
+                case it.relkind when 'v' then 'view' else 'table' end, it.name); end loop;
+            for it in select oid::regprocedure as name from pg_proc where pronamespace = 'salesforce'::regnamespace
+            loop execute format('alter function %s owner to heroku_owner', it.name); end loop;
+        end $$;
+        alter schema salesforce owner to heroku_owner;
+        grant usage on schema salesforce to app;
+        grant select, insert, update, delete on all tables in schema salesforce to app;
+        grant usage on all sequences in schema salesforce to app;
+        """,
+        role="postgres",
+    )
+    yield heroku
+    heroku.psql("drop owned by heroku_owner cascade", role="postgres")
+    cluster.psql("drop role heroku_owner", role="postgres", database="postgres")
+
+
+def everything(database):
+    """What adopting would change: relations with their owners, functions, triggers, slots."""
+    return [
+        database.query(sql, role="postgres") for sql in (
+            "select relname::text, relowner::regrole::text from pg_class"
+            " where relnamespace = 'salesforce'::regnamespace order by 1",
+            "select oid::regprocedure::text from pg_proc where pronamespace = 'salesforce'::regnamespace order by 1",
+            "select tgname::text from pg_trigger where not tgisinternal order by 1",
+            "select slot_name::text from pg_replication_slots where database = current_database()",
+        )
+    ]
+
+
+def test_tables_of_another_role_are_taken_over_once_we_may_and_stay_its_own(pgforce, heroku_owner, sandbox):
+    database = heroku_owner
+    anna = sandbox.create("Contact", LastName="Anna")
+    database.query("set xmlbinary = hex;"
+                   "insert into salesforce.contact (sfid, lastname, systemmodstamp) values (%s, 'Anna',"
+                   " (now() at time zone 'UTC') - interval '1 day')", [anna], role="postgres")
+    before = everything(database)
+    done = pgforce.run("adopt", "-", "--yes", stdin=FILE, expect=CONFIG)
+    assert "belongs to heroku_owner" in done.stderr
+    # What it says is what helps, word for word.
+    statement = done.stderr.split("as a superuser, ")[1].split(";")[0]
+    assert everything(database) == before
+    # One table of a third role is enough to refuse it.
+    database.query(statement, role="postgres")
+    database.query("alter table salesforce.contact owner to postgres", role="postgres")
+    assert "belongs to postgres" in pgforce.run("adopt", "-", "--yes", stdin=FILE, expect=CONFIG).stderr
+    database.query("alter table salesforce.contact owner to heroku_owner", role="postgres")
+    assert everything(database) == before
+
+    pgforce.run("adopt", "-", "--yes", stdin=FILE)
+    sync = adopted(pgforce, database, sandbox)
+    sync.start("archive", "push", "pull")
+    sync.query("insert into salesforce.contact (lastname) values ('Bea')")
+    eventually(lambda: sync.value("select sfid from salesforce.contact where lastname = 'Bea'"))
+    sandbox.update("Contact", anna, LastName="Annabel")
+    eventually(lambda: sync.value("select lastname from salesforce.contact where sfid = %s", [anna]) == "Annabel")
+    owner = "select relowner::regrole::text from pg_class where oid = 'salesforce.contact'::regclass"
+    assert sync.value(owner) == "heroku_owner"
+    # Its life goes on: altered, emptied and read again, dropped.
+    sync.pgforce.run("mapping", "edit", "Contact", "--field", "Phone")
+    sync.wait_until_loaded()
+    sync.pgforce.run("mapping", "reload", "Contact", "--destructive", "--yes")
+    eventually(lambda: sync.query("select lastname from salesforce.contact order by 1") == [("Annabel",), ("Bea",)])
+    sync.wait_until_loaded()
+    sync.pgforce.run("mapping", "delete", "Contact", "--yes")
+    assert sync.value("select to_regclass('salesforce.contact')") is None
+
+
+@pytest.mark.parametrize(
+    "revoke, says",
+    [
+        ("revoke create on database {database} from pgforce, public, app", "create on the database"),
+        ("alter role pgforce noreplication", "replication"),
+    ],
+    ids=["no schema of our own", "no slot"],
+)
+def test_what_is_not_allowed_is_said_before_anything_is_done(pgforce, heroku, revoke, says):
+    heroku.query(revoke.format(database=heroku.name), role="postgres")
+    before = everything(heroku)
+    done = pgforce.run("adopt", "-", "--yes", stdin=FILE, expect=CONFIG)
+    heroku.query("alter role pgforce replication", role="postgres")
+    assert says in done.stderr.lower()
+    assert everything(heroku) == before
