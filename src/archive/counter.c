@@ -74,6 +74,15 @@ bool counter_store_archive(struct pg *pg, const char *schema_name,
     return *is_stored;
 }
 
+bool counter_stamp(struct pg *pg, const char *schema_name, const char *name, struct error *err)
+{
+    return pg_run(pg,
+                  "insert into pgforce.counter (schema_name, name, label, value)"
+                  " values ($1, $2, '', extract(epoch from clock_timestamp()))"
+                  " on conflict (schema_name, name, label) do update set value = excluded.value",
+                  PG_PARAMS(schema_name, name), err);
+}
+
 bool counter_add(struct pg *pg, const char *schema_name, const char *name, const char *label,
                  struct error *err)
 {

@@ -36,6 +36,9 @@ bool counter_store_archive(struct pg *pg, const char *schema_name,
                            const struct counter_archive *counts, bool *is_stored,
                            struct error *err);
 
+/* That something was done just now, as seconds since 1970. */
+bool counter_stamp(struct pg *pg, const char *schema_name, const char *name, struct error *err);
+
 /* One more of something that is rare. */
 bool counter_add(struct pg *pg, const char *schema_name, const char *name, const char *label,
                  struct error *err);

@@ -1,4 +1,5 @@
 #include "archive/housekeeper.h"
+#include "archive/counter.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -69,7 +70,8 @@ static bool run_round(struct pg *pg, const struct retention *retention, struct e
         !forget_deliveries(pg, retention->schema_name, err) ||
         !forget_truncations(pg, retention, err) || !forget_conflicts(pg, retention, err) ||
         !retention_move(pg, retention, &moved, err) ||
-        !retention_drop_days(pg, retention, &dropped, err))
+        !retention_drop_days(pg, retention, &dropped, err) ||
+        !counter_stamp(pg, retention->schema_name, "retention", err))
         return false;
     if (moved > 0 || dropped > 0)
         log_info("archived settled entries", log_number("entries", moved),

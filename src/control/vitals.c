@@ -48,6 +48,8 @@ static const char vitals_sql[] =
     " 'last_keepalive', (select extract(epoch from max(r.reply_time))"
     " from pg_stat_replication r where r.pid = slot.active_pid),"
     " 'reorder_spill_bytes', (select x.spill_bytes from pg_stat_replication_slots x"
+    " where x.slot_name = slot.slot_name),"
+    " 'decoded_bytes', (select x.total_bytes from pg_stat_replication_slots x"
     " where x.slot_name = slot.slot_name)),"
     " 'oldest_transaction_age', (select coalesce(max(extract(epoch from now() - began)), 0)"
     " from open_transactions),"
@@ -245,6 +247,8 @@ static const struct metric {
      "1 for the slot's wal_status"},
     {"pgforce_reorder_spill_bytes_total", "counter", "slot.reorder_spill_bytes", NULL,
      "what the server spilled of large transactions"},
+    {"pgforce_decoded_bytes_total", "counter", "slot.decoded_bytes", NULL,
+     "what the server has decoded for the slot"},
     {"pgforce_last_progress_timestamp_seconds", "gauge", "last_progress", NULL,
      "when the archive last stored its position"},
     {"pgforce_last_keepalive_timestamp_seconds", "gauge", "slot.last_keepalive", NULL,
@@ -255,7 +259,7 @@ static const struct metric {
     {"pgforce_transactions_total", "counter", "counters.transactions.", NULL,
      "transactions with changes in the log"},
     {"pgforce_reconnects_total", "counter", "counters.connects.", NULL,
-     "times the archive began to stream"},
+     "times the archive began to stream, the first included"},
     {"pgforce_gaps_total", "counter", "gaps", NULL, "gaps in the log"},
     {"pgforce_rows", "gauge", "entries", "state", "entries of the log that are not settled well"},
     {"pgforce_oldest_pending_seconds", "gauge", "oldest_pending", NULL,
@@ -267,6 +271,8 @@ static const struct metric {
     {"pgforce_refused_records", "gauge", "refused_records", NULL,
      "records that their table does not take"},
     {"pgforce_notifications", "gauge", "notifications", NULL, "notifications that are not over"},
+    {"pgforce_retention_last_success_timestamp_seconds", "gauge", "counters.retention.", NULL,
+     "when settled entries were last archived and old days dropped"},
     {"pgforce_archive_bytes", "gauge", "log_bytes", NULL, "size of the log on disk"},
 };
 

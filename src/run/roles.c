@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "archive/counter.h"
 #include "archive/gap.h"
 #include "archive/housekeeper.h"
 #include "archive/install.h"
@@ -112,7 +113,8 @@ bool roles_archive(const struct config *config, struct error *err)
     struct pg *pg = pg_open(config->database_url, "pgforce archive", err);
     /* A standby looks at the slot when its turn has come: until then it is another's. */
     bool is_ok = pg != NULL && turn_await(pg, "archive", config->schema_name, err) &&
-                 verify(pg, config, err);
+                 verify(pg, config, err) &&
+                 counter_add(pg, config->schema_name, "connects", "", err);
 
     pg_close(pg);
     return (is_ok && stream_to_log(config, err)) || wait_is_stopping();

@@ -14,7 +14,7 @@ from eventually import eventually
 from programs import Pgforce
 from sync import account, contact, export, mapping
 
-UNREACHABLE, HELD, USAGE, DATA, RETRY, CONFIG = 3, 6, 64, 65, 75, 78
+UNREACHABLE, GAP, HELD, USAGE, DATA, RETRY, CONFIG = 3, 4, 6, 64, 65, 75, 78
 
 # Everything pgforce makes, but for how far it has come.
 STATE = """
@@ -391,7 +391,7 @@ def test_a_dropped_slot_is_a_gap_that_is_never_passed_in_silence(sync):
     lose_the_slot(sync)
     sync.query("select pg_drop_replication_slot('pgforce_salesforce')", role="postgres")
     for command in ("archive", "setup"):
-        refused(sync.pgforce, command, says=["may have been lost", "slot is missing", "--accept-gap"])
+        refused(sync.pgforce, command, code=GAP, says=["may have been lost", "slot is missing", "--accept-gap"])
     assert_gap_can_be_accepted(sync)
 
 
@@ -400,7 +400,7 @@ def test_a_slot_that_somebody_advanced_is_a_gap(sync):
     sync.query("select pg_replication_slot_advance('pgforce_salesforce', pg_current_wal_lsn())",
                role="postgres")
     for command in ("archive", "setup"):
-        refused(sync.pgforce, command, says=["may have been lost", "confirmed up to", "--accept-gap"])
+        refused(sync.pgforce, command, code=GAP, says=["may have been lost", "confirmed up to", "--accept-gap"])
     assert_gap_can_be_accepted(sync)
 
 
@@ -415,7 +415,7 @@ def test_a_slot_of_another_plugin_is_not_ours(sync):
 def test_progress_of_another_server_is_a_gap(sync):
     lose_the_slot(sync)
     sync.query("update pgforce.progress set system_identifier = '1'", role="postgres")
-    refused(sync.pgforce, "archive", says=["another server", "--accept-gap"])
+    refused(sync.pgforce, "archive", code=GAP, says=["another server", "--accept-gap"])
 
 
 def test_a_missing_origin_is_made_again_by_setup(sync):

@@ -1,7 +1,11 @@
 """Health by HTTP: probes, figures as JSON and for Prometheus, and what the doctor finds."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -133,6 +137,26 @@ def test_the_scrape_is_in_the_format_of_prometheus(api, sync):
         assert not re.search(r"(_ms|_milliseconds|_kb|_mb|_minutes)$", name)
     buckets = [v for k, v in series(api).items() if k.startswith("pgforce_commit_to_archive_seconds_bucket")]
     assert buckets == sorted(buckets) and len(buckets) == 10
+
+
+ALERTS = Path(__file__).resolve().parents[2] / "docs" / "deploy" / "alerts.yaml"
+
+
+def test_prometheus_own_tool_takes_the_scrape_and_the_alerts(api, sync):
+    """By promtool where it is (the long form of the tests brings it); that each alert asks for what is there, always."""
+    sync.start("archive", "housekeeper")
+    add(sync, 1)
+    there = eventually(lambda: (s := series(api)).get("pgforce_retention_last_success_timestamp_seconds") and s)
+    assert there["pgforce_reconnects_total"] == 1 and "pgforce_decoded_bytes_total" in there
+    named = set(re.findall(r"\bpgforce_[a-z_]+", ALERTS.read_text()))
+    # Nothing limits what the slot retains here, and then the server does not say how much is left.
+    assert named - {name.split("{")[0] for name in there} == {"pgforce_slot_safe_wal_bytes"}
+    promtool = os.environ.get("PROMTOOL") or shutil.which("promtool")
+    if promtool is None:
+        return
+    for arguments, text in ((["check", "metrics"], api.get("/metrics").text), (["check", "rules", ALERTS], None)):
+        done = subprocess.run([promtool, *arguments], input=text, capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and "error" not in done.stderr, done.stdout + done.stderr
 
 
 def test_the_status_is_the_same_by_http_and_on_the_command_line(api, sync):
