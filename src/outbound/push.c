@@ -100,7 +100,7 @@ static bool open_push(struct push *push, struct error *err)
     push->allowance = (struct allowance){.pg = push->pg,
                                          .session = push->options->session,
                                          .schema_name = push->options->schema_name};
-    push->settle = settle_new();
+    push->settle = settle_new(push->options->state_directory);
     push->arena = arena_new();
     push->mapping_arena = arena_new();
     push->are_mappings_old = true;

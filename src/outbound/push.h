@@ -19,9 +19,10 @@ struct push_options {
     const char *url;
     const char *schema_name;
     struct sf_session *session;
-    size_t parallel;       /* requests in flight at once */
-    bool is_atomic;        /* a transaction's changes go all or none (sync/unit.h) */
-    size_t bulk_threshold; /* from so many rows on a run is a Bulk job; 0: never */
+    size_t parallel;             /* requests in flight at once */
+    bool is_atomic;              /* a transaction's changes go all or none (sync/unit.h) */
+    size_t bulk_threshold;       /* from so many rows on a run is a Bulk job; 0: never */
+    const char *state_directory; /* settle.h; may be NULL */
     int64_t quarantine_ms; /* how long a lost create without a unique identifier is waited for */
 };
 

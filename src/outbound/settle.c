@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "archive/hstore.h"
+#include "archive/sent.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/log.h"
@@ -17,16 +18,18 @@ struct settle {
     json_t *entries; /* for queue_store_outcomes */
     json_t *tables;  /* table name -> rows to update */
     json_t *intents; /* for queue_store_intents */
+    const char *state_directory;
     json_t *empties; /* table name -> column name -> ids of rows */
 };
 
-struct settle *settle_new(void)
+struct settle *settle_new(const char *state_directory)
 {
     struct settle *settle = memory_alloc(sizeof(*settle));
 
     settle->entries = json_array();
     settle->tables = json_object();
     settle->intents = json_array();
+    settle->state_directory = state_directory;
     settle->empties = json_object();
     return settle;
 }
@@ -367,11 +370,15 @@ static void mend_missing_tables(struct settle *settle, struct pg *pg, const char
 
 bool settle_store(struct settle *settle, struct pg *pg, const char *schema_name, struct error *err)
 {
+    bool is_kept = settle->state_directory != NULL && json_array_size(settle->intents) > 0;
+    struct sent_count count;
     bool is_ok = origin_begin(pg, err) && store_entries(settle, pg, schema_name, err) &&
-                 store_intents(settle, pg, schema_name, err) && pg_script(pg, "commit", err);
+                 store_intents(settle, pg, schema_name, err) &&
+                 (!is_kept || sent_add(pg, schema_name, &count, err)) &&
+                 pg_script(pg, "commit", err);
 
     if (is_ok)
-        return true;
+        return !is_kept || sent_keep(settle->state_directory, schema_name, &count, err);
     bool is_table_missing = strcmp(pg_sqlstate(pg), "42P01") == 0;
     pg_rollback(pg);
     if (is_table_missing)

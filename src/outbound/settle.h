@@ -18,7 +18,8 @@
 
 struct settle;
 
-struct settle *settle_new(void);
+/* state_directory: where each storing of intents is kept too (archive/sent.h); NULL: nowhere. */
+struct settle *settle_new(const char *state_directory);
 void settle_free(struct settle *settle);
 void settle_clear(struct settle *settle);
 bool settle_is_empty(const struct settle *settle);

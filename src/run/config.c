@@ -222,6 +222,9 @@ static const struct option options[] = {
     {"PGFORCE_NOTIFY_COMMAND", FIELD(notify_command), NULL, NULL,
      "command that is told, with the JSON on its standard input; words separated by blanks, no"
      " shell"},
+    {"PGFORCE_STATE_DIRECTORY", FIELD(state_directory), NULL, NULL,
+     "folder in which push keeps how often it has sent: a database that knows of less is an older"
+     " copy, and nothing is sent until `pgforce recover`"},
     {"PGFORCE_ALLOW_DEBUGGER", FIELD(allows_debugger), parse_switch, "off",
      "on or off: a debugger of the same user may be attached, and a crash may write a core file,"
      " with the secrets that are in memory"},

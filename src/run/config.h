@@ -44,6 +44,7 @@ struct config {
     int64_t slot_give_up_bytes; /* 0: never */
     const char *notify_url;     /* NULL: nobody is told */
     const char *notify_command;
+    const char *state_directory; /* NULL: nothing is kept outside of the database */
     bool allows_debugger;
 };
 

@@ -8,6 +8,7 @@
 #include "archive/install.h"
 #include "archive/progress.h"
 #include "archive/restored.h"
+#include "archive/sent.h"
 #include "base/log.h"
 #include "base/service.h"
 #include "base/wait.h"
@@ -134,6 +135,12 @@ static struct sf_session *sign_in(const struct config *config, struct error *err
     return session;
 }
 
+static bool compare_sent(struct pg *pg, const struct config *config, struct error *err)
+{
+    return config->state_directory == NULL ||
+           sent_compare(pg, config->state_directory, config->schema_name, err);
+}
+
 /* What waits in an older copy of the log may have been sent by the database that is gone. */
 static bool refuse_restored(const struct config *config, struct error *err)
 {
@@ -141,8 +148,10 @@ static bool refuse_restored(const struct config *config, struct error *err)
     struct pg *pg = pg_open(config->database_url, "pgforce push", err);
 
     buf_init(&reason, 4096);
-    bool is_ok = pg != NULL && (restored_find(pg, config->schema_name, &reason, err) ||
-                                error_prefix(err, "is this database set up? (`pgforce setup`)"));
+    bool is_ok =
+        pg != NULL &&
+        ((compare_sent(pg, config, err) && restored_find(pg, config->schema_name, &reason, err)) ||
+         error_prefix(err, "is this database set up? (`pgforce setup`)"));
     pg_close(pg);
     if (!is_ok || reason.size_bytes == 0)
         return is_ok;
@@ -163,6 +172,7 @@ bool roles_push(const struct config *config, struct error *err)
                                    .session = session,
                                    .parallel = (size_t)config->push_parallel,
                                    .is_atomic = config->push_is_atomic,
+                                   .state_directory = config->state_directory,
                                    .bulk_threshold = (size_t)config->bulk_threshold,
                                    .quarantine_ms = (int64_t)config->doubt_quarantine_s * 1000};
     bool is_ok = session != NULL && push_run(&options, err);

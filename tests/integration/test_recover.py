@@ -66,6 +66,16 @@ def elsewhere(scratch, sandbox, logs):
     cluster.remove()
 
 
+class Snapshot(Backup):
+    """A copy of the disk: it comes back as it was, with its slots and its history."""
+
+    def restore(self):
+        self.cluster.stop("immediate")
+        shutil.rmtree(self.cluster.data)
+        self._copy(self.copy, self.cluster.data)
+        self.cluster.start()
+
+
 def names(sync):
     return sorted(row["Name"] for row in sync.org.query("select Name from Account"))
 
@@ -123,3 +133,49 @@ def test_a_restored_database_sends_nothing_until_it_has_been_compared(elsewhere,
 def test_a_database_that_goes_on_has_nothing_to_recover(sync):
     sync.map(account())
     assert "nothing to recover" in sync.pgforce.run("recover").stdout
+
+
+def test_a_snapshot_that_came_back_whole_is_known_by_what_was_kept_beside_it(elsewhere, tmp_path):
+    sync, cluster = elsewhere, elsewhere.database.cluster
+    state = tmp_path / "state"
+    state.mkdir()
+    sync.pgforce.env["PGFORCE_STATE_DIRECTORY"] = str(state)
+    sync.map(account())
+    sync.start("archive", "push")
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Ada', 'a-1')")
+    sync.settled(1)
+    # What goes on where it was is no copy.
+    sync.roles["push"].stop()
+    sync.start("push")
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Bob', 'b-1')")
+    sync.settled(2)
+    sync.roles["push"].stop()
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Cleo', 'c-1')")
+    sync.logged(3)
+    sync.roles["archive"].stop()
+    snapshot = Snapshot(cluster, tmp_path)
+    sync.start("archive", "push")
+    sync.settled(3)
+    for role in ("push", "archive"):
+        sync.roles[role].stop()
+    snapshot.restore()
+
+    # The archive sees nothing; who sends does, and says so until somebody has compared.
+    sync.start("archive")
+    for _ in range(2):
+        stopped = sync.start("push")
+        assert stopped.wait() == GAP
+        assert "pgforce recover" in stopped.log_text() and "the database knows of 2" in stopped.log_text()
+    plan = json.loads(sync.pgforce.run("recover", "--json", expect=PLAN).stdout)
+    assert [(item["action"], item["verdict"]) for item in plan] == [("INSERT", "read back")]
+    sync.pgforce.run("recover", "--yes")
+    sync.start("push")
+    sync.settled(3)
+    assert names(sync) == ["Ada", "Bob", "Cleo"]
+
+
+def test_a_state_directory_that_cannot_be_used_is_said_before_anything_is_sent(elsewhere, tmp_path):
+    sync = elsewhere
+    sync.map(account())
+    refused = sync.pgforce.run("push", expect=78, env={"PGFORCE_STATE_DIRECTORY": str(tmp_path / "nowhere")})
+    assert "PGFORCE_STATE_DIRECTORY" in refused.stderr

@@ -31,6 +31,12 @@ create table connection (
     created_at timestamptz not null default now()
 );
 
+-- How often intents to send were stored, where it is kept in a file too: a database that knows of fewer is an older copy.
+create table sent (
+    schema_name text primary key references connection on delete cascade,
+    count bigint not null
+);
+
 -- How to sign in to the organisation: what `pgforce login` has been given.
 create table credential (
     schema_name text primary key references connection on delete cascade,
