@@ -14,7 +14,7 @@ enum {
     SQL_MAX_BYTES = 1 << 20,
     IDS_MAX_BYTES = 1 << 20,
     RANGE_ROWS = 10 * 1000,
-    BARRIER_TIMEOUT_MS = 10 * 1000,
+    BARRIER_TIMEOUT_MS = 30 * 1000, /* nobody waits for a comparison */
 };
 
 /* The records of a range on their way into the temporary table. */
