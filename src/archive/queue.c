@@ -186,8 +186,8 @@ bool queue_store_intents(struct pg *pg, const char *schema_name, const char *int
     format_sql(&sql, schema_name,
                "with i as materialized ("
                " select *"
-               " from jsonb_to_recordset($2::jsonb) as i(log_id integer, mapping_id bigint,"
-               " record_id integer, action text, external_id text, sfid text, body jsonb,"
+               " from json_to_recordset($2::json) as i(log_id integer, mapping_id bigint,"
+               " record_id integer, action text, external_id text, sfid text, body json,"
                " bulk_job bigint, is_unit boolean)),"
                " jobs as ("
                " insert into pgforce.bulk_job (id, schema_name, mapping_id, action)"
@@ -222,7 +222,7 @@ bool queue_store_outcomes(struct pg *pg, const char *schema_name, const char *ou
     format_sql(&sql, schema_name,
                "with o as materialized ("
                " select *"
-               " from jsonb_to_recordset($2::jsonb)"
+               " from json_to_recordset($2::json)"
                " as o(log_id integer, state text, sfid text, message text, phase text,"
                " wait_ms bigint, may_be_done boolean)),"
                " settled as ("

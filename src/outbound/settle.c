@@ -12,7 +12,7 @@
 #include "base/wait.h"
 #include "pg/origin.h"
 
-enum { SQL_MAX_BYTES = 64 * 1024, RETRY_MS = 500 };
+enum { SQL_MAX_BYTES = 64 * 1024, IDS_MAX_BYTES = 64 * 1024 * 1024, RETRY_MS = 500 };
 
 struct settle {
     json_t *entries; /* for queue_store_outcomes */
@@ -178,51 +178,73 @@ void settle_add(struct settle *settle, const struct mapping *mapping,
         add_empties(settle, mapping, entry);
 }
 
+/* The rows of one table that get an answer. */
+struct answers {
+    const char *table_name;
+    char *rows;      /* JSON */
+    struct buf ids;  /* an array */
+    bool binds_some; /* one has an sfid now that it had not */
+};
+
+static void fill_answers(struct answers *answers, json_t *rows)
+{
+    json_t *row;
+    size_t i;
+
+    answers->rows = json_dumps(rows, JSON_COMPACT);
+    buf_init(&answers->ids, IDS_MAX_BYTES);
+    json_array_foreach(rows, i, row)
+    {
+        buf_printf(&answers->ids, "%s%" JSON_INTEGER_FORMAT, i == 0 ? "{" : ",",
+                   json_integer_value(json_object_get(row, "id")));
+        answers->binds_some = answers->binds_some || json_object_get(row, "sfid") != NULL;
+    }
+    buf_char(&answers->ids, '}');
+}
+
 /*
  * A poll may have read the new record before its sfid stood in the row, and made a row of its own:
  * that twin goes, the application's row stays.
  */
-static bool remove_twins(struct pg *pg, const char *schema_name, const char *table,
-                         const char *rows, struct error *err)
+static bool remove_twins(struct pg *pg, const char *schema_name, const struct answers *answers,
+                         struct error *err)
 {
     struct buf sql BUF_AUTO = {0};
 
+    if (!answers->binds_some)
+        return true;
     buf_init(&sql, SQL_MAX_BYTES);
     buf_text(&sql, "delete from ");
-    pg_append_qualified(&sql, schema_name, table);
-    buf_text(&sql, " t using jsonb_to_recordset($1::jsonb) as r(id integer, sfid text)"
+    pg_append_qualified(&sql, schema_name, answers->table_name);
+    buf_text(&sql, " t using json_to_recordset($1::json) as r(id integer, sfid text)"
                    " where t.sfid = r.sfid"
                    " and t.id <> r.id");
-    return pg_run(pg, sql.data, PG_PARAMS(rows), err);
+    return pg_run(pg, sql.data, PG_PARAMS(answers->rows), err);
 }
 
 /* Without the locks a newer change could come between the question and the answer: who logs one
  * marks the row in the same transaction. */
-static bool lock_rows(struct pg *pg, const char *schema_name, const char *table, const char *rows,
+static bool lock_rows(struct pg *pg, const char *schema_name, const struct answers *answers,
                       struct error *err)
 {
     struct buf sql BUF_AUTO = {0};
 
     buf_init(&sql, SQL_MAX_BYTES);
     buf_text(&sql, "select from ");
-    pg_append_qualified(&sql, schema_name, table);
-    buf_text(&sql,
-             " t"
-             " where t.id in (select r.id from jsonb_to_recordset($1::jsonb) as r(id integer))"
-             " order by t.id"
-             " for no key update");
-    return pg_run(pg, sql.data, PG_PARAMS(rows), err);
+    pg_append_qualified(&sql, schema_name, answers->table_name);
+    buf_text(&sql, " t where t.id = any($1) order by t.id for no key update");
+    return pg_run(pg, sql.data, PG_PARAMS(answers->ids.data), err);
 }
 
 /* A row of which more is to be sent goes on saying PENDING, whatever came of this entry. */
-static bool update_rows(struct pg *pg, const char *schema_name, const char *table, const char *rows,
+static bool update_rows(struct pg *pg, const char *schema_name, const struct answers *answers,
                         struct error *err)
 {
     struct buf sql BUF_AUTO = {0};
 
     buf_init(&sql, SQL_MAX_BYTES);
     buf_text(&sql, "update ");
-    pg_append_qualified(&sql, schema_name, table);
+    pg_append_qualified(&sql, schema_name, answers->table_name);
     buf_text(&sql, " t set sfid = coalesce(r.sfid, t.sfid),"
                    " _hc_lastop = case when r.has_more then 'PENDING' else r.lastop end,"
                    " _hc_err = case when not r.has_more then r.err end"
@@ -233,13 +255,13 @@ static bool update_rows(struct pg *pg, const char *schema_name, const char *tabl
                    " and l.state in ('NEW', 'PENDING')"
                    " and l.action in ('INSERT', 'UPDATE')"
                    " limit 1), false) as has_more"
-                   " from rows from (jsonb_to_recordset($1::jsonb)"
+                   " from rows from (json_to_recordset($1::json)"
                    " as (id integer, sfid text, lastop text, err text)) with ordinality as r"
                    " order by r.id, r.ordinality desc) r"
                    " where t.id = r.id");
-    return remove_twins(pg, schema_name, table, rows, err) &&
-           lock_rows(pg, schema_name, table, rows, err) &&
-           pg_run(pg, sql.data, PG_PARAMS(rows, table), err);
+    return remove_twins(pg, schema_name, answers, err) &&
+           lock_rows(pg, schema_name, answers, err) &&
+           pg_run(pg, sql.data, PG_PARAMS(answers->rows, answers->table_name), err);
 }
 
 /* Unless it has been changed since. */
@@ -292,10 +314,12 @@ static bool store_tables(const struct settle *settle, struct pg *pg, const char 
 
     json_object_foreach(settle->tables, table, rows)
     {
-        char *text = json_dumps(rows, JSON_COMPACT);
-        bool is_ok = update_rows(pg, schema_name, table, text, err);
+        struct answers answers = {.table_name = table};
 
-        free(text);
+        fill_answers(&answers, rows);
+        bool is_ok = update_rows(pg, schema_name, &answers, err);
+        free(answers.rows);
+        buf_done(&answers.ids);
         if (!is_ok)
             return error_prefix(err, "writing the answers to %s", table);
     }
