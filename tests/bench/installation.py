@@ -36,7 +36,7 @@ create table salesforce.account (
     id serial primary key,
     _hc_lastop varchar(32) default 'PENDING',
     _hc_err text
-);
+) with (fillfactor = 90);
 create unique index hcu_idx_account_sfid on salesforce.account (sfid);
 create index hc_idx_account_systemmodstamp on salesforce.account (systemmodstamp);
 create unique index hcu_idx_account_external_id__c on salesforce.account (external_id__c);

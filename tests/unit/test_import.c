@@ -380,12 +380,13 @@ static void a_table_is_defined_as_heroku_connect_defines_it(void **state)
     buf_init(&sql, 1 << 20);
     user.schema_name = "sales\"force";
     schema_table_sql(&user, &sql);
-    assert_string_equal(sql.data,
-                        "create table \"sales\"\"force\".\"user\" ("
-                        "\"systemmodstamp\" timestamp without time zone, \"username\" varchar(80), "
-                        "sfid varchar(18) collate ucs_basic, id serial primary key, "
-                        "_hc_lastop varchar(32) default 'PENDING', _hc_err text);\n"
-                        "alter table \"sales\"\"force\".\"user\" replica identity full;\n");
+    assert_string_equal(
+        sql.data,
+        "create table \"sales\"\"force\".\"user\" ("
+        "\"systemmodstamp\" timestamp without time zone, \"username\" varchar(80), "
+        "sfid varchar(18) collate ucs_basic, id serial primary key, "
+        "_hc_lastop varchar(32) default 'PENDING', _hc_err text) with (fillfactor = 90);\n"
+        "alter table \"sales\"\"force\".\"user\" replica identity full;\n");
 }
 
 static void indexes_have_heroku_connects_names_once_each(void **state)
