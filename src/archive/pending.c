@@ -26,8 +26,9 @@ struct ids {
 struct noted {
     struct noted *next;
     char *table_name;
-    int number;       /* tells its prepared statement from another table's */
-    bool is_prepared; /* that statement */
+    int number;     /* tells its prepared statements from another table's */
+    bool has_quiet; /* these are prepared */
+    bool is_prepared;
     struct ids fresh; /* their entries are of the open transaction: nobody can have answered them */
     struct ids late;  /* the log is to be asked whether they wait still */
     struct ids held;  /* somebody else had their locks */
@@ -225,21 +226,36 @@ static void print_ids(struct buf *list, const int32_t *ids, size_t count)
  */
 static void append_door(struct buf *sql, const struct pending *pending, const struct noted *noted)
 {
+    buf_text(sql, "savepoint pgforce_pending;"
+                  "set local lock_timeout = '100ms';"
+                  "lock table ");
+    append_table(sql, pending, noted);
+    buf_text(sql, " in row exclusive mode nowait;");
+    if (pending->is_replica)
+        buf_printf(sql, "execute pgforce_quiet_%d;", noted->number);
+}
+
+/* The name is looked up each time: the table may be made anew. */
+static bool prepare_quiet(struct pending *pending, struct noted *noted, struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
     struct buf table BUF_AUTO = {0};
 
+    if (noted->has_quiet || !pending->is_replica)
+        return true;
     buf_init(&table, 1024);
     append_table(&table, pending, noted);
-    buf_printf(sql,
-               "savepoint pgforce_pending;"
-               "set local lock_timeout = '100ms';"
-               "lock table %s in row exclusive mode nowait;",
-               table.data);
-    if (!pending->is_replica)
-        return;
-    buf_text(sql, "select set_config('session_replication_role', 'replica', true) from pg_class"
-                  " where relhastriggers and oid = ");
-    pg_append_literal(sql, table.data);
-    buf_text(sql, "::regclass;");
+    buf_init(&sql, SQL_MAX_BYTES);
+    buf_printf(&sql,
+               "prepare pgforce_quiet_%d as"
+               " select set_config('session_replication_role', 'replica', true)"
+               " from pg_class"
+               " where relhastriggers and oid = to_regclass(",
+               noted->number);
+    pg_append_literal(&sql, table.data);
+    buf_text(&sql, ")");
+    noted->has_quiet = pg_script(pending->pg, sql.data, err);
+    return noted->has_quiet;
 }
 
 /* By itself: what is prepared stays so even where marking fails, and can be prepared once only. */
@@ -387,6 +403,8 @@ static bool try_piece(struct pending *pending, const struct piece *piece, struct
 {
     struct buf ids BUF_AUTO = {0};
 
+    if (!prepare_quiet(pending, piece->noted, err))
+        return false;
     print_ids(&ids, piece->ids, piece->count);
     PGresult *ours PG_RESULT_AUTO = piece->is_fresh ? mark_fresh(pending, piece, ids.data, err)
                                                     : mark_late(pending, piece, ids.data, err);

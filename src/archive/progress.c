@@ -65,12 +65,12 @@ bool progress_follow_timeline(struct pg *pg, const char *schema_name, int timeli
 
 bool progress_lock(struct pg *pg, const char *schema_name, lsn_t *commit_end_lsn, struct error *err)
 {
-    PGresult *result PG_RESULT_AUTO = pg_query(pg,
-                                               "select commit_end_lsn"
-                                               " from pgforce.progress"
-                                               " where schema_name = $1"
-                                               " for update",
-                                               PG_PARAMS(schema_name), err);
+    PGresult *result PG_RESULT_AUTO = pg_query_prepared(pg, "pgforce_lock_progress",
+                                                        "select commit_end_lsn"
+                                                        " from pgforce.progress"
+                                                        " where schema_name = $1"
+                                                        " for update",
+                                                        PG_PARAMS(schema_name), err);
 
     if (result == NULL)
         return false;
@@ -83,11 +83,24 @@ bool progress_lock(struct pg *pg, const char *schema_name, lsn_t *commit_end_lsn
 
 bool progress_store(struct pg *pg, const char *schema_name, lsn_t commit_end_lsn, struct error *err)
 {
+    PGresult *result PG_RESULT_AUTO =
+        pg_query_prepared(pg, "pgforce_store_progress",
+                          "update pgforce.progress"
+                          " set commit_end_lsn = $2, updated_at = now()"
+                          " where schema_name = $1",
+                          PG_PARAMS(schema_name, lsn_format(commit_end_lsn).text), err);
+
+    return result != NULL;
+}
+
+/* COMMITs stand in the WAL in their order, and this session's wait for the disk. */
+bool progress_flush(struct pg *pg, const char *schema_name, struct error *err)
+{
     return pg_run(pg,
                   "update pgforce.progress"
-                  " set commit_end_lsn = $2, updated_at = now()"
+                  " set commit_end_lsn = commit_end_lsn"
                   " where schema_name = $1",
-                  PG_PARAMS(schema_name, lsn_format(commit_end_lsn).text), err);
+                  PG_PARAMS(schema_name), err);
 }
 
 /*

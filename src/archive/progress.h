@@ -41,6 +41,10 @@ bool progress_lock(struct pg *pg, const char *schema_name, lsn_t *commit_end_lsn
 bool progress_store(struct pg *pg, const char *schema_name, lsn_t commit_end_lsn,
                     struct error *err);
 
+/* Makes durable what was stored last, also by another process whose COMMIT did not wait for the
+ * disk. By itself, outside a transaction. */
+bool progress_flush(struct pg *pg, const char *schema_name, struct error *err);
+
 /* The prefix of the logical messages that mark a barrier in the stream. */
 #define PROGRESS_BARRIER_PREFIX "pgforce.barrier"
 

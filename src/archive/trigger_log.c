@@ -12,7 +12,11 @@
 #include "sync/delivery.h"
 
 /* An hstore text of more than this does not fit COPY's field beside another one. */
-enum { HSTORE_MAX_BYTES = 500 * 1000 * 1000, XIDS_MAX_BYTES = 500 * 1000 * 1000 };
+enum {
+    XID_READ_MS = 60 * 1000,
+    HSTORE_MAX_BYTES = 500 * 1000 * 1000,
+    XIDS_MAX_BYTES = 500 * 1000 * 1000
+};
 
 struct mapped_table {
     const char *name;
@@ -31,7 +35,8 @@ struct trigger_log {
     struct buf values_text;
     struct copy copy;
     bool is_copying;
-    uint64_t full_xid; /* the server's current transaction id with its epoch */
+    uint64_t full_xid; /* the server's current transaction id with its epoch, when it was read */
+    int64_t xid_read_ms;
     bool has_unsent_delete;
 };
 
@@ -119,14 +124,20 @@ bool trigger_log_wants(const struct trigger_log *log, const struct event *event)
     return event->kind == EVENT_ROW && trigger_log_is_mapped(log, event->row.relation);
 }
 
+/* Now and then is enough: for its epoch, see below. */
 static bool read_current_xid(struct trigger_log *log, struct error *err)
 {
+    int64_t now_ms = clock_monotonic_ms();
+
+    if (log->full_xid != 0 && now_ms - log->xid_read_ms < XID_READ_MS)
+        return true;
     PGresult *result PG_RESULT_AUTO =
         pg_query(log->pg, "select pg_snapshot_xmax(pg_current_snapshot())::text", PG_PARAMS(), err);
 
     if (result == NULL)
         return false;
     log->full_xid = strtoull(pg_field(result, 0, 0), NULL, 10);
+    log->xid_read_ms = now_ms;
     return true;
 }
 
@@ -151,10 +162,10 @@ bool trigger_log_sees(struct trigger_log *log, const uint32_t *xids, size_t coun
         buf_printf(&list, "%s%" PRIu64, i == 0 ? "{" : ",", widen_xid(log, xids[i]));
     buf_text(&list, count > 0 ? "}" : "{}");
     PGresult *result PG_RESULT_AUTO =
-        pg_query(log->pg,
-                 "select not exists (select from unnest($1::xid8[]) as x(id)"
-                 " where not pg_visible_in_snapshot(x.id, pg_current_snapshot()))",
-                 PG_PARAMS(list.data), err);
+        pg_query_prepared(log->pg, "pgforce_log_sees",
+                          "select not exists (select from unnest($1::xid8[]) as x(id)"
+                          " where not pg_visible_in_snapshot(x.id, pg_current_snapshot()))",
+                          PG_PARAMS(list.data), err);
     if (result == NULL)
         return false;
     *sees = pg_field_bool(result, 0, 0);

@@ -10,17 +10,19 @@
 #include "base/failpoint.h"
 #include "base/wait.h"
 
-enum { PATIENCE_MS = 500 };
+enum { PATIENCE_MS = 500, PREPARED_MAX = 8 };
 
 struct pg {
     PGconn *conn;
     struct pg_patience patience; /* tell is NULL: nobody wants to hear */
+    const char *prepared[PREPARED_MAX];
+    size_t prepared_count;
     char sqlstate[6];
 };
 
 /*
- * synchronous_commit is set here because a role may carry `off`, and a crash could then lose
- * entries that the slot has already confirmed. A role's time limits are for its people, not for a
+ * synchronous_commit is set here because a role may carry `off`, and a crash could then lose what
+ * the rest of the world has been told already. A role's time limits are for its people, not for a
  * session that may be quiet for days. Without the server's own keepalives, a session of ours whose
  * host has vanished would hold its replication origin for hours. Compiling a statement of ours
  * (JIT) takes a hundred times as long as running it, and on a table without statistics the server
@@ -322,6 +324,42 @@ PGresult *pg_query(struct pg *pg, const char *sql, struct pg_params params, stru
     PGresult *result = query(pg, sql, params, err);
     FAILPOINT_IF(PQtransactionStatus(pg->conn) == PQTRANS_IDLE, "commit_after");
     return result;
+}
+
+static bool is_prepared(const struct pg *pg, const char *name)
+{
+    for (size_t i = 0; i < pg->prepared_count; i++)
+        if (strcmp(pg->prepared[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* What does not fit is prepared for nothing but this time. */
+static bool prepare(struct pg *pg, const char *name, const char *sql, struct error *err)
+{
+    bool is_kept = pg->prepared_count < PREPARED_MAX;
+
+    if (is_prepared(pg, name))
+        return true;
+    if (!PQsendPrepare(pg->conn, is_kept ? name : "", sql, 0, NULL))
+        return pg_set_error(pg, NULL, err);
+    PGresult *result PG_RESULT_AUTO = check_result(pg, take_results(pg), err);
+    if (result != NULL && is_kept)
+        pg->prepared[pg->prepared_count++] = name;
+    return result != NULL;
+}
+
+PGresult *pg_query_prepared(struct pg *pg, const char *name, const char *sql,
+                            struct pg_params params, struct error *err)
+{
+    if (!prepare(pg, name, sql, err))
+        return NULL;
+    if (!PQsendQueryPrepared(pg->conn, is_prepared(pg, name) ? name : "", params.count,
+                             params.values, NULL, NULL, 0)) {
+        pg_set_error(pg, NULL, err);
+        return NULL;
+    }
+    return check_result(pg, take_results(pg), err);
 }
 
 bool pg_run(struct pg *pg, const char *sql, struct pg_params params, struct error *err)

@@ -59,7 +59,14 @@ struct pg_params {
 /* One statement. NULL on failure; else the result, to be cleared by the caller (PG_RESULT_AUTO). */
 PGresult *pg_query(struct pg *pg, const char *sql, struct pg_params params, struct error *err);
 
-/* The same for a statement whose result does not matter. */
+/*
+ * The same for a statement that is run again and again: it is prepared once, under this name, which
+ * no other statement of the session has. name stays for as long as pg.
+ */
+PGresult *pg_query_prepared(struct pg *pg, const char *name, const char *sql,
+                            struct pg_params params, struct error *err);
+
+/* pg_query for a statement whose result does not matter. */
 bool pg_run(struct pg *pg, const char *sql, struct pg_params params, struct error *err);
 
 /* Statements by the simple protocol: several of them, or replication commands. The last one's

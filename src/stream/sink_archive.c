@@ -1,7 +1,11 @@
 /*
  * The invariants of the archive:
  *
- *  1. A position is durable only when it stands in pgforce.progress, committed.
+ *  1. A position is durable, and confirmed, only when it stands in pgforce.progress by a COMMIT
+ *     that has waited for the disk, or that such a one followed. Most do not wait: a crash of the
+ *     server may take back the last of them, entries and progress together, and the stream gives
+ *     those changes again. What anybody does about an entry is to be committed with a wait, so it
+ *     is not ahead of the entry.
  *  2. Entries and the progress that covers them are committed together, or not at all.
  *  3. The progress row is locked and compared before anything is written: two archives cannot both
  *     believe that they continue it.
@@ -37,6 +41,10 @@
 enum { IDLE_STORE_BYTES = 1024 * 1024, IDLE_STORE_GAP_MS = 1000, IDLE_STORE_MS = 60 * 1000 };
 enum { VISIBLE_POLL_MS = 10 };
 
+/* A flush of the WAL is what the application's own commits wait for: not more than one in this
+ * time. */
+enum { FLUSH_GAP_MS = 100 };
+
 /* What pgforce_capture_off() of the mapped schema writes; the content is the schema. */
 #define CAPTURE_OFF_PREFIX "pgforce.capture_off"
 
@@ -51,6 +59,8 @@ struct sink_archive {
     struct echo *echo;
     lsn_t stored; /* the progress row, as this process committed it */
     int64_t stored_at_ms;
+    lsn_t durable; /* as it stands on disk, for certain: no further is confirmed */
+    int64_t durable_at_ms;
     bool has_open_batch;    /* our transaction and its COPY are open */
     bool is_in_transaction; /* of the source */
     bool is_skipping;       /* the source transaction is in the log already */
@@ -71,6 +81,14 @@ struct sink_archive {
 static struct sink_archive *self(struct sink *sink)
 {
     return (struct sink_archive *)sink;
+}
+
+/* From here on COMMIT does not wait for the disk, unless a transaction says so. What was committed
+ * last by whoever was before us may not be there yet: it is, before anything is confirmed. */
+static bool begin_lazily(struct sink_archive *archive, struct error *err)
+{
+    return progress_flush(archive->pg, archive->schema_name, err) &&
+           pg_script(archive->pg, "set synchronous_commit = off", err);
 }
 
 /* While the log is locked, or a COMMIT waits for a standby, the server of the stream hears from us.
@@ -96,11 +114,13 @@ static bool open_archive(struct sink *sink, lsn_t *resume, struct error *err)
         return false;
     archive->pending = pending_new(archive->pg, archive->schema_name);
     archive->log = trigger_log_new(archive->pg, archive->schema_name, archive->pending, err);
-    if (archive->log == NULL)
+    if (archive->log == NULL || !begin_lazily(archive, err))
         return false;
     pg_set_patience(archive->pg, &patience);
     archive->stored = progress.commit_end_lsn;
     archive->stored_at_ms = clock_monotonic_ms();
+    archive->durable = archive->stored;
+    archive->durable_at_ms = archive->stored_at_ms;
     *resume = progress.commit_end_lsn;
     sink->settle_by_ms = pending_due_ms(archive->pending);
     return true;
@@ -308,19 +328,39 @@ static bool end_source_transaction(struct sink_archive *archive,
     return !archive->has_open_batch || trigger_log_begin(archive->log, err);
 }
 
-static bool store_progress(struct sink_archive *archive, lsn_t reached, struct error *err)
+static int64_t flush_due_ms(const struct sink_archive *archive)
 {
+    return archive->durable_at_ms + FLUSH_GAP_MS;
+}
+
+/* COMMITs stand in the WAL in their order, so one that waits for the disk, and for a standby that
+ * others wait for, makes all before it durable. */
+static bool commit(struct sink_archive *archive, bool is_flush, struct error *err)
+{
+    return (!is_flush || pg_script(archive->pg, "set local synchronous_commit = on", err)) &&
+           pg_script(archive->pg, "commit", err);
+}
+
+static bool store_progress(struct sink_archive *archive, lsn_t reached, bool is_awaited,
+                           struct error *err)
+{
+    bool is_flush =
+        is_awaited || wait_is_stopping() || clock_monotonic_ms() >= flush_due_ms(archive);
     bool is_counted;
 
     if (!progress_store(archive->pg, archive->schema_name, reached, err) ||
         !counter_store_archive(archive->pg, archive->schema_name, &archive->counts, &is_counted,
                                err) ||
-        !pending_mark(archive->pending, err) || !pg_script(archive->pg, "commit", err))
+        !pending_mark(archive->pending, err) || !commit(archive, is_flush, err))
         return false;
     if (is_counted)
         archive->counts = (struct counter_archive){.stored_at_ms = clock_monotonic_ms()};
     archive->stored = reached;
     archive->stored_at_ms = clock_monotonic_ms();
+    if (is_flush) {
+        archive->durable = reached;
+        archive->durable_at_ms = archive->stored_at_ms;
+    }
     archive->is_awaited = false;
     return true;
 }
@@ -333,14 +373,15 @@ static void count_latencies(struct sink_archive *archive)
         counter_latency(&archive->counts, (double)(now_us - archive->commit_times_us[i]) / 1e6);
 }
 
-static bool commit_batch(struct sink_archive *archive, lsn_t reached, struct error *err)
+static bool commit_batch(struct sink_archive *archive, lsn_t reached, bool is_awaited,
+                         struct error *err)
 {
     archive->has_open_batch = false;
     if (!trigger_log_end(archive->log, err) ||
         !wait_until_visible(archive, archive->xids, archive->xid_count, err))
         return false;
     count_latencies(archive);
-    if (!store_progress(archive, reached, err))
+    if (!store_progress(archive, reached, is_awaited, err))
         return false;
     log_debug("archived", log_number("entries", archive->entry_count),
               log_text("up_to", lsn_format(reached).text));
@@ -357,7 +398,7 @@ static bool refuse_withheld(struct sink_archive *archive, const struct relation 
     if (!relation->is_withheld || !trigger_log_is_mapped(archive->log, relation))
         return true;
     if (archive->has_open_batch && archive->entry_count == archive->whole_count &&
-        !commit_batch(archive, archive->written, err))
+        !commit_batch(archive, archive->written, true, err))
         return false;
     error_set(err, ERROR_CONFIG,
               "changes of %s.%s are withheld: the archive's role might not read it when they were"
@@ -397,22 +438,31 @@ static bool is_far(const struct sink_archive *archive, lsn_t reached)
     return reached > archive->stored && reached - archive->stored >= IDLE_STORE_BYTES;
 }
 
-static bool is_worth_storing(const struct sink_archive *archive, lsn_t reached)
+static bool is_worth_storing(const struct sink_archive *archive, lsn_t reached, bool is_awaited)
 {
-    int64_t stored_ago_ms = clock_monotonic_ms() - archive->stored_at_ms;
+    int64_t now_ms = clock_monotonic_ms();
+    int64_t stored_ago_ms = now_ms - archive->stored_at_ms;
 
+    if (archive->durable < archive->stored && (is_awaited || now_ms >= flush_due_ms(archive)))
+        return true;
     return reached > archive->stored &&
-           (archive->is_awaited || stored_ago_ms >= IDLE_STORE_MS ||
+           (is_awaited || archive->is_awaited || stored_ago_ms >= IDLE_STORE_MS ||
             (is_far(archive, reached) && stored_ago_ms >= IDLE_STORE_GAP_MS));
 }
 
-/* When to be asked again though nothing may come: to mark rows, or to store where the stream is. */
+static int64_t sooner(int64_t due_ms, bool is_wanted, int64_t other_ms)
+{
+    return is_wanted && (due_ms < 0 || other_ms < due_ms) ? other_ms : due_ms;
+}
+
+/* When to be asked again though nothing may come: to mark rows, to flush what was committed without
+ * a wait, or to store where the stream is. */
 static int64_t next_settle_ms(const struct sink_archive *archive, lsn_t reached)
 {
     int64_t due_ms = pending_due_ms(archive->pending);
-    int64_t store_ms = archive->stored_at_ms + IDLE_STORE_GAP_MS;
 
-    return is_far(archive, reached) && (due_ms < 0 || store_ms < due_ms) ? store_ms : due_ms;
+    due_ms = sooner(due_ms, archive->durable < archive->stored, flush_due_ms(archive));
+    return sooner(due_ms, is_far(archive, reached), archive->stored_at_ms + IDLE_STORE_GAP_MS);
 }
 
 /* Rows that could not be marked with their entries. */
@@ -429,19 +479,19 @@ static bool settle_archive(struct sink *sink, lsn_t reached, bool is_awaited, ls
                            struct error *err)
 {
     struct sink_archive *archive = self(sink);
-    bool is_worth = is_worth_storing(archive, reached) || (is_awaited && reached > archive->stored);
     bool is_ok = true;
 
     if (archive->is_in_transaction)
         is_ok = true;
     else if (archive->has_open_batch)
-        is_ok = commit_batch(archive, reached, err);
-    else if (is_worth)
-        is_ok = begin_transaction(archive, err) && store_progress(archive, reached, err);
+        is_ok = commit_batch(archive, reached, is_awaited, err);
+    else if (is_worth_storing(archive, reached, is_awaited))
+        is_ok =
+            begin_transaction(archive, err) && store_progress(archive, reached, is_awaited, err);
     else
         is_ok = mark_rows(archive, err);
     sink->settle_by_ms = next_settle_ms(archive, reached);
-    *durable = archive->stored;
+    *durable = archive->durable;
     return is_ok;
 }
 

@@ -29,7 +29,7 @@ enum {
     SILENCE_MS = 120 * 1000,
     SLOT_RETRY_MS = 200,
     IDLE_WAIT_MS = 1000,
-    SETTLE_GAP_MS = 10,
+    SETTLE_GAP_MS = 15,
     PLUGIN_OPTIONS_MAX = 16, /* more than the plugin has */
 };
 
@@ -122,14 +122,17 @@ static void tell_alive(void *context)
         confirm_settled(stream, &ignored);
 }
 
+/* The server is told of what became durable; that nothing did is no news. */
 static bool settle(struct stream *stream, bool is_awaited, struct error *err)
 {
+    lsn_t before = stream->durable;
+
     if (stream->has_unsettled)
         stream->settled_at_ms = clock_monotonic_ms();
     if (!stream->sink->settle(stream->sink, stream->reached, is_awaited, &stream->durable, err))
         return false;
     stream->has_unsettled = stream->is_in_transaction;
-    return confirm_settled(stream, err);
+    return stream->durable == before || confirm_settled(stream, err);
 }
 
 static bool take_keepalive(struct stream *stream, const struct replica_message *message,
@@ -156,8 +159,8 @@ static bool check_silence(struct stream *stream, enum replica_result result, str
 
 /*
  * How long to listen for more before settling. The first change after a silence is settled at once;
- * a busy stream at most every SETTLE_GAP_MS, because each settling costs a flush of the WAL that
- * the application's own commits wait for.
+ * a busy stream at most every SETTLE_GAP_MS, because each settling has a cost of its own,
+ * eight questions to the server, that many entries had better share.
  */
 static int listen_ms(const struct stream *stream)
 {
