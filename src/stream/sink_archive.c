@@ -84,11 +84,15 @@ static struct sink_archive *self(struct sink *sink)
 }
 
 /* From here on COMMIT does not wait for the disk, unless a transaction says so. What was committed
- * last by whoever was before us may not be there yet: it is, before anything is confirmed. */
+ * last by whoever was before us may not be there yet: it is, before anything is confirmed. And what
+ * is prepared is planned once: for a few rows the server would plan anew each time. */
 static bool begin_lazily(struct sink_archive *archive, struct error *err)
 {
     return progress_flush(archive->pg, archive->schema_name, err) &&
-           pg_script(archive->pg, "set synchronous_commit = off", err);
+           pg_script(archive->pg,
+                     "set synchronous_commit = off;"
+                     "set plan_cache_mode = force_generic_plan",
+                     err);
 }
 
 /* While the log is locked, or a COMMIT waits for a standby, the server of the stream hears from us.
