@@ -140,20 +140,30 @@ static void take_refused(const PGresult *result, int row, struct conflicts_refus
         refused->befores[refused->count++] = old->value;
 }
 
+/* One state class at a time: each has its index. */
+static void append_untaken(struct buf *sql, const char *schema_name, const char *condition)
+{
+    buf_text(sql, "select id, old, \"values\" from ");
+    pg_append_qualified(sql, schema_name, "_trigger_log");
+    buf_printf(sql,
+               " where table_name = $1"
+               " and record_id = $2"
+               " and %s"
+               " and action = 'UPDATE'"
+               " and id < $3",
+               condition);
+}
+
 bool conflicts_read_refused(struct pg *pg, struct conflicts_refused *refused, struct error *err)
 {
     struct buf sql BUF_AUTO = {0};
 
     buf_init(&sql, SQL_MAX_BYTES);
-    buf_text(&sql, "select old, \"values\" from ");
-    pg_append_qualified(&sql, refused->schema_name, "_trigger_log");
-    buf_text(&sql, " where table_name = $1"
-                   " and record_id = $2"
-                   " and state = 'FAILED'"
-                   " and action = 'UPDATE'"
-                   " and id < $3"
-                   " order by id desc"
-                   " limit 100");
+    buf_text(&sql, "select old, \"values\" from (");
+    append_untaken(&sql, refused->schema_name, "state = 'FAILED'");
+    buf_text(&sql, " union all ");
+    append_untaken(&sql, refused->schema_name, "state in ('NEW', 'PENDING')");
+    buf_text(&sql, ") u order by id desc limit 100");
     PGresult *result PG_RESULT_AUTO =
         pg_query(pg, sql.data,
                  PG_PARAMS(refused->table_name, refused->record_id, refused->before_log_id), err);

@@ -62,7 +62,8 @@ struct conflicts {
 bool conflicts_read(struct pg *pg, const char *schema_name, const char *table_name,
                     struct conflicts *conflicts, struct error *err);
 
-/* What a column had before changes of ours that Salesforce refused. */
+/* What a column had before changes of ours that Salesforce refused, or has not been sent: a later
+ * DELETE may have undone them. */
 struct conflicts_refused {
     struct arena *arena; /* given: where all lives */
     const char *schema_name;
@@ -74,8 +75,8 @@ struct conflicts_refused {
     size_t count;
 };
 
-/* Of the record's FAILED updates before an entry, those that carry the column (sync/merge.h,
- * merge_is_left). */
+/* Of the record's updates before an entry that Salesforce has not taken, those that carry the
+ * column (sync/merge.h, merge_is_left). */
 bool conflicts_read_refused(struct pg *pg, struct conflicts_refused *refused, struct error *err);
 
 #endif

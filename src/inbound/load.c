@@ -154,7 +154,7 @@ static bool begin(struct load *load, struct sf_bulk_job *job, struct error *err)
     load->state = (struct mark_load){.began_us = load->poll->world.began_us};
     if (!is_table_empty(load, &is_empty, err) || !count_records(load, &server_time_s, err))
         return false;
-    load->state.is_direct = is_empty && !load->was_loaded;
+    load->state.is_direct = is_empty && !load->was_loaded && !load->poll->world.is_announced;
     if (load->state.rows_total > load->poll->bulk_above && !make_job(load, job, err))
         return false;
     if (server_time_s == 0)
@@ -416,7 +416,7 @@ static bool finish(const struct load *load, struct error *err)
 
 /* A row that the table refuses ends a direct page: from here on the rows are staged first, where it
  * can be told which one it is. */
-static bool leave_direct(struct load *load, struct error *err)
+static bool leave_direct(struct load *load, const char *why, struct error *err)
 {
     struct pg *pg = load->poll->world.pg;
 
@@ -425,18 +425,21 @@ static bool leave_direct(struct load *load, struct error *err)
                  mark_load_stage(pg, load->poll->mapping, err) && pg_script(pg, "commit", err);
     if (!is_ok)
         pg_rollback(pg);
-    return is_ok && error_set(err, ERROR_RETRY, "a row was refused: going on row by row");
+    return is_ok && error_set(err, ERROR_RETRY, "%s", why);
 }
 
 static bool load_pages(struct load *load, struct error *err)
 {
+    /* Triggers were made meanwhile: from here on what is written is announced. */
+    if (load->state.is_direct && load->poll->world.is_announced)
+        return leave_direct(load, "the table has triggers now: going on by stages", err);
     if (!load->state.is_direct && !create_indexes(load, err))
         return false;
     load->began_ms = load->told_ms = clock_monotonic_ms();
     load->began_with = load->state.rows_done;
     bool is_ok = load->state.job_id != NULL ? load_by_bulk(load, err) : load_by_rest(load, err);
     if (!is_ok && err->kind == ERROR_RECORD && load->state.is_direct)
-        return leave_direct(load, err);
+        return leave_direct(load, "a row was refused: going on row by row", err);
     return is_ok;
 }
 

@@ -226,21 +226,6 @@ static bool run_load(struct pull *pull, struct poll *poll, const struct mark *ma
     return is_ok;
 }
 
-/* The first load has an origin, and so a connection, of its own. */
-static bool load_mapping(struct pull *pull, size_t index, const struct mark *mark,
-                         struct apply_report *report, struct error *err)
-{
-    struct poll poll = make_poll(pull, index);
-    struct pg *pg = mark->is_loaded ? NULL : open_writer(pull->options, "load", err);
-
-    poll.world.began_us = mark->is_loading ? mark->loading_since_us : mark->read_at_us;
-    if (!mark->is_loaded)
-        poll.world.pg = pg;
-    bool is_ok = poll.world.pg != NULL && run_load(pull, &poll, mark, report, err);
-    pg_close(pg);
-    return is_ok;
-}
-
 /* What users' triggers make of it is to be captured: a connection with the origin for that. */
 static bool choose_writer(struct pull *pull, struct poll *poll, struct error *err)
 {
@@ -252,6 +237,23 @@ static bool choose_writer(struct pull *pull, struct poll *poll, struct error *er
         pull->echo = open_writer(pull->options, "echo", err);
     poll->world.pg = pull->echo;
     return pull->echo != NULL;
+}
+
+/* The first load has an origin, and so a connection, of its own, which the stream does not have. */
+static bool load_mapping(struct pull *pull, size_t index, const struct mark *mark,
+                         struct apply_report *report, struct error *err)
+{
+    struct poll poll = make_poll(pull, index);
+    struct pg *pg = NULL;
+
+    poll.world.began_us = mark->is_loading ? mark->loading_since_us : mark->read_at_us;
+    if (!choose_writer(pull, &poll, err))
+        return false;
+    if (!mark->is_loaded && !poll.world.is_announced)
+        poll.world.pg = pg = open_writer(pull->options, "load", err);
+    bool is_ok = poll.world.pg != NULL && run_load(pull, &poll, mark, report, err);
+    pg_close(pg);
+    return is_ok;
 }
 
 /* What had been heard of before is read with the rest. */

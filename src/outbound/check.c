@@ -502,6 +502,20 @@ static bool judge(const struct check *check, struct subject *subject, struct err
     return true;
 }
 
+static bool judge_lost(const struct check *check, const struct subject *subject,
+                       const struct meeting *meeting, struct error *err)
+{
+    const struct merge_field *field = &meeting->field;
+    bool is_left = false;
+
+    if (field->base.kind == VALUE_ABSENT || field->theirs.kind == VALUE_ABSENT ||
+        merge_equal(&field->base, &field->theirs))
+        return true;
+    if (!is_left_by_failures(check, subject, meeting, &is_left, err))
+        return false;
+    return is_left || store_conflict(check, subject, meeting, MERGE_OURS, err);
+}
+
 /* What somebody wrote there since is deleted unseen: the ledger keeps it. */
 static bool judge_removal(const struct check *check, const struct subject *subject,
                           struct error *err)
@@ -522,9 +536,7 @@ static bool judge_removal(const struct check *check, const struct subject *subje
                       .ours = {.kind = VALUE_NULL},
                       .theirs = theirs_of(check, subject, mapped)},
         };
-        if (meeting.field.base.kind != VALUE_ABSENT && meeting.field.theirs.kind != VALUE_ABSENT &&
-            !merge_equal(&meeting.field.base, &meeting.field.theirs) &&
-            !store_conflict(check, subject, &meeting, MERGE_OURS, err))
+        if (!judge_lost(check, subject, &meeting, err))
             return false;
     }
     return true;

@@ -356,3 +356,24 @@ def test_a_refused_value_that_a_poll_overwrites_is_kept_in_the_ledger(sync):
     sync.org.update("Account", record["Id"], Industry="Banking")
     eventually(lambda: sync.query("select industry from salesforce.account") == [("Banking",)])
     assert len(conflicts(sync)) == 2
+
+
+@pytest.mark.parametrize("phone", ["'2'", "'2', annualrevenue = -5"])
+def test_what_was_never_taken_of_a_deleted_row_is_nothing_that_salesforce_lost(sync, phone):
+    """An update folded into the DELETE, and one that was refused before it."""
+    sync.map(account(), poll_db_no_merge=False)
+    sync.start("archive", "push")
+    sync.query("insert into salesforce.account (name, phone) values ('Acme', '1')")
+    sync.settled(1)
+    if "annualrevenue" not in phone:
+        sync.roles["push"].stop()
+    sync.query(f"update salesforce.account set phone = {phone}")
+    if "annualrevenue" in phone:
+        assert sync.settled(2)[1] == ("UPDATE", "FAILED")
+    sync.query("delete from salesforce.account")
+    sync.logged(3)
+    if "annualrevenue" not in phone:
+        sync.start("push")
+    assert sync.settled(3)[2] == ("DELETE", "SUCCESS")
+    assert sync.org.query("select Id from Account") == []
+    assert conflicts(sync) == []

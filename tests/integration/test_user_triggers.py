@@ -93,3 +93,24 @@ def test_a_message_of_anybody_else_says_nothing(sync):
     )
     assert sync.settled(2)[1] == ("UPDATE", "SUCCESS")
     assert sync.org.retrieve("Account", sfid)["Name"] == "Bolt"
+
+
+def test_what_a_trigger_changes_during_the_first_load_is_sent_too(sync):
+    acme = sync.org.create("Account", Name="Acme", Phone="1 2 3")
+    bolt = sync.org.create("Account", Name="Bolt", Phone="4")
+    sync.map(account())
+    define(
+        sync,
+        """create function public.tidy() returns trigger language plpgsql as
+            $$ begin new.phone := regexp_replace(new.phone, '\\s', '', 'g'); return new; end $$;
+        create trigger tidy before insert or update on salesforce.account
+            for each row execute function public.tidy();""",
+    )
+    sync.start("archive", "push", "pull")
+    sync.wait_until_loaded()
+    eventually(lambda: sync.org.retrieve("Account", acme)["Phone"] == "123")
+    sync.wait_for_polls(2)
+    assert sync.entries('action, state, sfid, "values"') == [
+        ("UPDATE", "SUCCESS", acme, '"phone"=>"123"')
+    ]
+    assert sync.query("select sfid, phone from salesforce.account order by name") == [(acme, "123"), (bolt, "4")]
