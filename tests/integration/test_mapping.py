@@ -464,6 +464,68 @@ def test_a_filter_maps_a_part_of_the_records_and_never_deletes_in_the_organisati
     assert sync.logged(1) == [("INSERT", "SUCCESS")]
 
 
+def test_counts_plans_and_comparisons_go_by_the_filter(sync):
+    for name, industry in (("a", "Energy"), ("b", "Energy"), ("c", "Energy"), ("d", "Media"), ("e", "Media")):
+        sync.org.create("Account", Name=name, Industry=industry)
+
+    def names():
+        return [name for (name,) in sync.query("select name from salesforce.account order by 1")]
+
+    # The field is not mapped, and brackets keep an OR to itself.
+    wanted = export(mapping("Account", "Name", filter="Industry = 'Energy' OR Name = 'z'"))
+    planned = json.loads(sync.pgforce.run("plan", "-", "--json", stdin=wanted, expect=10).stdout)
+    assert planned["records"] == 3
+    sync.load(mapping("Account", "Name", filter="Industry = 'Energy' OR Name = 'z'"))
+    assert names() == ["a", "b", "c"]
+    assert json.loads(sync.pgforce.run("mapping", "count", "Account", "--json").stdout)["count"] == 3
+    assert json.loads(sync.pgforce.run("mapping", "show", "Account", "--json").stdout)["counts"]["sf"] == 3
+    sync.org.advance(7200)
+    sync.wait_for_polls()
+    assert "nothing" in sync.pgforce.run("repair", "Account", "--dry-run").stdout.lower()
+    # As an earlier filter left it: one that is too much, and one that is not there.
+    media = sync.org.query("select Id from Account where Name = 'd'")[0]["Id"]
+    sync.query("select pg_replication_origin_session_setup('pgforce_load_salesforce');"
+               f"insert into salesforce.account (name, sfid, systemmodstamp) values ('d', '{media}', '2024-01-01');"
+               "delete from salesforce.account where name = 'a'", role="pgforce")
+    assert names() == ["b", "c", "d"]
+    sync.pgforce.run("repair", "Account", "--dry-run", expect=5)
+    sync.pgforce.run("repair", "Account")
+    eventually(lambda: names() == ["a", "b", "c"])
+    assert len(sync.org.query("select Id from Account")) == 5
+    assert sync.entries() == []
+
+
+def test_a_row_that_left_the_filter_is_gone_though_a_change_of_it_waits(sync):
+    energy = sync.org.create("Account", Name="Acme", Industry="Energy")
+    sync.load(mapping("Account", "Name", "Phone", filter="Industry = 'Energy'"))
+    sync.roles["push"].stop()
+    sync.query("update salesforce.account set phone = '5'")
+    sync.logged(1)
+    sync.org.update("Account", energy, Industry="Media")
+    sync.start("push")
+    # It is sent, because it was captured; and the row goes.
+    assert sync.settled(1) == [("UPDATE", "SUCCESS")]
+    eventually(lambda: sync.query("select 1 from salesforce.account") == [])
+    assert sync.org.retrieve("Account", energy)["Phone"] == "5"
+    # Coming back, it is a row again.
+    sync.org.update("Account", energy, Industry="Energy")
+    eventually(lambda: sync.query("select name, phone from salesforce.account") == [("Acme", "5")])
+    assert len(sync.entries()) == 1
+
+
+def test_another_filter_is_heeded_while_the_load_reads(sync):
+    sync.org.load("Account", 2500)
+    kept = sync.org.create("Account", Name="Kept")
+    sync.org.fault({"match": {"path": "/query/"}, "delay_ms": 8000, "times": 1})
+    sync.map(mapping("Account", "Name"))
+    sync.start("archive", "pull")
+    eventually(lambda: sync.value("select count(*) from salesforce.account") > 0)
+    sync.pgforce.run("mapping", "edit", "Account", "--filter", "Name = 'Kept'")
+    # So many rows at once would wait for a confirmation, were it not asked for.
+    eventually(lambda: sync.query("select sfid from salesforce.account") == [(kept,)], 60)
+    sync.wait_until_loaded()
+
+
 def test_waiting_tells_how_far_it_is(sync):
     sync.org.load("Account", 30)
     sync.start("archive", "pull")
