@@ -8,7 +8,11 @@
 #include "mapping/resolve.h"
 #include "sf/describe.h"
 
-enum { RECORDS_PER_CALL = 2000 };
+enum {
+    RECORDS_PER_CALL = 2000,
+    RECORDS_PER_BULK_CALL = 50 * 1000, /* inbound/load.c */
+    BULK_CALLS = 4,                    /* the job is made, asked for twice, removed */
+};
 
 /* The first key of the advisory lock; the second is the schema. */
 #define CONFIGURE_LOCK "1885824631"
@@ -152,22 +156,34 @@ static bool merge_rest(const struct configure_target *target, const char *rest, 
     return true;
 }
 
+/* A load counts, and then reads page by page. */
+static int64_t count_calls(int64_t records, int bulk_above)
+{
+    if (records > bulk_above)
+        return 1 + BULK_CALLS + (records + RECORDS_PER_BULK_CALL - 1) / RECORDS_PER_BULK_CALL;
+    return 1 + (records + RECORDS_PER_CALL - 1) / RECORDS_PER_CALL;
+}
+
 /* Counting costs a call per object, so only a plan does it. */
 static bool estimate(struct organisation *organisation, const struct mapping_list *list,
-                     struct configure_report *report, struct error *err)
+                     int bulk_above, struct configure_report *report, struct error *err)
 {
+    const char *loaded = NULL; /* new columns and another filter are one reading */
+
     for (size_t i = 0; i < report->done.step_count; i++) {
         const struct lifecycle_step *step = &report->done.steps[i];
         int64_t count;
 
-        if (strcmp(step->action, "load") != 0)
+        bool is_again = loaded != NULL && strcmp(loaded, step->object_name) == 0;
+        if (strcmp(step->action, "load") != 0 || is_again)
             continue;
+        loaded = step->object_name;
         if (!organisation_count(organisation, step->object_name,
                                 mapping_find_by_object(list, step->object_name)->filter, &count,
                                 err))
             return false;
         report->records += count;
-        report->api_calls += 1 + (count + RECORDS_PER_CALL - 1) / RECORDS_PER_CALL;
+        report->api_calls += count_calls(count, bulk_above);
     }
     return true;
 }
@@ -221,7 +237,8 @@ static bool resolve_and_apply(const struct configure_target *target, const struc
     if (options->is_file && !merge_rest(target, import->rest, &how.connection, err))
         return false;
     return lifecycle_apply(target->pg, &resolved.list, &how, &report->done, err) &&
-           (!options->is_plan || estimate(organisation, &resolved.list, report, err));
+           (!options->is_plan ||
+            estimate(organisation, &resolved.list, options->bulk_above, report, err));
 }
 
 static bool read_and_apply(const struct configure_target *target, json_t *root,

@@ -35,6 +35,7 @@ struct configure_options {
     bool is_file;         /* what the root says beside its mappings is kept too */
     bool readds;          /* lifecycle.h */
     bool recreates_views; /* likewise */
+    int bulk_above;       /* a plan: more records than this are read by Bulk */
 };
 
 struct configure_report {

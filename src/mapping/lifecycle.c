@@ -79,6 +79,24 @@ static bool insert_fields(struct change *change, const struct mapping *mapping, 
     return true;
 }
 
+/* The indexes that every table has are part of it. */
+static void step_create_table(struct change *change, const struct mapping *wanted)
+{
+    const char *columns = "";
+
+    for (size_t i = 0; i < wanted->field_count; i++)
+        columns = arena_printf(change->arena, "%s, %s %s", columns, wanted->fields[i].column_name,
+                               wanted->fields[i].column_type);
+    step(change, "create table", wanted, "%s.%s, %s, with %zu columns: id%s, _hc_lastop, _hc_err",
+         change->schema_name, wanted->table_name, mapping_access_name(wanted->access),
+         wanted->field_count + 3, columns);
+    for (size_t i = 0; i < wanted->index_count; i++)
+        step(change, "create index", wanted, "on %s%s", wanted->indexes[i].column_name,
+             wanted->indexes[i].is_unique ? ", unique" : "");
+    step(change, "load", wanted, "all records%s%s", wanted->filter != NULL ? " where " : "",
+         wanted->filter != NULL ? wanted->filter : "");
+}
+
 static bool note_appearance(struct change *change, const struct mapping *mapping, struct error *err)
 {
     const struct move move = {.mapping_id = mapping->id,
@@ -101,10 +119,7 @@ static bool create_mapping(struct change *change, const struct mapping *old, str
     if (wanted->is_orphan)
         step(change, "keep without table", wanted, "%s", wanted->state_description);
     else
-        step(change, "create table", wanted, "%s.%s, %zu columns, %s", change->schema_name,
-             wanted->table_name, wanted->field_count + 3, mapping_access_name(wanted->access));
-    if (!wanted->is_orphan)
-        step(change, "load", wanted, "all records");
+        step_create_table(change, wanted);
     if (change->is_plan)
         return true;
     wanted->id = old != NULL ? old->id : 0;

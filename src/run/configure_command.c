@@ -67,6 +67,7 @@ static bool read_path(struct file_call *file, int count, char **texts, const cha
     file->options.prunes = has(file, "prune");
     file->options.is_exact = has(file, "exact");
     file->options.allows_missing = has(file, "allow-missing");
+    file->options.recreates_views = has(file, "recreate-views");
     return true;
 }
 
@@ -95,7 +96,8 @@ bool configure_command_import(const struct config *config, int count, char **tex
 {
     struct file_call file = {.call.config = config, .print = print_import};
 
-    return read_path(&file, count, texts, "exact allow-missing json", err) && run_file(&file, err);
+    return read_path(&file, count, texts, "exact allow-missing recreate-views json", err) &&
+           run_file(&file, err);
 }
 
 static bool print_plan(struct file_call *file)
@@ -115,9 +117,13 @@ static bool print_plan(struct file_call *file)
 bool configure_command_plan(const struct config *config, int count, char **texts, bool *has_changes,
                             struct error *err)
 {
-    struct file_call file = {.call.config = config, .print = print_plan, .options.is_plan = true};
-    bool is_ok = read_path(&file, count, texts, "prune exact allow-missing json", err) &&
-                 run_file(&file, err);
+    struct file_call file = {.call.config = config,
+                             .print = print_plan,
+                             .options.is_plan = true,
+                             .options.bulk_above = config->bulk_read_above};
+    bool is_ok =
+        read_path(&file, count, texts, "prune exact allow-missing recreate-views json", err) &&
+        run_file(&file, err);
 
     *has_changes = is_ok && file.report.done.step_count > 0;
     return is_ok;
@@ -162,6 +168,7 @@ static bool plan_and_apply(struct org_call *call, struct error *err)
     json_t *root = json_deep_copy(file->root);
 
     file->options.is_plan = true;
+    file->options.bulk_above = file->call.config->bulk_read_above;
     file->print = print_to_ask;
     bool is_ok = apply_file(call, err) &&
                  (!has_destruction(&file->report) ||
@@ -178,7 +185,7 @@ bool configure_command_apply(const struct config *config, int count, char **text
 {
     struct file_call file = {.call.config = config, .print = print_apply};
 
-    if (!read_path(&file, count, texts, "prune yes allow-missing json", err))
+    if (!read_path(&file, count, texts, "prune yes allow-missing recreate-views json", err))
         return false;
     if (!file.options.prunes)
         return run_file(&file, err);

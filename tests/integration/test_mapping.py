@@ -401,7 +401,38 @@ def test_a_plan_tells_what_there_is_to_load_and_changes_nothing(sync):
     planned = sync.pgforce.run("plan", "-", "--json", stdin=export(account()), expect=10)
     plan = json.loads(planned.stdout)
     assert (plan["records"], plan["api_calls"], plan["created"]) == (2500, 3, 1)
+    steps = [(step["action"], step["detail"]) for step in plan["steps"] if step["object_name"] == "Account"]
+    assert "name varchar(255)" in steps[0][1] and "11 columns" in steps[0][1]
+    assert [step[0] for step in steps] == ["create table", *["create index"] * 3, "load"]
+    # Many records are read by Bulk, with fewer calls.
+    planned = sync.pgforce.run("plan", "-", "--json", stdin=export(account()), expect=10,
+                               env={"PGFORCE_BULK_READ_ABOVE": "1000"})
+    assert json.loads(planned.stdout)["api_calls"] == 6
     assert sync.mapping_states() == set()
+
+
+def test_a_plan_names_what_stands_in_the_way_and_apply_makes_views_again_only_when_asked(sync):
+    sync.map(mapping("Account", "Name", "Phone", "Industry"))
+    sync.query("create view salesforce.mine as select name, phone from salesforce.account", role="pgforce")
+    wanted = export(mapping("Account", "Name", "Industry", filter="Name != 'x'"))
+    sync.org.create("Account", Name="a")
+
+    def steps(*options):
+        planned = sync.pgforce.run("plan", "-", "--prune", "--json", *options, stdin=wanted, expect=10).stdout
+        plan = json.loads(planned)
+        assert (plan["records"], plan["api_calls"]) == (1, 2)
+        return {step["action"]: step["detail"] for step in plan["steps"]}
+
+    assert "salesforce.mine" in steps()["blocked by"]
+    assert "filter" in " ".join(steps()) and "drop column" in steps()
+    refused = sync.pgforce.run("apply", "-", "--prune", "--yes", stdin=wanted, expect=CONFIG)
+    assert "salesforce.mine" in refused.stderr and "--recreate-views" in refused.stderr
+    # A view that shows what is gone cannot be made again: nothing is changed.
+    sync.pgforce.run("apply", "-", "--prune", "--yes", "--recreate-views", stdin=wanted, expect=CONFIG)
+    assert "phone" in columns_of(sync, "account") and sync.query("select * from salesforce.mine", role="pgforce") == []
+    sync.query("drop view salesforce.mine", role="pgforce")
+    sync.pgforce.run("apply", "-", "--prune", "--yes", stdin=wanted)
+    assert sync.pgforce.run("plan", "-", "--prune", stdin=wanted).stdout == "nothing to do\n"
 
 
 def test_applying_the_same_file_twice_does_nothing_the_second_time_at_once_or_later(sync, tmp_path):
