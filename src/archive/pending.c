@@ -48,6 +48,7 @@ struct pending {
     int64_t reread_ms;  /* but not before this */
     bool is_replica;    /* we may keep users' triggers from firing */
     bool has_asked;
+    bool has_failed; /* some noted row may have to say FAILED, whatever it says now */
 };
 
 struct pending *pending_new(struct pg *pg, const char *schema_name)
@@ -128,6 +129,14 @@ static void add_late(struct pending *pending, const char *table_name, const char
     pending->count++;
 }
 
+void pending_add_failed(struct pending *pending, const char *table_name, const char *record_id)
+{
+    if (record_id == NULL)
+        return;
+    pending->has_failed = true;
+    add_late(pending, table_name, record_id);
+}
+
 int64_t pending_due_ms(const struct pending *pending)
 {
     int64_t due_ms = pending->has_forgotten ? pending->reread_ms : -1;
@@ -205,6 +214,11 @@ struct piece {
 
 /* What a row to be marked is: one that says PENDING already is left alone. */
 #define TO_MARK "(t._hc_lastop is distinct from 'PENDING' or t._hc_err is not null)"
+
+static const char *to_mark(const struct pending *pending)
+{
+    return pending->has_failed ? "true" : TO_MARK;
+}
 
 static void append_table(struct buf *sql, const struct pending *pending, const struct noted *noted)
 {
@@ -327,6 +341,47 @@ static bool write_rows(struct pending *pending, const struct noted *noted, const
     return pg_run(pending->pg, sql.data, PG_PARAMS(ids, noted->table_name), err);
 }
 
+/* Of what was FAILED when it was logged: nobody has processed it. */
+static bool write_failed(struct pending *pending, const struct noted *noted, const char *ids,
+                         struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+    struct buf log BUF_AUTO = {0};
+
+    buf_init(&log, 1024);
+    pg_append_qualified(&log, pending->schema_name, "_trigger_log");
+    buf_init(&sql, SQL_MAX_BYTES);
+    buf_text(&sql, "update ");
+    append_table(&sql, pending, noted);
+    buf_printf(&sql,
+               " t"
+               " set _hc_lastop = 'FAILED', _hc_err = json_build_object("
+               "'op', l.action, 'src', 'pgforce', 'msg', l.sf_message)::text"
+               " from (select distinct on (record_id) record_id, action, sf_message"
+               " from %s"
+               " where table_name = $2"
+               " and record_id = any($1)"
+               " and state = 'FAILED'"
+               " and processed_at is null"
+               " and action in ('INSERT', 'UPDATE')"
+               " order by record_id, id desc) l"
+               " where t.id = l.record_id"
+               " and not exists (select from %s u"
+               " where u.table_name = $2"
+               " and u.record_id = t.id"
+               " and u.state in ('NEW', 'PENDING')"
+               " and u.action in ('INSERT', 'UPDATE'))",
+               log.data, log.data);
+    return pg_run(pending->pg, sql.data, PG_PARAMS(ids, noted->table_name), err);
+}
+
+static bool write_late(struct pending *pending, const struct noted *noted, const char *ids,
+                       struct error *err)
+{
+    return write_rows(pending, noted, ids, err) &&
+           (!pending->has_failed || write_failed(pending, noted, ids, err));
+}
+
 static size_t take_ids(const PGresult *result, int32_t *ids)
 {
     size_t count = (size_t)PQntuples(result);
@@ -349,13 +404,13 @@ static PGresult *mark_late(struct pending *pending, const struct piece *piece, c
     append_door(&sql, pending, piece->noted);
     buf_text(&sql, "select t.id from ");
     append_table(&sql, pending, piece->noted);
-    buf_printf(&sql, " t where t.id = any('%s'::integer[]) and " TO_MARK, ids);
+    buf_printf(&sql, " t where t.id = any('%s'::integer[]) and %s", ids, to_mark(pending));
     buf_text(&sql, " for no key update skip locked");
     PGresult *result = pg_simple(pending->pg, sql.data, err);
     if (result == NULL)
         return NULL;
     print_ids(&locked, taken, take_ids(result, taken));
-    if (PQntuples(result) == 0 || write_rows(pending, piece->noted, locked.data, err))
+    if (PQntuples(result) == 0 || write_late(pending, piece->noted, locked.data, err))
         return result;
     PQclear(result);
     return NULL;
@@ -390,7 +445,7 @@ static bool note_held(struct pending *pending, const struct piece *piece, const 
     buf_init(&sql, SQL_MAX_BYTES);
     buf_text(&sql, "select t.id from ");
     append_table(&sql, pending, piece->noted);
-    buf_text(&sql, " t where t.id = any($1) and " TO_MARK);
+    buf_printf(&sql, " t where t.id = any($1) and %s", to_mark(pending));
     PGresult *result PG_RESULT_AUTO = pg_query(pending->pg, sql.data, PG_PARAMS(list.data), err);
     if (result == NULL)
         return false;
@@ -536,5 +591,6 @@ bool pending_mark(struct pending *pending, struct error *err)
     for (struct noted *noted = pending->tables; noted != NULL; noted = noted->next)
         if (!mark_table(pending, noted, err))
             return false;
+    pending->has_failed = pending->has_failed && pending->count > 0;
     return true;
 }

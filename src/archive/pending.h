@@ -29,6 +29,10 @@ void pending_free(struct pending *pending);
  * many at once only that there are many. */
 void pending_add(struct pending *pending, const char *table_name, const char *record_id);
 
+/* Likewise of a row whose change was logged as FAILED because it is too large: unless something of
+ * it is to be sent, the row says FAILED and why. */
+void pending_add_failed(struct pending *pending, const char *table_name, const char *record_id);
+
 /* When pending_mark has something to do, by the monotonic clock; -1: never. */
 int64_t pending_due_ms(const struct pending *pending);
 

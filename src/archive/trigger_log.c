@@ -381,7 +381,11 @@ static bool is_marked(const struct row *row)
 
 static void note_pending(struct trigger_log *log, const struct row *row, const struct entry *entry)
 {
-    if (row->op != ROW_DELETE && strcmp(entry->state, "NEW") == 0 && !is_marked(row))
+    if (row->op == ROW_DELETE)
+        return;
+    if (strcmp(entry->state, "FAILED") == 0)
+        pending_add_failed(log->pending, row->relation->table, entry->record_id);
+    else if (strcmp(entry->state, "NEW") == 0 && !is_marked(row))
         pending_add(log->pending, row->relation->table, entry->record_id);
 }
 

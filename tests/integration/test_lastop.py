@@ -251,3 +251,24 @@ def test_inbound_changes_say_synced(sync):
     sync.load(mapping("Account", "Name", "Phone"))
     sync.org.update("Account", created, Phone="1")
     says(sync, "SYNCED")
+
+
+def test_a_row_with_a_value_too_large_to_be_captured_says_so(mapped):
+    sync = mapped
+    sync.start("archive")
+    sync.query("alter table salesforce.account add column essay text", role="postgres")
+    # Compressed, it is small; as text it is over 64 MB.
+    sync.query("insert into salesforce.account (name, essay) values ('big', repeat('x', 70000000)), ('Acme', null)")
+    eventually(
+        lambda: sync.query("select name, _hc_lastop from salesforce.account order by name")
+        == [("Acme", "PENDING"), ("big", "FAILED")]
+    )
+    assert json.loads(sync.value("select _hc_err from salesforce.account where name = 'big'")) == {
+        "op": "INSERT",
+        "src": "pgforce",
+        "msg": "pgforce: the value of essay is larger than max_value_bytes and was not captured",
+    }
+    # What comes after it is to be sent.
+    sync.query("update salesforce.account set name = 'large' where name = 'big'")
+    eventually(lambda: lastop(sync, "name = 'large'") == "PENDING")
+    assert sync.value("select _hc_err from salesforce.account where name = 'large'") is None
