@@ -67,6 +67,8 @@ static const struct route {
     {"GET", C "/errors", REQUEST_VIEWER, mappings_all_errors, "entries that Salesforce refused"},
     {"POST", C "/validations", REQUEST_VIEWER, validations_start,
      "looks at everything: 202 with the `result_url`"},
+    {"GET", C "/validations", REQUEST_VIEWER, validations_report,
+     "the same, answered when it is ready, as older clients want it"},
     {"GET", C "/validations/{validation}", REQUEST_VIEWER, validations_result,
      "202 until it is ready, then 200 with what the doctor found"},
     {"GET", C "/notifications", REQUEST_VIEWER, notifications_list,

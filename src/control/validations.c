@@ -122,6 +122,16 @@ void validations_result(struct request *request)
         request_answer(request, 200, json_incref(item->report));
 }
 
+void validations_report(struct request *request)
+{
+    const char *arguments[] = {"doctor", "--json", NULL};
+
+    if (connections_is_ours(request))
+        child_run(request, &(struct child_call){.arguments = arguments,
+                                                .status = 200,
+                                                .other_code = DOCTOR_FOUND_ERRORS});
+}
+
 static void answer_mapping(struct request *request, json_t *output)
 {
     const char *name;

@@ -13,6 +13,7 @@ struct validations *validations_new(void);
 void validations_free(struct validations *validations);
 
 void validations_start(struct request *request);   /* POST C/validations */
+void validations_report(struct request *request);  /* GET C/validations */
 void validations_result(struct request *request);  /* GET C/validations/ID */
 void validations_mapping(struct request *request); /* GET M/validations */
 

@@ -425,7 +425,7 @@ void config_each(void (*what)(void *context, const char *name, const char *defau
 static const char *const secret_names[] = {"PGFORCE_SF_CLIENT_SECRET", "PGFORCE_SF_PASSWORD",
                                            "PGFORCE_SF_REFRESH_TOKEN", "PGFORCE_SF_ACCESS_TOKEN",
                                            "PGFORCE_SECRET_KEY",       "PGFORCE_API_TOKEN",
-                                           "PGFORCE_API_KEY"};
+                                           "PGFORCE_API_KEY",          "PGFORCE_NOTIFY_URL"};
 
 static bool is_secret(const char *name)
 {

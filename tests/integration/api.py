@@ -6,6 +6,7 @@ import re
 import ssl
 
 from eventually import eventually
+from programs import assert_no_secret
 
 
 class Answer:
@@ -46,7 +47,9 @@ class Api:
             client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             client.request(method, path, body, {k: v for k, v in sent.items() if v is not None})
-            return Answer(client.getresponse())
+            answer = Answer(client.getresponse())
+            assert_no_secret(self.role.env, f"{method} {path}", answer.text)
+            return answer
         finally:
             client.close()
 

@@ -2,10 +2,24 @@
 
 import signal
 import subprocess
+import urllib.parse
 from pathlib import Path
 
 import process
 from cluster import BUILD
+
+
+SECRETS = ("PGFORCE_SF_CLIENT_SECRET", "PGFORCE_SF_PASSWORD", "PGFORCE_SF_REFRESH_TOKEN", "PGFORCE_SF_ACCESS_TOKEN",
+           "PGFORCE_SECRET_KEY", "PGFORCE_API_TOKEN")
+SHORTEST_SECRET = 12  # what is shorter may be a word of a message
+
+
+def assert_no_secret(env, where, text):
+    """Of all that any test makes pgforce write or answer: none of the secrets that it was given stands in it."""
+    secrets = {name: env.get(name) or "" for name in SECRETS}
+    secrets["the database's password"] = urllib.parse.urlsplit(env.get("PGFORCE_DATABASE_URL", "")).password or ""
+    told = [name for name, secret in secrets.items() if len(secret) >= SHORTEST_SECRET and secret in text]
+    assert told == [], f"{where} has a secret: {told}"
 
 
 class Background:
@@ -13,6 +27,7 @@ class Background:
 
     def __init__(self, argv, env, log):
         self.log = Path(log)
+        self.env = env
         self._child = process.start(argv, log, env)
 
     @property
@@ -44,6 +59,7 @@ class Background:
         if self.is_running():
             process.stop(self.pid, process.start_time(self.pid), deadline_s=10)
         self.wait()
+        assert_no_secret(self.env, self.log.name, self.log_text())
 
 
 class Pgforce:
@@ -59,9 +75,10 @@ class Pgforce:
     def run(self, *arguments, expect=0, stdin=None, env=None, deadline_s=60):
         """Runs a command to its end and answers it (.stdout, .stderr). Another exit code than expect
         fails the test; None expects any."""
+        env = process.environment(**{**self.env, **(env or {})})
         done = subprocess.run(
             [self.binary, *arguments],
-            env=process.environment(**{**self.env, **(env or {})}),
+            env=env,
             input=stdin,
             capture_output=True,
             text=True,
@@ -72,6 +89,7 @@ class Pgforce:
             f"pgforce {' '.join(map(str, arguments))} ended with {done.returncode}, not {expect}:\n"
             f"{done.stdout}{done.stderr}"
         )
+        assert_no_secret(env, f"pgforce {arguments[0]}", done.stdout + done.stderr)
         return done
 
     def start(self, *arguments, env=None):

@@ -6,6 +6,7 @@ import getpass
 import json
 import os
 import shutil
+import subprocess
 import urllib.parse
 from pathlib import Path
 
@@ -24,6 +25,8 @@ ACCESS_TOKEN = "00DdL0000000000!canaryAccessToken5b1d"
 PASSWORD = "canary/password+of=the database 8d2"
 HOOK = "canary-hook-77c2"
 USER_PASSWORD = "canary-users-password-93ab"
+SECRET_KEY = "ca4a27" * 10 + "5b1d"
+REFRESH_TOKEN = Sandbox.refresh_token
 
 
 def spellings(secret):
@@ -101,7 +104,8 @@ def test_no_secret_is_in_a_log_an_answer_an_export_or_a_process_title(
 ):
     witness = Witness()
     secrets = {"database password": PASSWORD, "client secret": CLIENT_SECRET, "access token": ACCESS_TOKEN,
-               "API token": API_TOKEN, "webhook": HOOK, "user's password": USER_PASSWORD}
+               "API token": API_TOKEN, "webhook": HOOK, "user's password": USER_PASSWORD,
+               "refresh token": REFRESH_TOKEN, "secret key": SECRET_KEY}
     env = {**pgforce.env, "PGFORCE_DATABASE_URL": secret_database, "PGFORCE_LOG_LEVEL": "debug",
            "PGFORCE_API_TOKEN": API_TOKEN, "PGFORCE_NOTIFY_URL": f"http://127.0.0.1:1/{HOOK}"}
     ours = Pgforce(database, env, logs)
@@ -146,6 +150,14 @@ def sessions(pgforce, child):
         "select pid from pg_stat_activity where application_name = 'pgforce housekeeper'", role="postgres")
 
 
+def make_key(folder):
+    """A private key, and a line of it."""
+    file = folder / "canary.pem"
+    subprocess.run(["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", file],
+                   check=True, capture_output=True)
+    return file, file.read_text().splitlines()[7]
+
+
 def commands_and_faults(ours, secrets, witness, sandbox, cluster):
     def says(*arguments, **options):
         done = ours.run(*arguments, expect=None, **options)
@@ -177,6 +189,19 @@ def commands_and_faults(ours, secrets, witness, sandbox, cluster):
         says(*arguments)
     says("doctor", env={"PGFORCE_SF_CLIENT_SECRET": USER_PASSWORD})
     says("doctor", env={"PGFORCE_SF_USERNAME": "nobody@sandbox.example", "PGFORCE_SF_PASSWORD": USER_PASSWORD})
+    key, secrets["private key"] = make_key(ours.folder)
+    seal = {"PGFORCE_SECRET_KEY": secrets["secret key"]}
+    jwt = {"PGFORCE_SF_JWT_KEY_FILE": str(key), "PGFORCE_SF_USERNAME": sandbox.username,
+           "PGFORCE_SF_CLIENT_SECRET": ""}
+    for env in (jwt, {**jwt, "PGFORCE_SF_USERNAME": "nobody@sandbox.example"},
+                {"PGFORCE_SF_REFRESH_TOKEN": REFRESH_TOKEN}, {"PGFORCE_SF_REFRESH_TOKEN": REFRESH_TOKEN + "x"}):
+        says("objects", env=env)
+        says("doctor", "--json", env=env)
+        says("--check-config", env={**env, **seal})
+    says("login", "--jwt", "--key-file", str(key), "--username", sandbox.username, env=seal)
+    says("login", "--client-credentials", env=seal)
+    says("objects", env={**seal, "PGFORCE_SF_CLIENT_SECRET": ""})
+    says("logout", env=seal)
     says("status", env={"PGFORCE_DATABASE_URL": ours.env["PGFORCE_DATABASE_URL"] + "?sslmode=require"})
     says("status", env={"PGFORCE_DATABASE_URL": ours.env["PGFORCE_DATABASE_URL"].replace("pgforce:", "nobody:")})
     says("status", env={"PGFORCE_DATABASE_URL": ours.env["PGFORCE_DATABASE_URL"] + "?nonsense=1"})

@@ -73,9 +73,9 @@ function drawEntryActions(context, place, entry, area) {
 }
 
 function drawLog(context, place, page, area) {
-  return table("Log", ["", "Entry", "Captured", "State", "Action", "Table", "Record", "Salesforce id", "Message"],
+  return table("Log", ["", "Entry", "Captured", "State", "Action", "Table", "Record", "Message", "Salesforce id"],
     page.results.map((entry) => [drawEntryActions(context, place, entry, area), String(entry.id), time(entry.created_at), entryState(entry.state),
-      entry.action ?? "", entry.table_name ?? "", entry.record_id ?? "", entry.sfid ?? "", { class: "message", content: entry.sf_message ?? "" }]),
+      entry.action ?? "", entry.table_name ?? "", entry.record_id ?? "", { class: "message", content: entry.sf_message ?? "" }, entry.sfid ?? ""]),
     "No such entries.");
 }
 
