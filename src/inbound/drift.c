@@ -8,7 +8,6 @@
 #include "inbound/compare.h"
 #include "inbound/deletions.h"
 #include "inbound/fetch.h"
-#include "inbound/statement.h"
 #include "mapping/usage.h"
 #include "pg/origin.h"
 #include "sync/budget.h"

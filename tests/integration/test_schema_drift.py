@@ -87,6 +87,22 @@ def test_a_field_of_another_type_is_named_and_a_new_one_is_offered(sync, rank):
     assert length(sync) == 200
 
 
+def test_an_encrypted_text_with_another_mask_is_named_and_refreshed(sync):
+    secret = {"name": "Secret__c", "type": "encryptedstring", "length": 100, "showsLastFour": True}
+    sync.org.define({"name": "Account", "fields": [secret]})
+    sync.load(mapping("Account", "Name", "Secret__c"))
+    stored = "select mask from pgforce.mapping_field where column_name = 'secret__c'"
+    assert sync.value(stored, role="pgforce") == "* lastFour"
+    # As if it had been mapped before the organisation changed it.
+    sync.query("update pgforce.mapping_field set mask = '* all' where mask is not null", role="pgforce")
+    sync.roles["pull"].stop()
+    sync.start("pull")
+    eventually(lambda: show(sync)["organisation"]["changed"] == ["Secret__c"])
+    sync.pgforce.run("mapping", "refresh", "Account")
+    assert sync.value(stored, role="pgforce") == "* lastFour"
+    eventually(lambda: show(sync)["state"] == "DATA_SYNCED")
+
+
 def test_an_object_that_is_gone_is_an_error_of_its_mapping_alone(sync, rank):
     sync.org.fault({"match": {"path": "/describe"}, "times": 1000, "status": 404,
                     "body": [{"errorCode": "NOT_FOUND", "message": "gone"}]})  # fmt: skip
