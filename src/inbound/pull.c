@@ -280,11 +280,15 @@ static bool read_mapping(struct pull *pull, size_t index, struct apply_report *r
         !mark_read(pull->pg, poll.mapping, &mark, err))
         return false;
     poll.world.began_us = mark.read_at_us;
-    /* New columns are filled by reading all records again, into the rows that are there. */
-    bool is_whole =
-        !mark.is_loaded || mark.is_loading || strcmp(poll.mapping->state, "RESYNC") == 0;
-    if (is_whole && pull->long_reading == NULL)
-        return load_mapping(pull, index, &mark, report, err);
+    bool is_filling = strcmp(poll.mapping->state, "RESYNC") == 0;
+    /* New columns are filled by reading all records again; polls go on though that fails. */
+    if ((!mark.is_loaded || mark.is_loading || is_filling) && pull->long_reading == NULL) {
+        struct error ignored;
+        bool is_ok = load_mapping(pull, index, &mark, report, err);
+        if (!is_ok && mark.is_loaded && !wait_is_stopping())
+            poll_mapping(pull, &poll, &mark, report, &ignored);
+        return is_ok;
+    }
     return !mark.is_loaded || ((!mark.is_sweeping || sweep_run(&poll, report, err)) &&
                                poll_mapping(pull, &poll, &mark, report, err));
 }
@@ -356,8 +360,8 @@ static bool read_and_note(struct pull *pull, size_t index, struct error *err)
     } else {
         pull->schedules[index].has_looked = false;
         /* Filling new columns has failed, and is to be tried again. */
-        pull->must_load = pull->must_load ||
-                          (strcmp(mapping->state, "RESYNC") != 0 && mapping_lacks_values(mapping));
+        if (strcmp(mapping->state, "RESYNC") != 0 && mapping_lacks_values(mapping))
+            pull->must_load = true;
         pause_ms = report.held > 0 ? HELD_RETRY_MS : pause_ms;
     }
     pull->schedules[index].due_ms = clock_monotonic_ms() + pause_ms;

@@ -311,6 +311,23 @@ def test_polls_go_on_while_new_columns_are_filled_and_the_filling_undoes_nothing
     assert sync.entries() == []
 
 
+def test_polls_go_on_though_new_columns_cannot_be_filled(sync):
+    sync.org.load("Account", 300)
+    sync.load(mapping("Account", "Name"))
+    sync.org.advance(7200)
+    sync.wait_for_polls()
+    sync.roles["pull"].stop()
+    sync.org.fault({"match": {"method": "POST", "path": "/jobs/query"}, "times": 100000, "status": 503, "body": "busy"})
+    sync.pgforce.run("mapping", "edit", "Account", "--field", "Phone")
+    sync.start("pull", env={"PGFORCE_BULK_READ_ABOVE": "100"})
+    sync.org.create("Account", Name="added", Phone="7")
+    eventually(lambda: sync.query("select phone from salesforce.account where name = 'added'") == [("7",)])
+    assert sync.mapping_states() == {"RESYNC"}
+    sync.org.clear_faults()
+    sync.wait_until_loaded(60)
+    assert sync.value("select count(*) from salesforce.account where phone is null") == 0
+
+
 def test_what_was_captured_is_sent_though_the_mapping_became_read_only(sync):
     sync.load(nameless_account())
     sync.roles["push"].stop()
