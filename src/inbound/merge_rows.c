@@ -21,6 +21,7 @@ struct change {
     size_t old_count;
     const char *overruled; /* as CONFLICTS_OVERRULED answers */
     bool is_in_flight;
+    bool may_be_in_flight; /* it waits behind one that is: with merged writes they may go as one */
     bool is_refused;
 };
 
@@ -81,9 +82,11 @@ static void note_change(struct meeting *meeting, const struct change *change,
 {
     struct merge_field *field = &meeting->field;
 
-    if (change->is_in_flight)
+    bool is_under_way = change->is_in_flight || change->may_be_in_flight;
+
+    if (is_under_way)
         in_flight[field->in_flight_count++] = *sent;
-    field->is_under_way = field->is_under_way || change->is_in_flight;
+    field->is_under_way = field->is_under_way || is_under_way;
     field->is_queued = field->is_queued || !change->is_in_flight;
     meeting->ours_time_us = change->time_us;
     meeting->last_log_id = change->log_id;
@@ -226,6 +229,7 @@ static bool fill_change(const PGresult *result, int row, struct arena *arena, st
     change->is_refused = strcmp(pg_field(result, row, 1), "FAILED") == 0;
     change->time_us = pg_field_int64(result, row, 4);
     change->overruled = arena_strdup(arena, pg_field(result, row, 5));
+    change->may_be_in_flight = pg_field_bool(result, row, 6);
     return parse_pairs(pg_field(result, row, 2), arena, &change->values, &change->value_count,
                        err) &&
            parse_pairs(pg_field(result, row, 3), arena, &change->old, &change->old_count, err);
@@ -240,7 +244,14 @@ static bool read_changes(struct contender *contender, struct error *err)
     buf_init(&sql, SQL_MAX_BYTES);
     buf_text(&sql, "select l.id, l.state, l.\"values\", l.old,"
                    " (extract(epoch from coalesce(l.commit_time, l.created_at)) * 1000000)::bigint,"
-                   " " CONFLICTS_OVERRULED("l.id", "$3") " from ");
+                   " " CONFLICTS_OVERRULED("l.id", "$3"));
+    buf_text(&sql, ", l.state = 'NEW'"
+                   " and exists (select from pgforce.connection c where c.schema_name = $3"
+                   " and c.features ->> 'poll_db_no_merge' = 'false')"
+                   " and exists (select from ");
+    append_log(&sql, mapping);
+    buf_text(&sql, " p where p.table_name = $1 and p.record_id = $2 and p.state = 'PENDING'"
+                   " and p.id < l.id) from ");
     append_log(&sql, mapping);
     buf_text(&sql, " l where l.table_name = $1"
                    " and l.record_id = $2"

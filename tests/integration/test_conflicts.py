@@ -377,3 +377,26 @@ def test_what_was_never_taken_of_a_deleted_row_is_nothing_that_salesforce_lost(s
     assert sync.settled(3)[2] == ("DELETE", "SUCCESS")
     assert sync.org.query("select Id from Account") == []
     assert conflicts(sync) == []
+
+
+def test_a_merged_write_on_its_way_is_no_change_of_salesforces(sync):
+    """A poll meets the values of two entries that went as one, before their answer, and a newer value waits."""
+    sync.map(account(conflict_policy="salesforce"), poll_db_no_merge=False)
+    sync.start("archive", "push", "pull")
+    sync.wait_until_loaded()
+    sync.query("insert into salesforce.account (name, phone) values ('A', '1')")
+    sync.settled(1)
+    sync.roles["push"].stop()
+    sync.query("update salesforce.account set phone = '2'")
+    sync.query("update salesforce.account set name = 'B'")
+    sync.logged(3)
+    sync.org.fault({"match": {"method": "PATCH", "path": "/composite/sobjects"}, "delay_ms": 6000})
+    sync.start("push")
+    eventually(lambda: [row["Name"] for row in sync.org.rows("Account")] == ["B"])
+    sync.query("update salesforce.account set name = 'C'")
+    sync.logged(4)
+    sync.wait_for_polls(2)
+    assert sync.query("select name from salesforce.account") == [("C",)]
+    sync.settled(4)
+    assert [row["Name"] for row in sync.org.rows("Account")] == ["C"]
+    assert sync.query("select count(*) from pgforce.conflict", role="pgforce") == [(0,)]
