@@ -51,8 +51,9 @@ struct queue {
 };
 
 /* Reads the entries that are NEW or PENDING, and the FAILED INSERTs of their records. What stands
- * behind a held entry of its record is left out, unless is_whole, and so is a table whose writing
- * has stopped: it could not be sent, and would fill the queue. With is_whole all of that is held.
+ * behind a held entry of its record is left out but a DELETE, unless is_whole, and so is a table
+ * whose writing has stopped: it could not be sent, and would fill the queue. With is_whole all of
+ * that is held.
  */
 bool queue_take(struct pg *pg, const char *schema_name, struct queue *queue, struct error *err);
 

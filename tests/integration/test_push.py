@@ -632,17 +632,23 @@ def test_an_application_may_not_make_two_rows_of_one_unique_identifier(sync):
         sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')")
 
 
-def test_a_key_that_is_used_again_is_free_before_its_new_row_is_sent(sync):
+@pytest.mark.parametrize("late", ["DELETE", "PATCH"])
+def test_a_key_that_is_used_again_is_free_before_its_new_row_is_sent(sync, late):
+    """The DELETE itself is not done at once, or waits behind an UPDATE that is not."""
     sync.load(account())
     sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')")
     sync.settled(1)
-    # The DELETE is not done at once.
-    sync.org.fault({"match": {"method": "DELETE"}, "times": 2, "status": 503, "body": "busy"})
+    sync.org.fault({"match": {"method": late}, "times": 2, "status": 503, "body": "busy"})
+    sync.query("update salesforce.account set phone = '1'")
+    if late == "PATCH":
+        eventually(lambda: sync.value("select count(*) from pgforce.delivery", role="pgforce"))
+    else:
+        sync.settled(2)
     sync.query(
         "delete from salesforce.account;"
         "insert into salesforce.account (name, external_id__c) values ('Bolt', 'A-1')"
     )
-    assert sync.settled(3)[1:] == [("DELETE", "SUCCESS"), ("INSERT", "SUCCESS")]
+    assert sync.settled(4)[2:] == [("DELETE", "SUCCESS"), ("INSERT", "SUCCESS")]
     [record] = sync.org.query("select Id, Name, External_Id__c from Account")
     assert (record["Name"], record["External_Id__c"]) == ("Bolt", "A-1")
     sync.wait_for_polls()
