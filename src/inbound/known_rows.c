@@ -21,11 +21,11 @@ enum { BARRIER_TIMEOUT_MS = 10 * 1000 };
     " where l.table_name = @n and l.state in ('NEW', 'PENDING')"                                   \
     " union all"                                                                                   \
     " select l.record_id from @log l"                                                              \
-    " where l.table_name = @n and l.state = 'FAILED'"                                              \
-    " union all"                                                                                   \
-    " select l.record_id from @log l"                                                              \
     " where l.table_name = @n and l.state = 'SUCCESS'"                                             \
     " and l.processed_at >= to_timestamp($1::bigint / 1000000.0)"
+
+/* Or that have a value which Salesforce refused, and say so. */
+#define IS_BUSY "(t._hc_lastop = 'FAILED' or t.id in (" BUSY_IDS "))"
 
 static bool ask(const struct apply_world *world, const struct mapping *mapping, const char *format,
                 bool *answer, struct error *err)
@@ -44,10 +44,13 @@ static bool ask(const struct apply_world *world, const struct mapping *mapping, 
 static bool are_busy(const struct apply_world *world, const struct mapping *mapping, bool *are,
                      struct error *err)
 {
-    return ask(world, mapping, "select exists (" BUSY_IDS ")", are, err) &&
+    return ask(world, mapping,
+               "select exists (" BUSY_IDS ")"
+               " or exists (select from @log l where l.table_name = @n and l.state = 'FAILED')",
+               are, err) &&
            (!*are || ask(world, mapping,
                          "select exists (select from @t t join @s s on s.sfid = t.sfid"
-                         " where t.id in (" BUSY_IDS "))",
+                         " where " IS_BUSY ")",
                          are, err));
 }
 
@@ -67,7 +70,7 @@ static bool put_busy_aside(const struct apply_world *world, const struct mapping
     PGresult *result PG_RESULT_AUTO =
         statement_query(world->pg, mapping,
                         "with busy as (delete from @s s using @t t"
-                        " where t.sfid = s.sfid and t.id in (" BUSY_IDS ") returning s.*)"
+                        " where t.sfid = s.sfid and " IS_BUSY " returning s.*)"
                         " insert into @r select * from busy",
                         PG_PARAMS(pg_number(world->began_us).text), err);
     if (result == NULL)

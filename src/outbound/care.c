@@ -5,7 +5,7 @@
 #include "sf/datetime.h"
 #include "sync/merge.h"
 
-void care_take(const struct care *care, const json_t *record, const struct queue_entry *entry,
+void care_take(struct care *care, const json_t *record, const struct queue_entry *entry,
                struct plan_entry *planned)
 {
     const char *user_id = json_string_value(json_object_get(record, CARE_USER));
@@ -24,6 +24,9 @@ void care_take(const struct care *care, const json_t *record, const struct queue
     switch (merge_choose_care(&sight)) {
     case MERGE_CARELESS: return;
     case MERGE_WAIT_SECOND: planned->is_put_off = true; return;
-    case MERGE_CONDITION: planned->unmodified_since_s = sight.changed_s; return;
+    case MERGE_CONDITION:
+        if (care->conditions++ < CARE_CONDITIONS_MAX)
+            planned->unmodified_since_s = sight.changed_s;
+        return;
     }
 }

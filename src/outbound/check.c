@@ -478,7 +478,7 @@ static bool is_in_subject(const struct subject *subject, const char *column)
     return false;
 }
 
-static bool judge(const struct check *check, struct subject *subject, struct error *err)
+static bool judge(struct check *check, struct subject *subject, struct error *err)
 {
     bool has_dropped = false;
 
