@@ -95,7 +95,8 @@ def test_a_command_gets_the_json_on_its_standard_input(sync, tmp_path):
     sync.map(account())
     break_mapping(sync)
     script = tmp_path / "tell"
-    script.write_text(f"#!/bin/sh\nmkdir -p {tmp_path}/told\ncat > {tmp_path}/told/$$.$1.json\n")
+    # Moved into its place when it is whole: what is read here is never half written.
+    script.write_text(f"#!/bin/sh\nmkdir -p {tmp_path}/told\ncd {tmp_path}/told\ncat > $$.part && mv $$.part $$.$1.json\n")
     script.chmod(0o755)
     sync.start("watch", env={"PGFORCE_NOTIFY_COMMAND": f"{script}  loudly"})
 
