@@ -261,6 +261,8 @@ static const struct metric {
      "transactions with changes in the log"},
     {"pgforce_reconnects_total", "counter", "counters.connects.", NULL,
      "times the archive began to stream, the first included"},
+    {"pgforce_retries_total", "counter", "counters.retries.", NULL,
+     "attempts at a write that have to be made again"},
     {"pgforce_gaps_total", "counter", "gaps", NULL, "gaps in the log"},
     {"pgforce_rows", "gauge", "entries", "state", "entries of the log that are not settled well"},
     {"pgforce_oldest_pending_seconds", "gauge", "oldest_pending", NULL,

@@ -109,6 +109,14 @@ def test_the_figures_follow_what_happens(api, sync):
     assert now['pgforce_mappings{state="INITIAL"}'] == 1 and now['pgforce_state{state="IDLE"}'] == 1
 
 
+def test_a_write_that_has_to_be_tried_again_is_counted(api, sync):
+    sync.load(account())
+    sync.org.fault({"match": {"method": "POST", "path": "/composite/sobjects"}, "status": 503, "times": 2})
+    add(sync, 1)
+    assert sync.settled(1) == [("INSERT", "SUCCESS")]
+    assert series(api)["pgforce_retries_total"] == 2
+
+
 def test_the_scrape_is_in_the_format_of_prometheus(api, sync):
     """Its rules, one by one: each metric has a HELP and a TYPE once, before its series, which stand
     together; counters end in _total; units are base units; a histogram's buckets only grow."""
