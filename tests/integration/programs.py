@@ -89,7 +89,7 @@ class Pgforce:
             f"pgforce {' '.join(map(str, arguments))} ended with {done.returncode}, not {expect}:\n"
             f"{done.stdout}{done.stderr}"
         )
-        assert_no_secret(env, f"pgforce {arguments[0]}", done.stdout + done.stderr)
+        assert_no_secret(env, " ".join(["pgforce", *map(str, arguments)]), done.stdout + done.stderr)
         return done
 
     def start(self, *arguments, env=None):
