@@ -81,12 +81,14 @@ static void read_answer(uint8_t status, uint8_t fate, const struct buf *head,
         check_object(&call, arena);
 }
 
-/* What was JSON is JSON afterwards. */
+/* What was JSON is JSON afterwards; jansson takes a NUL byte behind a number for nothing. */
 static void quote_numbers(const struct buf *body)
 {
-    json_t *before = json_loadb(body->data, body->size_bytes, JSON_ALLOW_NUL, NULL);
     struct buf quoted BUF_AUTO = {0};
 
+    if (memchr(body->data, '\0', body->size_bytes) != NULL)
+        return;
+    json_t *before = json_loadb(body->data, body->size_bytes, JSON_ALLOW_NUL, NULL);
     buf_init(&quoted, SIZE_MAX / 2);
     if (sf_long_numbers(body, &quoted) && before != NULL) {
         json_t *after = json_loadb(quoted.data, quoted.size_bytes, JSON_ALLOW_NUL, NULL);
