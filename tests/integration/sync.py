@@ -110,6 +110,18 @@ class Sync:
         rows = self.query(sql, parameters, role)
         return rows[0][0] if rows else None
 
+    def note_each(self, event, value):
+        """From now on public.seen has, as text, a value of every account that is inserted or updated: also of what
+        is there for a moment only."""
+        self.database.psql(
+            f"""create table public.seen (value text);
+            create function public.see() returns trigger language plpgsql as
+                $$ begin insert into public.seen values ({value}); return null; end $$;
+            grant all on public.seen to app, pgforce;
+            create trigger see after {event} on salesforce.account for each row execute function public.see();""",
+            role="postgres",
+        )
+
     # The log
 
     def entries(self, columns="action, state", where="true"):

@@ -163,21 +163,14 @@ def test_a_record_read_before_our_write_to_it_does_not_undo_it(sync):
     sync.query("insert into salesforce.account (name, phone) values ('Acme', '1')")
     sync.settled(1)
     sync.wait_for_polls(1)
-    sync.database.psql(
-        """create table public.seen (phone text);
-        create function public.see() returns trigger language plpgsql as
-            $$ begin insert into public.seen values (new.phone); return null; end $$;
-        grant all on public.seen to app, pgforce;
-        create trigger see after update on salesforce.account for each row execute function public.see();""",
-        role="postgres",
-    )
+    sync.note_each("update", "new.phone::text")
     sync.org.fault({"match": {"path": "/queryAll"}, "delay_ms": 3000})
     # Taken: what the organisation has is in the answer, which waits.
     eventually(lambda: sync.org.get("/_sandbox/faults").json["faults"] == [])
     sync.query("update salesforce.account set phone = '2'")
     assert sync.settled(2)[1] == ("UPDATE", "SUCCESS")
     sync.wait_for_polls(2)
-    assert {phone for (phone,) in sync.query("select phone from public.seen")} == {"2"}
+    assert {phone for (phone,) in sync.query("select value from public.seen")} == {"2"}
     assert sync.query("select phone from salesforce.account") == [("2",)]
 
 
@@ -243,20 +236,13 @@ def test_a_record_read_before_our_delete_of_it_does_not_come_back(sync):
     sync.query("insert into salesforce.account (name) values ('Acme')")
     sync.settled(1)
     sync.wait_for_polls(1)
-    sync.database.psql(
-        """create table public.seen (name text);
-        create function public.see() returns trigger language plpgsql as
-            $$ begin insert into public.seen values (new.name); return null; end $$;
-        grant all on public.seen to app, pgforce;
-        create trigger see after insert on salesforce.account for each row execute function public.see();""",
-        role="postgres",
-    )
+    sync.note_each("insert", "new.name::text")
     sync.org.fault({"match": {"path": "/queryAll"}, "delay_ms": 3000})
     eventually(lambda: sync.org.get("/_sandbox/faults").json["faults"] == [])
     sync.query("delete from salesforce.account")
     assert sync.settled(2)[1] == ("DELETE", "SUCCESS")
     sync.wait_for_polls(2)
-    assert sync.query("select name from public.seen") == []
+    assert sync.query("select value from public.seen") == []
     assert sync.query("select name from salesforce.account") == []
 
 
@@ -264,14 +250,7 @@ def test_a_record_read_before_our_delete_of_it_does_not_come_back(sync):
 def test_a_row_deleted_while_its_insert_is_on_its_way_does_not_come_back(sync, mapped):
     """The record is there, and is polled, before the answer that tells its id; then it is deleted."""
     sync.load(mapped)
-    sync.database.psql(
-        """create table public.seen (id integer);
-        create function public.see() returns trigger language plpgsql as
-            $$ begin insert into public.seen values (new.id); return null; end $$;
-        grant all on public.seen to app, pgforce;
-        create trigger see after insert on salesforce.account for each row execute function public.see();""",
-        role="postgres",
-    )
+    sync.note_each("insert", "new.id::text")
     late = {"path": "/composite/sobjects"}
     sync.org.fault({"match": {"method": "POST", **late}, "delay_ms": 3000})
     sync.org.fault({"match": {"method": "DELETE", **late}, "delay_ms": 3000})

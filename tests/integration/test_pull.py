@@ -400,14 +400,7 @@ def test_one_object_that_cannot_be_read_does_not_stop_the_others(sync):
 def test_no_statement_is_compiled_whatever_the_server_would_do(sync, server_setting):
     server_setting("jit", "on")
     sync.map(account())
-    sync.database.psql(
-        """create table public.seen (jit text);
-        create function public.see() returns trigger language plpgsql as
-            $$ begin insert into public.seen values (current_setting('jit')); return null; end $$;
-        grant all on public.seen to app, pgforce;
-        create trigger see after insert on salesforce.account for each row execute function public.see();""",
-        role="postgres",
-    )
+    sync.note_each("insert", "current_setting('jit')")
     sync.org.create("Account", Name="Acme")
     sync.start("archive", "pull")
-    eventually(lambda: sync.query("select jit from public.seen") == [("off",)])
+    eventually(lambda: sync.query("select value from public.seen") == [("off",)])
