@@ -1,0 +1,25 @@
+/*
+ * The verbs of `pgforce mapping` that need the organisation: create, edit, refresh, count, orphans.
+ *
+ * They turn the command line into a mapping's config and leave the rest to mapping/configure.h.
+ */
+#ifndef PGFORCE_CLI_MAPPING_EDIT_COMMAND_H
+#define PGFORCE_CLI_MAPPING_EDIT_COMMAND_H
+
+#include "cli/org_call.h"
+
+/* The options of create and edit, for arguments.h. */
+#define MAPPING_EDIT_OPTIONS                                                                       \
+    "access= field= without= index= no-index= unique-id= no-unique-id polling= notify no-notify "  \
+    "max-api-calls= filter= no-filter numeric no-numeric conflict-policy= lost-create= "           \
+    "adopt-existing "                                                                              \
+    "no-adopt-existing delete-policy= "                                                            \
+    "truncate-policy= calculated= recreate-views"
+
+bool mapping_edit_command_create(struct org_call *call, struct error *err);
+bool mapping_edit_command_edit(struct org_call *call, struct error *err);
+bool mapping_edit_command_refresh(struct org_call *call, struct error *err);
+bool mapping_edit_command_count(struct org_call *call, struct error *err);
+bool mapping_edit_command_orphans(struct org_call *call, struct error *err);
+
+#endif
