@@ -11,14 +11,13 @@ void help_print_all(FILE *out, struct help_commands commands)
 {
     fputs("usage: pgforce COMMAND [ARGUMENTS]\n\ncommands:\n", out);
     for (size_t i = 0; i < commands.count; i++)
-        fprintf(out, "  %-12s %-38s %s\n", commands.items[i].name, commands.items[i].usage,
-                commands.items[i].help);
+        fprintf(out, "  %-16s %s\n", commands.items[i].name, commands.items[i].help);
     fputs("\nvariables (any NAME can be NAME_FILE, the path of a file with the value):\n", out);
     config_print_help(out);
     fputs("\nexit codes:\n", out);
     for (size_t i = 0; i < EXIT_CODE_COUNT; i++)
         fprintf(out, "  %-3d %s\n", exit_code_rows[i].code, exit_code_rows[i].meaning);
-    fputs("\n`pgforce help COMMAND` says more of one; pgforce --check-config shows what is"
+    fputs("\n`pgforce help COMMAND` says what one takes; pgforce --check-config shows what is"
           " configured.\n",
           out);
 }
