@@ -28,7 +28,8 @@ void help_print_one(FILE *out, const struct help_command *command, struct help_c
     if (verbs.count > 0)
         fputs("\nverbs:\n", out);
     for (size_t i = 0; i < verbs.count; i++)
-        fprintf(out, "  %-10s %s\n", verbs.items[i].name, verbs.items[i].usage);
+        fprintf(out, "  %-10s %s\n             %s\n", verbs.items[i].name, verbs.items[i].usage,
+                verbs.items[i].help);
 }
 
 /* ---- the manual page ---- */
@@ -79,13 +80,8 @@ static void write_commands(FILE *out, struct help_commands commands, struct help
     for (size_t i = 0; i < commands.count; i++)
         write_item(out, commands.items[i].name, commands.items[i].usage, commands.items[i].help);
     fputs(".SS Verbs of mapping\n", out);
-    for (size_t i = 0; i < verbs.count; i++) {
-        fputs(".br\n\\fBpgforce mapping ", out);
-        write_roff(out, verbs.items[i].name);
-        fputs("\\fR ", out);
-        write_roff(out, verbs.items[i].usage);
-        putc('\n', out);
-    }
+    for (size_t i = 0; i < verbs.count; i++)
+        write_item(out, verbs.items[i].name, verbs.items[i].usage, verbs.items[i].help);
 }
 
 void help_print_man(FILE *out, struct help_commands commands, struct help_commands mapping_verbs)

@@ -12,7 +12,7 @@
 struct help_command {
     const char *name;
     const char *usage; /* what comes after the name; options in it begin with "--" */
-    const char *help;  /* NULL for a verb: its usage says it */
+    const char *help;
 };
 
 struct help_commands {

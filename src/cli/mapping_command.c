@@ -208,30 +208,44 @@ static bool run_states(struct call *call, struct error *err)
 static const struct verb {
     const char *name;
     const char *usage;
+    const char *help;
     const char *options; /* those it takes, separated by blanks; a value is wanted after "=" */
     bool (*run)(struct call *call, struct error *err);
     bool (*run_with_org)(struct org_call *call, struct error *err); /* in place of run */
     bool needs_object;
     bool needs_database;
 } verbs[] = {
-    {"list", "[--json]", "json", run_list, NULL, false, true},
-    {"show", "OBJECT [--json]", "json", run_show, NULL, true, true},
+    {"list", "[--json]", "what is mapped, in what state, and what waits", "json", run_list, NULL,
+     false, true},
+    {"show", "OBJECT [--json]",
+     "one mapping: its state and the way out of it, its fields and columns", "json", run_show, NULL,
+     true, true},
     {"create", "OBJECT [--field NAME,...] [--access read_write] [OPTION]... [--wait] [--json]",
-     MAPPING_EDIT_OPTIONS " wait json", NULL, mapping_edit_command_create, true, true},
+     "map an object: make its table and load it", MAPPING_EDIT_OPTIONS " wait json", NULL,
+     mapping_edit_command_create, true, true},
     {"edit", "OBJECT [--field NAME,...] [--without NAME,...] [OPTION]... [--yes] [--json]",
+     "change fields, access, identifier or options; the table is altered in place",
      MAPPING_EDIT_OPTIONS " yes wait json", NULL, mapping_edit_command_edit, true, true},
-    {"refresh", "OBJECT [--recreate-views] [--json]", "recreate-views json", NULL,
-     mapping_edit_command_refresh, true, true},
-    {"count", "OBJECT [--json]", "json", NULL, mapping_edit_command_count, true, true},
-    {"orphans", "[--remove [--keep-table] [--yes]] [--json]", "remove keep-table yes json", NULL,
+    {"refresh", "OBJECT [--recreate-views] [--json]",
+     "take over what has changed in the organisation: types, lengths, fields that are gone",
+     "recreate-views json", NULL, mapping_edit_command_refresh, true, true},
+    {"count", "OBJECT [--json]", "count the records in Salesforce", "json", NULL,
+     mapping_edit_command_count, true, true},
+    {"orphans", "[--remove [--keep-table] [--yes]] [--json]",
+     "mappings whose object is gone, and remove them", "remove keep-table yes json", NULL,
      mapping_edit_command_orphans, false, true},
-    {"delete", "OBJECT [--keep-table] [--yes] [--json]", "keep-table yes json", run_delete, NULL,
+    {"delete", "OBJECT [--keep-table] [--yes] [--json]",
+     "end a mapping, and drop its table unless it is kept", "keep-table yes json", run_delete, NULL,
      true, true},
     {"reload", "OBJECT [--in-place | --destructive [--yes]] [--wait] [--json]",
+     "read all records again; destructive: into an emptied table",
      "in-place destructive yes wait json", run_reload, NULL, true, true},
-    {"abort", "OBJECT [--json]", "json", run_abort, NULL, true, true},
-    {"confirm", "OBJECT [--json]", "json", run_confirm, NULL, true, true},
-    {"states", "[--json]", "json", run_states, NULL, false, false},
+    {"abort", "OBJECT [--json]", "stop a load or a mapping where it is; pgforce resume goes on",
+     "json", run_abort, NULL, true, true},
+    {"confirm", "OBJECT [--json]", "let deletions go through that were held back for being many",
+     "json", run_confirm, NULL, true, true},
+    {"states", "[--json]", "the states, and which follows which", "json", run_states, NULL, false,
+     false},
 };
 
 enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
@@ -241,7 +255,7 @@ struct help_commands mapping_command_verbs(void)
     static struct help_command list[VERB_COUNT];
 
     for (size_t i = 0; i < VERB_COUNT; i++)
-        list[i] = (struct help_command){verbs[i].name, verbs[i].usage, NULL};
+        list[i] = (struct help_command){verbs[i].name, verbs[i].usage, verbs[i].help};
     return (struct help_commands){list, VERB_COUNT};
 }
 
