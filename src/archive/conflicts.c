@@ -163,10 +163,17 @@ bool conflicts_read_refused(struct pg *pg, struct conflicts_refused *refused, st
     append_untaken(&sql, refused->schema_name, "state = 'FAILED'");
     buf_text(&sql, " union all ");
     append_untaken(&sql, refused->schema_name, "state in ('NEW', 'PENDING')");
+    buf_text(&sql, " union all ");
+    append_untaken(&sql, refused->schema_name,
+                   "state in ('SUCCESS', 'MERGED')"
+                   " and id in (select log_id from pgforce.left_out"
+                   " where schema_name = $4 and column_name = $5)");
     buf_text(&sql, ") u order by id desc limit 100");
     PGresult *result PG_RESULT_AUTO =
         pg_query(pg, sql.data,
-                 PG_PARAMS(refused->table_name, refused->record_id, refused->before_log_id), err);
+                 PG_PARAMS(refused->table_name, refused->record_id, refused->before_log_id,
+                           refused->schema_name, refused->column_name),
+                 err);
     if (result == NULL)
         return false;
     refused->count = 0;
@@ -174,4 +181,15 @@ bool conflicts_read_refused(struct pg *pg, struct conflicts_refused *refused, st
     for (int row = 0; row < PQntuples(result); row++)
         take_refused(result, row, refused);
     return true;
+}
+
+bool conflicts_leave(struct pg *pg, const char *schema_name, const char *columns, struct error *err)
+{
+    return pg_run(pg,
+                  "insert into pgforce.left_out (schema_name, log_id, column_name)"
+                  " select $1, log_id, column_name"
+                  " from json_to_recordset($2::json) as c(log_id integer, column_name text)"
+                  " on conflict do nothing",
+                  PG_PARAMS(schema_name, columns), err) ||
+           error_prefix(err, "storing what is left to later entries");
 }

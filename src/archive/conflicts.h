@@ -75,8 +75,13 @@ struct conflicts_refused {
     size_t count;
 };
 
-/* Of the record's updates before an entry that Salesforce has not taken, those that carry the
- * column (sync/merge.h, merge_is_left). */
+/* Of the record's updates before an entry that Salesforce has not taken, or not with this column,
+ * those that carry the column (sync/merge.h, merge_is_left). */
 bool conflicts_read_refused(struct pg *pg, struct conflicts_refused *refused, struct error *err);
+
+/* columns: a JSON array of {"log_id", "column_name"}: what these entries are sent without, for a
+ * later one carries it. To be stored before they are sent. */
+bool conflicts_leave(struct pg *pg, const char *schema_name, const char *columns,
+                     struct error *err);
 
 #endif

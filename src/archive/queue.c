@@ -69,10 +69,11 @@ static void fill_entry(const PGresult *result, int row, struct arena *arena,
     ")), d.external_id, d.body,"                                                                   \
     " (extract(epoch from d.sent_at) * 1000000)::bigint,"                                          \
     " coalesce(d.was_in_doubt, false), r.processed_at is not null and r.state = 'NEW',"            \
-    " case when r.processed_at is not null and r.state = 'NEW' and r.action = 'UPDATE'"            \
+    " case when r.state = 'NEW' and r.action = 'UPDATE'"                                           \
+    " and (r.processed_at is not null or d.was_in_doubt)"                                          \
     " then (select string_agg(n.\"values\", ', ') from @ n where n.id > r.id"                      \
     " and n.table_name = r.table_name and n.record_id = r.record_id"                               \
-    " and n.action = 'UPDATE' and n.state in ('SUCCESS', 'MERGED')) end,"                          \
+    " and n.action = 'UPDATE' and n.state in ('NEW', 'PENDING', 'SUCCESS', 'MERGED')) end,"        \
     " coalesce((r.commit_lsn - '0/0'::pg_lsn)::bigint, 0), coalesce(d.is_unit, false),"            \
     " case when r.action = 'DELETE' and exists (select from pgforce.mapping m"                     \
     " where m.schema_name = $1 and m.table_name = r.table_name and m.upsert_field is not null)"    \

@@ -27,8 +27,9 @@ struct queue_entry {
     const char *values; /* hstore text; NULL for DELETE */
     const char *old;    /* likewise, of a DELETE where the mapping has a unique identifier */
     bool was_settled;   /* and is NEW again: a user set it back */
-    /* Of an UPDATE that was set back: the values, one hstore text after the other, of the record's
-     * later UPDATEs that Salesforce has taken; NULL if none. */
+    /* Of an UPDATE that goes again, set back or after a doubt: the values, one hstore text after
+     * the other, of the record's later UPDATEs that Salesforce has taken or that wait; NULL if
+     * none. */
     const char *later_values;
     /* From pgforce.delivery; phase is "" where the entry has none. */
     const char *phase;

@@ -189,9 +189,12 @@ static bool move_due(struct pg *pg, const struct retention *retention, const str
     append_is_due(&sql, retention);
     buf_printf(&sql,
                " for update of e skip locked),"
-               " e as (delete from %s l using due where l.id = due.id returning l.*)"
-               " insert into ",
+               " e as (delete from %s l using due where l.id = due.id returning l.*),"
+               " f as (delete from pgforce.left_out o using due"
+               " where o.log_id = due.id and o.schema_name = ",
                log.data);
+    pg_append_literal(&sql, retention->schema_name);
+    buf_text(&sql, ") insert into ");
     pg_append_qualified(&sql, retention->schema_name, "_trigger_log_archive");
     buf_text(&sql, " (" COLUMNS_BEFORE ", created_at, " COLUMNS_AFTER ")"
                    " select " COLUMNS_BEFORE ", " ARCHIVED_AT ", " COLUMNS_AFTER " from e");

@@ -136,37 +136,6 @@ static void gather_row(struct gathering *gathering)
     }
 }
 
-static bool has_key(const struct hstore_pair *pairs, size_t count, const char *key)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(pairs[i].key, key) == 0)
-            return true;
-    return false;
-}
-
-/*
- * Of an UPDATE that was set back, what Salesforce has taken since. What only waits behind it is
- * sent after it: left out here, its value would never have been there, and the next one's `old`
- * would tell of a base that Salesforce never had.
- */
-static void leave_out_later(struct gathering *gathering)
-{
-    const struct queue_entry *entry = gathering->parcel->entry;
-    struct hstore_pair *later = NULL;
-    struct error ignored;
-    size_t later_count = 0;
-    size_t kept = 0;
-
-    if (strcmp(entry->action, "UPDATE") != 0 || entry->later_values == NULL)
-        return;
-    if (!hstore_parse(entry->later_values, gathering->world->arena, &later, &later_count, &ignored))
-        later_count = 0;
-    for (size_t i = 0; i < gathering->count; i++)
-        if (!has_key(later, later_count, gathering->pairs[i].key))
-            gathering->pairs[kept++] = gathering->pairs[i];
-    gathering->count = kept;
-}
-
 /* By the name under which a record has it; "" for what no record has. */
 static const char *name_in_record(const struct mapping *mapping, const char *column)
 {
@@ -252,26 +221,23 @@ static void end_unsent(struct parcel *parcel, enum delivery_state state, const c
     parcel->message = message;
 }
 
-static void gather(const struct parcel_world *world, struct parcel *parcel,
-                   struct gathering *gathering)
+static void gather(struct gathering *gathering)
 {
     gather_values(gathering);
-    if (world->plan->folds == NULL)
-        leave_out_later(gathering);
-    if (parcel->action == DELIVERY_INSERT)
+    if (gathering->parcel->action == DELIVERY_INSERT)
         leave_out_early(gathering);
 }
 
 /* Nothing of it can be sent, or nothing is left. */
 static void end_empty(const struct parcel_world *world, struct parcel *parcel, size_t pair_count)
 {
-    bool had_values = world->plan->entries[parcel->index].pair_count > 0;
+    bool has_left = world->plan->entries[parcel->index].left_count > 0;
 
     json_decref(parcel->record.json);
     parcel->record.json = NULL;
     if (strcmp(parcel->entry->action, "INSERT") == 0)
         end_unsent(parcel, DELIVERY_SUCCESS, NULL);
-    else if (pair_count == 0 && had_values)
+    else if (pair_count == 0 && has_left)
         end_unsent(parcel, DELIVERY_MERGED, NULL);
     else
         end_unsent(parcel, DELIVERY_IGNORED,
@@ -299,7 +265,7 @@ static void make_record(const struct parcel_world *world, struct parcel *parcel)
     struct error err = {0};
 
     if (parcel->action != DELIVERY_DELETE)
-        gather(world, parcel, &gathering);
+        gather(&gathering);
     parcel->pairs = gathering.pairs;
     parcel->pair_count = gathering.count;
     const struct batch_source source = {parcel->mapping, parcel->action, parcel->sfid,

@@ -2,9 +2,8 @@
  * One record's part in a request: which values of which entries it carries.
  *
  * The entry's own values and those of the entries that go with it, the newest of each column; the
- * row as it is now where a refused INSERT is tried again; without what a later entry carries where
- * an UPDATE is sent again; and without references to records that are not in Salesforce yet. Reads
- * rows, writes none, sends nothing.
+ * row as it is now where a refused INSERT is tried again; and without references to records that
+ * are not in Salesforce yet. Reads rows, writes none, sends nothing.
  */
 #ifndef PGFORCE_OUTBOUND_PARCEL_H
 #define PGFORCE_OUTBOUND_PARCEL_H

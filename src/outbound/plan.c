@@ -89,6 +89,38 @@ static void read_values(const struct planner *planner, const struct queue_entry 
     planned->problem = arena_strdup(planner->arena, err.message);
 }
 
+static bool has_column(const struct hstore_pair *pairs, size_t count, const char *column)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(pairs[i].key, column) == 0)
+            return true;
+    return false;
+}
+
+/* State, not history: what a later entry carries is not sent again behind its back. */
+static void leave_later(const struct planner *planner, const struct queue_entry *entry,
+                        struct plan_entry *planned)
+{
+    struct hstore_pair *later;
+    struct error ignored;
+    size_t later_count;
+    size_t kept_count = 0;
+
+    if (entry->later_values == NULL ||
+        !hstore_parse(entry->later_values, planner->arena, &later, &later_count, &ignored))
+        return;
+    struct hstore_pair *kept = arena_array(planner->arena, struct hstore_pair, planned->pair_count);
+    planned->left_columns = arena_array(planner->arena, const char *, planned->pair_count);
+    for (size_t i = 0; i < planned->pair_count; i++) {
+        if (has_column(later, later_count, planned->pairs[i].key))
+            planned->left_columns[planned->left_count++] = planned->pairs[i].key;
+        else
+            kept[kept_count++] = planned->pairs[i];
+    }
+    planned->pairs = kept;
+    planned->pair_count = kept_count;
+}
+
 /* The key that a DELETE sets free: who uses it again waits. */
 static void fill_freed_key(const struct planner *planner, const struct queue_entry *entry,
                            struct order_entry *order, const struct mapping *mapping)
@@ -203,6 +235,10 @@ struct plan *plan_make(const struct mapping_list *mappings, const uint32_t *rank
     plan->orders = arena_array(arena, struct order_entry, queue->count);
     for (size_t i = 0; i < queue->count; i++)
         fill_entry(&planner, &queue->entries[i], &plan->orders[i], &plan->entries[i]);
+    for (size_t i = 0; !is_merged && i < queue->count; i++) {
+        leave_later(&planner, &queue->entries[i], &plan->entries[i]);
+        plan->left_count += plan->entries[i].left_count;
+    }
     if (is_merged) {
         plan->folds = fold_merged(plan->orders, queue->count, arena);
         apply_folds(&planner, plan);

@@ -26,6 +26,9 @@ struct plan_entry {
     const struct hstore_pair *pairs;
     size_t pair_count;
     const char *problem; /* why the values cannot be read; NULL when they can */
+    /* Columns that are left to a later entry of the record, which carries them: not in pairs. */
+    const char **left_columns;
+    size_t left_count;
     const struct mapping_field **reference_fields; /* in step with the order_entry's references */
     /* Set by check.h, of the first entry of a request: */
     bool is_put_off; /* not in this round */
@@ -44,6 +47,7 @@ struct plan {
     /* Likewise in step, plus one: the next UPDATE of the record in the same unit, sent by itself
      * after this one; NULL: there are no units. */
     size_t *next_in_unit;
+    size_t left_count; /* of all entries */
 };
 
 /* Entries of tables no longer mapped get a state that is neither sent nor waited for. */

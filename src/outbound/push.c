@@ -11,10 +11,12 @@
 #include "outbound/push.h"
 #include "outbound/check.h"
 
+#include <jansson.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/conflicts.h"
 #include "archive/queue.h"
 #include "base/arena.h"
 #include "base/clock.h"
@@ -293,6 +295,25 @@ static struct units choose_units(struct push *push, struct plan *plan)
     return units;
 }
 
+/* What entries are sent without is stored first: the later ones' `old` does not tell of it. */
+static bool note_left(struct push *push, const struct plan *plan, struct error *err)
+{
+    if (plan->left_count == 0)
+        return true;
+    json_t *columns = json_array();
+    for (size_t i = 0; i < push->queue.count; i++)
+        for (size_t j = 0; j < plan->entries[i].left_count; j++)
+            json_array_append_new(columns,
+                                  json_pack("{s:I, s:s}", "log_id",
+                                            (json_int_t)push->queue.entries[i].log_id,
+                                            "column_name", plan->entries[i].left_columns[j]));
+    char *text = json_dumps(columns, JSON_COMPACT);
+    json_decref(columns);
+    bool is_ok = conflicts_leave(push->pg, push->options->schema_name, text, err);
+    free(text);
+    return is_ok;
+}
+
 /* Looks at what both the round and the units would overwrite, and leaves the round as it was. */
 static bool look_at_all(struct push *push, const struct units *units, struct round *round,
                         struct error *err)
@@ -323,7 +344,8 @@ static bool send_plan(struct push *push, struct round *round, struct error *err)
     struct plan *plan =
         plan_make(&push->mappings, push->ranks, &push->queue, push->is_merged, push->arena);
 
-    if (!allowance_hold(&push->allowance, &push->mappings, plan, push->arena, err))
+    if (!note_left(push, plan, err) ||
+        !allowance_hold(&push->allowance, &push->mappings, plan, push->arena, err))
         return false;
     struct units units = choose_units(push, plan);
     plan->round = order_next_round(plan->orders, push->queue.count, ORDER_BATCH_MAX, push->arena);

@@ -156,6 +156,78 @@ def test_an_update_of_which_a_later_one_carries_all_is_merged_when_set_back(orde
     assert accounts(sync, "AnnualRevenue") == [(5,)]
 
 
+def doubt(sync, statement):
+    """The answer to an update is lost, and it was not done; push has stopped before it has read it back."""
+    sync.org.fault({"match": {"method": "PATCH"}, "drop": "before", "times": 100})
+    sync.query(statement)
+    eventually(lambda: sync.query("select state from pgforce.delivery", role="pgforce") == [("IN_DOUBT",)])
+    sync.roles["push"].stop()
+    sync.org.clear_faults()
+
+
+def note_intents(sync):
+    """From now on public.seen has what is about to be sent."""
+    sync.database.psql(
+        """create table public.seen (body json);
+        create function public.see() returns trigger language plpgsql as
+            $$ begin insert into public.seen values (new.body); return null; end $$;
+        grant all on public.seen to app, pgforce;
+        create trigger see after insert or update on pgforce.delivery for each row
+            when (new.state = 'SENDING') execute function public.see();""",
+        role="postgres",
+    )
+
+
+@pytest.mark.parametrize("policy", ["last-writer", "salesforce"])
+def test_an_update_in_doubt_leaves_to_a_newer_one_what_that_carries(sync, policy):
+    """Neither side has a conflict with what Salesforce still has of the time before both."""
+    sync.map(account(conflict_policy=policy), poll_db_no_merge=True)
+    sync.start("archive", "push")
+    sync.query("insert into salesforce.account (name, phone) values ('Acme', '1')")
+    sync.settled(1)
+    doubt(sync, "update salesforce.account set phone = '2', industry = 'Energy'")
+    sync.query("update salesforce.account set phone = '3'")
+    sync.logged(3)
+    note_intents(sync)
+    sync.start("push")
+    assert sync.settled(3)[1:] == [("UPDATE", "SUCCESS")] * 2
+    assert accounts(sync) == [("Acme", "3", "Energy")]
+    sent = [body for (body,) in sync.query("select body from public.seen")]
+    assert [(body.get("Phone"), body.get("Industry")) for body in sent] == [(None, "Energy"), ("3", None)]
+    assert sync.query("select count(*) from pgforce.conflict", role="pgforce") == [(0,)]
+    assert sync.value("select phone from salesforce.account") == "3"
+
+
+def test_an_update_in_doubt_of_which_a_newer_one_carries_all_is_merged(ordered):
+    sync = ordered
+    sync.query("insert into salesforce.account (name, phone) values ('Acme', '1')")
+    sync.settled(1)
+    doubt(sync, "update salesforce.account set phone = '2'")
+    sync.query("update salesforce.account set phone = '3'")
+    sync.logged(3)
+    sync.org.journal(clear=True)
+    sync.start("push")
+    assert sync.settled(3, "state") == [("SUCCESS",), ("MERGED",), ("SUCCESS",)]
+    assert accounts(sync, "Phone") == [("3",)]
+    assert len([entry for entry in sync.org.journal() if entry["method"] == "PATCH"]) == 1
+
+
+def test_an_update_that_is_set_back_leaves_to_one_that_waits_what_that_carries(ordered):
+    """It would be refused once more, and nothing else of the record sent."""
+    sync = ordered
+    sync.query("insert into salesforce.account (name, phone) values ('Acme', '1')")
+    sync.settled(1)
+    sync.query("update salesforce.account set annualrevenue = -5, phone = '2'")
+    assert sync.settled(2)[1] == ("UPDATE", "FAILED")
+    sync.roles["push"].stop()
+    sync.query("update salesforce.account set annualrevenue = 5")
+    sync.logged(3)
+    sync.query("update salesforce._trigger_log set state = 'NEW' where id = 2")
+    sync.start("push")
+    assert sync.settled(3, "state") == [("SUCCESS",)] * 3
+    assert accounts(sync, "Phone, AnnualRevenue") == [("2", 5)]
+
+
 HIERARCHY = mapping("Account", "Name", "Parent__External_Id__c", "External_Id__c", upsert="External_Id__c")
 
 

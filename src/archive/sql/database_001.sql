@@ -336,6 +336,15 @@ create table overruled (
     primary key (schema_name, log_id, column_name)
 );
 
+-- Columns that an UPDATE is sent again without, because a later entry of the record carries them: of
+-- those Salesforce may still have the value from before both.
+create table left_out (
+    schema_name text not null references connection on delete cascade,
+    log_id integer not null,
+    column_name text not null,
+    primary key (schema_name, log_id, column_name)
+);
+
 -- TRUNCATEs of mapped tables, and what becomes of them by the mapping's policy. STOPPED: nothing of
 -- the mapping is sent until it is dismissed. WAITING: so many records are only deleted on request.
 create table truncation (
