@@ -44,7 +44,7 @@ bool conflicts_settle(struct pg *pg, const char *schema_name, const struct confl
 /* SQL: the columns of an entry whose value lost already, of a query in which `entry` is its id and
  * `schema` its schema's name. */
 #define CONFLICTS_OVERRULED(entry, schema)                                                         \
-    "coalesce((select string_agg('\"' || o.column_name || '\"', '')"                               \
+    "coalesce((select string_agg('\"' || o.column_name || '\"', '' order by o.column_name)"        \
     " from pgforce.overruled o"                                                                    \
     " where o.schema_name = " schema " and o.log_id = " entry "), '')"
 

@@ -157,6 +157,7 @@ static void fill_link(const struct check *check, struct link *link, const PGresu
 
     link->time_us = pg_field_int64(result, row, 1);
     link->overruled = arena_strdup(arena, pg_field(result, row, 2));
+    link->planned->overruled = link->overruled;
     if (old == NULL || !hstore_parse(old, arena, &link->old, &link->old_count, &ignored)) {
         link->old = NULL;
         link->old_count = 0;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "outbound/parcel.h"
+#include "outbound/recheck.h"
 #include "sf/collections.h"
 
 /* One request, in step with a struct sf_batch. */
@@ -201,6 +202,10 @@ static bool fill_shipments(struct delivery *delivery, const struct order_batch *
 {
     struct parcel *parcels = arena_array(delivery->world.arena, struct parcel, batch->count);
 
+    if (delivery->wave.action == DELIVERY_UPDATE &&
+        !recheck_updates(&delivery->world, delivery->wave.plan, batch, &delivery->report.put_off,
+                         err))
+        return false;
     if (!make_parcels(delivery, batch, parcels, err))
         return false;
     size_t count = keep_sent(delivery, parcels, batch->count);

@@ -40,6 +40,7 @@ struct deliver_wave {
 struct deliver_report {
     size_t sent;
     size_t failed;
+    size_t put_off; /* has lost since the look: see recheck.h */
     bool must_stop; /* it takes no writes: the operator must act; message says why */
     const char *message;
 };

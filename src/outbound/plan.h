@@ -30,7 +30,8 @@ struct plan_entry {
     const char **left_columns;
     size_t left_count;
     const struct mapping_field **reference_fields; /* in step with the order_entry's references */
-    /* Set by check.h, of the first entry of a request: */
+    const char *overruled; /* the columns that had lost when check.h looked; NULL: it did not */
+    /* Set by check.h and recheck.h, of the first entry of a request: */
     bool is_put_off; /* not in this round */
     bool is_over;    /* nothing is left to be sent: it ends like this */
     enum delivery_state over_as;

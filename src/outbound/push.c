@@ -71,7 +71,7 @@ struct round {
     size_t sent;
     size_t failed;
     size_t resolved; /* without a write: read back, or nothing was left to send */
-    size_t put_off;  /* Salesforce could not be asked what it has */
+    size_t put_off;  /* to be looked at again: check.h, recheck.h */
     size_t finished; /* rows of Bulk jobs */
 };
 
@@ -221,6 +221,7 @@ static bool send_requests(struct push *push, struct round *round, size_t from, s
 
     round->sent += report.sent;
     round->failed += report.failed;
+    round->put_off += report.put_off;
     for (size_t i = from; i < to && is_ok; i++)
         round->calls[round->plan->round.batches[i].mapping] +=
             count_requests(round->plan, &round->plan->round.batches[i]);

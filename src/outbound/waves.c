@@ -66,6 +66,7 @@ static void judge(struct sending *sending, struct delivery *delivery,
 
     sending->report->sent += report.sent;
     sending->report->failed += report.failed;
+    sending->report->put_off += report.put_off;
     if (report.sent > 0)
         log_info("pushed", log_text("mapping", mapping->object_name),
                  log_text("action", delivery_action_name(batch->action)),

@@ -29,6 +29,7 @@ struct waves {
 struct waves_report {
     size_t sent;
     size_t failed;
+    size_t put_off;
 };
 
 /* False when an answer or an intent could not be stored, or the organisation takes no writes
