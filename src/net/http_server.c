@@ -428,12 +428,6 @@ static enum MHD_Result take_request(void *context, struct MHD_Connection *connec
 
 /* ---- listening ---- */
 
-/* What refuses an address; where a certificate is refused errno may be anything else. */
-static bool is_about_address(int number)
-{
-    return number == EADDRINUSE || number == EADDRNOTAVAIL || number == EACCES;
-}
-
 static bool start_daemon(struct http_server *server, const union http_address *address,
                          struct error *err)
 {
@@ -453,7 +447,9 @@ static bool start_daemon(struct http_server *server, const union http_address *a
         end_exchange, server, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
     if (server->daemon != NULL)
         return true;
-    if (options->tls_certificate != NULL && !is_about_address(errno))
+    /* Where a certificate is refused errno may be anything. */
+    bool is_address = errno == EADDRINUSE || errno == EADDRNOTAVAIL || errno == EACCES;
+    if (options->tls_certificate != NULL && !is_address)
         return error_set(err, ERROR_CONFIG,
                          "the certificate and its key cannot be used: give PEM files that belong"
                          " together, the key without a passphrase");

@@ -91,6 +91,13 @@ static void trim_line_breaks(char *message)
             *at = ' ';
 }
 
+/* In the words of PostgreSQL up to 15, and since 16. */
+static bool is_about_replication_right(const char *message)
+{
+    return strstr(message, "replication role") != NULL ||
+           strstr(message, "REPLICATION attribute") != NULL;
+}
+
 /*
  * A refused connection has no SQLSTATE in libpq's interface, only its words. The server's own
  * refusals about who we are need the operator; all else (down, starting, too many connections) may
@@ -98,8 +105,7 @@ static void trim_line_breaks(char *message)
  */
 static bool needs_operator(PGconn *conn)
 {
-    static const char *const signs[] = {"authentication", "does not exist", "no pg_hba.conf entry",
-                                        "must be superuser or replication role"};
+    static const char *const signs[] = {"authentication", "does not exist", "no pg_hba.conf entry"};
     const char *message = PQerrorMessage(conn);
 
     if (conn == NULL || PQconnectionNeedsPassword(conn))
@@ -107,14 +113,15 @@ static bool needs_operator(PGconn *conn)
     for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
         if (strstr(message, signs[i]) != NULL && strstr(message, "FATAL") != NULL)
             return true;
-    return strstr(message, "invalid connection option") != NULL ||
+    return is_about_replication_right(message) ||
+           strstr(message, "invalid connection option") != NULL ||
            strstr(message, "missing \"=\"") != NULL || strstr(message, "invalid URI") != NULL ||
            strstr(message, "invalid port") != NULL;
 }
 
 static const char *connection_remedy(PGconn *conn)
 {
-    return strstr(PQerrorMessage(conn), "replication role") != NULL
+    return is_about_replication_right(PQerrorMessage(conn))
                ? "as a superuser: ALTER ROLE <role> REPLICATION;"
                : "check PGFORCE_DATABASE_URL";
 }
