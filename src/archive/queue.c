@@ -55,6 +55,13 @@ static void fill_entry(const PGresult *result, int row, struct arena *arena,
     "select m.table_name from pgforce.truncation t join pgforce.mapping m on m.id = t.mapping_id"  \
     " where m.schema_name = $1 and t.state = 'STOPPED'"
 
+/* Of a mapping with a unique identifier: a DELETE, and an UPDATE that may have changed it. */
+#define FREES_KEY(entry)                                                                           \
+    entry ".action <> 'INSERT' and exists (select from pgforce.mapping m"                          \
+          " where m.schema_name = $1 and m.table_name = " entry ".table_name"                      \
+          " and (" entry ".action = 'DELETE' and m.upsert_field is not null"                       \
+          " or strpos(" entry ".\"values\", lower(m.upsert_field)) > 0))"
+
 /* What a common table expression `relevant` chose, with all that is known of it. $1 is the schema.
  */
 #define WHOLE_ENTRIES                                                                              \
@@ -75,12 +82,11 @@ static void fill_entry(const PGresult *result, int row, struct arena *arena,
     " and n.table_name = r.table_name and n.record_id = r.record_id"                               \
     " and n.action = 'UPDATE' and n.state in ('NEW', 'PENDING', 'SUCCESS', 'MERGED')) end,"        \
     " coalesce((r.commit_lsn - '0/0'::pg_lsn)::bigint, 0), coalesce(d.is_unit, false),"            \
-    " case when r.action = 'DELETE' and exists (select from pgforce.mapping m"                     \
-    " where m.schema_name = $1 and m.table_name = r.table_name and m.upsert_field is not null)"    \
-    " then r.old end"                                                                              \
-    " from relevant r"                                                                             \
-    " left join pgforce.delivery d on d.schema_name = $1 and d.log_id = r.id"                      \
-    " order by r.id"
+    " case when " FREES_KEY(                                                                       \
+        "r") " then r.old end"                                                                     \
+             " from relevant r"                                                                    \
+             " left join pgforce.delivery d on d.schema_name = $1 and d.log_id = r.id"             \
+             " order by r.id"
 
 #define ENTRY                                                                                      \
     " l.id, l.table_name, l.record_id, l.action, l.state, l.sfid, l.\"values\", l.processed_at,"   \
@@ -128,23 +134,22 @@ bool queue_take(struct pg *pg, const char *schema_name, struct queue *queue, str
         /* Whoever uses the identifier again that one of these sets free must know of it. */
         " waiting as ("
         " select" ENTRY " from @ l"
-        " where l.action = 'DELETE'"
-        " and l.state = 'NEW'"
-        " and not exists (select from held h where h.id = l.id)"
-        " and exists (select from held h where h.table_name = l.table_name"
-        " and h.record_id = l.record_id and h.id < l.id)),"
-        " relevant as ("
-        " select * from held"
-        " union all"
-        " select * from waiting"
-        " union all"
-        " select * from taken"
-        " union all"
-        " select" ENTRY " from @ l"
-        " where l.action = 'INSERT'"
-        " and l.state = 'FAILED'"
-        " and exists (select from taken t where t.table_name = l.table_name"
-        " and t.record_id = l.record_id and t.id > l.id))" WHOLE_ENTRIES;
+        " where l.state = 'NEW'"
+        " and " FREES_KEY("l") " and not exists (select from held h where h.id = l.id)"
+                               " and exists (select from held h where h.table_name = l.table_name"
+                               " and h.record_id = l.record_id and h.id < l.id)),"
+                               " relevant as ("
+                               " select * from held"
+                               " union all"
+                               " select * from waiting"
+                               " union all"
+                               " select * from taken"
+                               " union all"
+                               " select" ENTRY " from @ l"
+                               " where l.action = 'INSERT'"
+                               " and l.state = 'FAILED'"
+                               " and exists (select from taken t where t.table_name = l.table_name"
+                               " and t.record_id = l.record_id and t.id > l.id))" WHOLE_ENTRIES;
 
     struct buf sql BUF_AUTO = {0};
 

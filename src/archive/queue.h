@@ -25,7 +25,7 @@ struct queue_entry {
     const char *state;  /* NEW, PENDING or FAILED */
     const char *sfid;   /* the entry's own, else the one its INSERT was given; NULL if unknown */
     const char *values; /* hstore text; NULL for DELETE */
-    const char *old;    /* likewise, of a DELETE where the mapping has a unique identifier */
+    const char *old;    /* likewise, of what sets the mapping's unique identifier free */
     bool was_settled;   /* and is NEW again: a user set it back */
     /* Of an UPDATE that goes again, set back or after a doubt: the values, one hstore text after
      * the other, of the record's later UPDATEs that Salesforce has taken or that wait; NULL if
@@ -52,9 +52,9 @@ struct queue {
 };
 
 /* Reads the entries that are NEW or PENDING, and the FAILED INSERTs of their records. What stands
- * behind a held entry of its record is left out but a DELETE, unless is_whole, and so is a table
- * whose writing has stopped: it could not be sent, and would fill the queue. With is_whole all of
- * that is held.
+ * behind a held entry of its record is left out but what sets a unique identifier free, unless
+ * is_whole, and so is a table whose writing has stopped: it could not be sent, and would fill the
+ * queue. With is_whole all of that is held.
  */
 bool queue_take(struct pg *pg, const char *schema_name, struct queue *queue, struct error *err);
 

@@ -89,12 +89,13 @@ static void read_values(const struct planner *planner, const struct queue_entry 
     planned->problem = arena_strdup(planner->arena, err.message);
 }
 
-static bool has_column(const struct hstore_pair *pairs, size_t count, const char *column)
+static const struct hstore_pair *find_pair(const struct hstore_pair *pairs, size_t count,
+                                           const char *column)
 {
     for (size_t i = 0; i < count; i++)
         if (strcmp(pairs[i].key, column) == 0)
-            return true;
-    return false;
+            return &pairs[i];
+    return NULL;
 }
 
 /* State, not history: what a later entry carries is not sent again behind its back. */
@@ -112,7 +113,7 @@ static void leave_later(const struct planner *planner, const struct queue_entry 
     struct hstore_pair *kept = arena_array(planner->arena, struct hstore_pair, planned->pair_count);
     planned->left_columns = arena_array(planner->arena, const char *, planned->pair_count);
     for (size_t i = 0; i < planned->pair_count; i++) {
-        if (has_column(later, later_count, planned->pairs[i].key))
+        if (find_pair(later, later_count, planned->pairs[i].key) != NULL)
             planned->left_columns[planned->left_count++] = planned->pairs[i].key;
         else
             kept[kept_count++] = planned->pairs[i];
@@ -121,20 +122,27 @@ static void leave_later(const struct planner *planner, const struct queue_entry 
     planned->pair_count = kept_count;
 }
 
-/* The key that a DELETE sets free: who uses it again waits. */
+/* The key that a DELETE sets free, or an UPDATE that carries another: who uses it again waits. */
 static void fill_freed_key(const struct planner *planner, const struct queue_entry *entry,
-                           struct order_entry *order, const struct mapping *mapping)
+                           struct order_entry *order, const struct plan_entry *planned)
 {
+    const struct mapping_field *upsert = planned->mapping->upsert;
     struct hstore_pair *pairs;
     size_t count;
     struct error err;
 
-    if (entry->old == NULL || mapping->upsert == NULL ||
-        !hstore_parse(entry->old, planner->arena, &pairs, &count, &err))
+    if (entry->old == NULL || upsert == NULL ||
+        !hstore_parse(entry->old, planner->arena, &pairs, &count, &err) ||
+        (order->action != DELIVERY_DELETE &&
+         find_pair(planned->pairs, planned->pair_count, upsert->column_name) == NULL))
         return;
-    for (size_t i = 0; i < count; i++)
-        if (pairs[i].value != NULL && strcmp(pairs[i].key, mapping->upsert->column_name) == 0)
-            order->key_hash = order_hash(pairs[i].value, pairs[i].value_bytes);
+    const struct hstore_pair *old = find_pair(pairs, count, upsert->column_name);
+    if (old == NULL || old->value == NULL)
+        return;
+    uint64_t *freed = arena_array(planner->arena, uint64_t, 1);
+    *freed = order_hash(old->value, old->value_bytes);
+    order->freed_keys = freed;
+    order->freed_key_count = 1;
 }
 
 /* An INSERT that has made its record, and has a reference left to send or failed at that. */
@@ -165,7 +173,7 @@ static void fill_entry(const struct planner *planner, const struct queue_entry *
         order->action = DELIVERY_UPDATE;
     read_values(planner, entry, planned);
     fill_keys(planner, order, planned);
-    fill_freed_key(planner, entry, order, mapping);
+    fill_freed_key(planner, entry, order, planned);
 }
 
 /* What goes with a carrier refers for it. */
@@ -191,6 +199,51 @@ static void add_references(const struct planner *planner, struct plan *plan, siz
     plan->entries[carrier].reference_fields = fields;
 }
 
+/* All keys of one entry are another's of the same record, too, which is sent in its place or after
+ * it. */
+static void add_keys(const struct planner *planner, struct order_entry *to,
+                     const struct order_entry *from, bool is_into)
+{
+    size_t room = to->freed_key_count + from->freed_key_count + 1;
+    uint64_t *keys = arena_array(planner->arena, uint64_t, room);
+    size_t count = 0;
+
+    for (size_t i = 0; i < to->freed_key_count; i++)
+        keys[count++] = to->freed_keys[i];
+    for (size_t i = 0; i < from->freed_key_count; i++)
+        keys[count++] = from->freed_keys[i];
+    keys[count++] = is_into ? to->key_hash : from->key_hash;
+    to->freed_keys = keys;
+    to->freed_key_count = count;
+    if (is_into)
+        to->key_hash = from->key_hash;
+}
+
+/* The next entry of the record that is sent, plus one; 0: none. */
+static size_t next_sent(const struct plan *plan, size_t index)
+{
+    const struct order_entry *own = &plan->orders[index];
+
+    for (size_t i = index + 1; i < plan->queue->count; i++)
+        if (plan->folds[i].fate == FOLD_ALONE && plan->orders[i].mapping == own->mapping &&
+            plan->orders[i].record_id == own->record_id)
+            return i + 1;
+    return 0;
+}
+
+/* An identifier that is changed, not to be used again before its old value is free. */
+static void fold_keys(const struct planner *planner, const struct plan *plan, size_t index)
+{
+    const struct fold *fold = &plan->folds[index];
+    const struct order_entry *own = &plan->orders[index];
+
+    if (own->freed_key_count == 0)
+        return;
+    size_t to = fold->fate == FOLD_INTO ? fold->carrier + 1 : next_sent(plan, index);
+    if (to != 0)
+        add_keys(planner, &plan->orders[to - 1], own, fold->fate == FOLD_INTO);
+}
+
 static void apply_folds(const struct planner *planner, struct plan *plan)
 {
     for (size_t i = 0; i < plan->queue->count; i++) {
@@ -202,6 +255,7 @@ static void apply_folds(const struct planner *planner, struct plan *plan)
             continue;
         if (fold->fate == FOLD_INTO && plan->orders[i].reference_count > 0)
             add_references(planner, plan, fold->carrier, i);
+        fold_keys(planner, plan, i);
         plan->orders[i].state = DELIVERY_MERGED;
     }
 }

@@ -49,6 +49,25 @@ uint64_t order_hash(const void *key, size_t size_bytes)
     return hash != 0 ? hash : 1;
 }
 
+static size_t count_keys(const struct order_entry *entry)
+{
+    return entry->freed_key_count + 1;
+}
+
+static uint64_t key_at(const struct order_entry *entry, size_t i)
+{
+    return i < entry->freed_key_count ? entry->freed_keys[i] : entry->key_hash;
+}
+
+bool order_shares_key(const struct order_entry *left, const struct order_entry *right)
+{
+    for (size_t i = 0; i < count_keys(left); i++)
+        for (size_t j = 0; j < count_keys(right); j++)
+            if (key_at(left, i) != 0 && key_at(left, i) == key_at(right, j))
+                return true;
+    return false;
+}
+
 static size_t mix(uint32_t mapping, enum name_kind kind, uint64_t name)
 {
     uint64_t mixed = name * UINT64_C(0x9E3779B97F4A7C15) + mapping * UINT64_C(2) + kind;
@@ -93,6 +112,20 @@ static struct slot *key_slot(struct round *round, const struct order_entry *entr
 {
     return entry->key_hash != 0 ? claim_slot(round, entry->mapping, NAME_KEY, entry->key_hash)
                                 : NULL;
+}
+
+/* Whether an earlier entry has one of the entry's keys; from now on this one has them. */
+static bool take_keys(struct round *round, const struct order_entry *entry)
+{
+    bool is_busy = false;
+
+    for (size_t i = 0; i < count_keys(entry); i++)
+        is_busy = is_busy || (key_at(entry, i) != 0 &&
+                              slot_of(round, entry->mapping, NAME_KEY, key_at(entry, i))->is_busy);
+    for (size_t i = 0; i < count_keys(entry); i++)
+        if (key_at(entry, i) != 0)
+            claim_slot(round, entry->mapping, NAME_KEY, key_at(entry, i))->is_busy = true;
+    return is_busy;
 }
 
 static bool is_unsettled(const struct order_entry *entry)
@@ -222,7 +255,6 @@ static void place(struct round *round, size_t index)
 {
     const struct order_entry *entry = &round->entries[index];
     struct slot *record = record_slot(round, entry);
-    struct slot *key = key_slot(round, entry);
 
     if (entry->action == DELIVERY_INSERT)
         record->failed_insert = 0;
@@ -231,10 +263,8 @@ static void place(struct round *round, size_t index)
         return;
     }
 
-    bool is_busy = record->is_busy || (key != NULL && key->is_busy);
+    bool is_busy = take_keys(round, entry) || record->is_busy;
     record->is_busy = true;
-    if (key != NULL)
-        key->is_busy = true;
     if (is_busy || entry->state == DELIVERY_PENDING || entry->is_held || !may_go(round, index))
         leave(round, entry);
     else
@@ -257,8 +287,11 @@ static struct round begin_round(const struct order_entry *entries, size_t count,
                                 struct arena *arena)
 {
     size_t slot_count = 8;
+    size_t name_count = count;
 
-    while (slot_count < count * 4)
+    for (size_t i = 0; i < count; i++)
+        name_count += count_keys(&entries[i]);
+    while (slot_count < name_count * 2)
         slot_count *= 2;
     return (struct round){
         .entries = entries,

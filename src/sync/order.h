@@ -5,7 +5,7 @@
  *  1. A batch is one action on one mapping, at most max_batch entries.
  *  2. A round has at most one change per record, and a record's changes go out in log order: an
  *     entry behind an earlier unsettled one of its record waits. Records of one mapping with the
- *     same external id count as one record (a deleted key used again).
+ *     same external id count as one record (a deleted or changed key used again).
  *  3. Inserts before updates before deletes; parents before children, deletes the other way round.
  *     An entry that refers to a record whose INSERT is unsettled waits for a later round, where
  * that is not a circle. A delete waits while an earlier entry that could be moving a child away
@@ -39,10 +39,12 @@ struct order_reference {
 
 struct order_entry {
     int64_t log_id;
-    uint32_t mapping;  /* the caller's index; one mapping, one object */
-    uint32_t rank;     /* of the object: greater than that of every object it refers to */
-    int32_t record_id; /* the mapped row's id */
-    uint64_t key_hash; /* of this record's own external id; 0 if it has none */
+    uint32_t mapping;           /* the caller's index; one mapping, one object */
+    uint32_t rank;              /* of the object: greater than that of every object it refers to */
+    int32_t record_id;          /* the mapped row's id */
+    uint64_t key_hash;          /* of this record's own external id; 0 if it has none */
+    const uint64_t *freed_keys; /* hashes of others of its own that the entry sets free */
+    size_t freed_key_count;
     enum delivery_action action;
     enum delivery_state state; /* NEW is sent; PENDING blocks its record; a FAILED INSERT condemns
                                   what follows it; other states are as if absent */
@@ -84,6 +86,9 @@ struct order_plan {
 /* entries by ascending log_id. max_batch 0 means ORDER_BATCH_MAX. */
 struct order_plan order_next_round(const struct order_entry *entries, size_t count,
                                    size_t max_batch, struct arena *arena);
+
+/* Whether both have, or set free, the same external id. */
+bool order_shares_key(const struct order_entry *left, const struct order_entry *right);
 
 /* For key_hash: never 0. */
 uint64_t order_hash(const void *key, size_t size_bytes);

@@ -110,6 +110,9 @@ static void add_touches(struct choice *choice, size_t index)
     if (entry->key_hash != 0 && is_unsettled(entry))
         add_touch(choice, index,
                   (struct touch){entry->mapping, TOUCH_KEY, entry->key_hash, 0, false});
+    for (size_t i = 0; i < entry->freed_key_count && is_unsettled(entry); i++)
+        add_touch(choice, index,
+                  (struct touch){entry->mapping, TOUCH_KEY, entry->freed_keys[i], 0, false});
     for (size_t i = 0; i < entry->reference_count && is_unsettled(entry); i++) {
         const struct order_reference *to = &entry->references[i];
         bool is_record = to->record_id != 0;
@@ -144,7 +147,7 @@ static void list_touches(struct choice *choice)
     size_t room = 0;
 
     for (size_t i = 0; i < log->count; i++)
-        room += 2 + log->entries[i].reference_count;
+        room += 2 + log->entries[i].freed_key_count + log->entries[i].reference_count;
     choice->touches = arena_array(choice->arena, struct touch, room);
     for (size_t i = 0; i < log->count; i++)
         if (is_unsettled(&log->entries[i]) || is_failed_insert(&log->entries[i]))
@@ -264,8 +267,7 @@ struct unit_plan unit_choose(const struct unit_log *log, struct arena *arena)
 
 static bool is_same_record(const struct order_entry *a, const struct order_entry *b)
 {
-    return a->mapping == b->mapping &&
-           (a->record_id == b->record_id || (a->key_hash != 0 && a->key_hash == b->key_hash));
+    return a->mapping == b->mapping && (a->record_id == b->record_id || order_shares_key(a, b));
 }
 
 bool unit_refers_to(const struct order_entry *entry, const struct order_entry *insert)

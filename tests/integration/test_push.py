@@ -653,3 +653,51 @@ def test_a_key_that_is_used_again_is_free_before_its_new_row_is_sent(sync, late)
     assert (record["Name"], record["External_Id__c"]) == ("Bolt", "A-1")
     sync.wait_for_polls()
     assert sync.query("select name, sfid from salesforce.account") == [("Bolt", record["Id"])]
+
+
+@pytest.mark.parametrize("merges", [False, True])
+@pytest.mark.parametrize("is_behind", [False, True])
+def test_a_key_that_an_update_sets_free_is_used_again_after_it(sync, is_behind, merges):
+    """The UPDATE is not done at once, or waits behind another that is not."""
+    sync.map(account(), poll_db_no_merge=not merges)
+    sync.start("archive", "push")
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')")
+    sync.settled(1)
+    sync.org.fault({"match": {"method": "PATCH"}, "times": 2, "status": 503, "body": "busy"})
+    if is_behind:
+        sync.query("update salesforce.account set phone = '1'")
+        eventually(lambda: sync.value("select count(*) from pgforce.delivery", role="pgforce"))
+    sync.query(
+        "update salesforce.account set external_id__c = 'A-2';"
+        "insert into salesforce.account (name, external_id__c) values ('Bolt', 'A-1')"
+    )
+    found = sync.settled(4 if is_behind else 3)
+    assert found[-1] == ("INSERT", "SUCCESS")
+    assert {state for _, state in found} <= {"SUCCESS", "MERGED"}
+    wanted = [(row["Name"], row["External_Id__c"], row["Id"]) for row in records(sync)]
+    assert [row[:2] for row in wanted] == [("Acme", "A-2"), ("Bolt", "A-1")]
+    assert sync.query("select name, external_id__c, sfid from salesforce.account order by name") == wanted
+
+
+@pytest.mark.parametrize("merges", [False, True])
+def test_two_records_can_change_their_unique_identifiers_with_each_other(sync, merges):
+    sync.map(account(), poll_db_no_merge=not merges)
+    sync.start("archive", "push")
+    sync.query(
+        "insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1'), ('Bolt', 'A-2')"
+    )
+    sync.settled(2)
+    sync.roles["push"].stop()
+    for name, key in (("Acme", "A-3"), ("Bolt", "A-1"), ("Acme", "A-2")):
+        sync.query("update salesforce.account set external_id__c = %s where name = %s", [key, name])
+    sync.logged(5)
+    sync.start("push")
+    states = {state for _, state in sync.settled(5)}
+    if not merges:  # merged, they are two changes, neither of which can come first
+        assert states == {"SUCCESS"}
+        assert [(row["Name"], row["External_Id__c"]) for row in records(sync)] == [("Acme", "A-2"), ("Bolt", "A-1")]
+    else:
+        assert "FAILED" in states
+        assert "DUPLICATE_VALUE" in sync.value(
+            "select sf_message from salesforce._trigger_log where state = 'FAILED' limit 1"
+        )

@@ -285,3 +285,29 @@ def test_the_merged_algorithm_is_refused(sync):
     role = push(sync)
     assert role.wait() == 78
     assert "poll_db_no_merge" in role.log_text()
+
+
+@pytest.mark.parametrize("more", [0, 40])
+@pytest.mark.parametrize("frees", ["delete from", "update"])
+def test_a_key_that_is_used_again_in_one_transaction(atomic, frees, more):
+    sync = atomic
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')")
+    sync.logged(1)
+    push(sync)
+    sync.settled(1)
+    sync.org.journal(clear=True)
+    change = "set external_id__c = 'A-2'" if frees == "update" else ""
+    in_one(
+        sync,
+        "insert into salesforce.account (name, external_id__c)"
+        f" select 'More', 'M-' || n from generate_series(1, {more}) n",
+        f"{frees} salesforce.account {change} where name = 'Acme'",
+        "insert into salesforce.account (name, external_id__c) values ('Bolt', 'A-1')",
+    )
+    assert {state for (state,) in sync.settled(more + 3, "state")} == {"SUCCESS"}
+    assert calls(sync) == ["composite"]
+    wanted = [("Acme", "A-2")] if frees == "update" else []
+    assert [
+        (row["Name"], row["External_Id__c"])
+        for row in sync.org.query("select Name, External_Id__c from Account where Name <> 'More' order by Name")
+    ] == wanted + [("Bolt", "A-1")]

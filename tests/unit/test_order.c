@@ -106,6 +106,50 @@ static void a_key_used_again_waits_for_the_record_that_had_it(void **state)
     assert_batch(&plan.batches[1], DELIVERY_DELETE, 1, (size_t[]){0});
 }
 
+static void a_key_that_an_update_sets_free_is_used_again_after_it(void **state)
+{
+    const uint64_t freed[] = {98, 99, 98};
+    struct order_entry entries[] = {
+        {.record_id = 1,
+         .key_hash = 97,
+         .freed_keys = freed,
+         .freed_key_count = 3,
+         .action = DELIVERY_UPDATE},
+        {.record_id = 2, .key_hash = 99, .action = DELIVERY_INSERT},
+        {.record_id = 3, .key_hash = 98, .action = DELIVERY_UPDATE},
+        {.record_id = 4, .key_hash = 96, .action = DELIVERY_INSERT},
+    };
+    struct order_plan plan = order_next_round(entries, 4, 0, *state);
+
+    assert_int_equal(plan.batch_count, 2);
+    assert_batch(&plan.batches[0], DELIVERY_INSERT, 1, (size_t[]){3});
+    assert_batch(&plan.batches[1], DELIVERY_UPDATE, 1, (size_t[]){0});
+    entries[0].state = DELIVERY_PENDING;
+    assert_int_equal(order_next_round(entries, 4, 0, *state).batch_count, 1);
+    entries[0].state = DELIVERY_SUCCESS;
+    assert_int_equal(order_next_round(entries, 4, 0, *state).waiting_count, 0);
+}
+
+/* Salesforce decides what becomes of it; here nobody waits for ever. */
+static void two_updates_that_change_keys_with_each_other_go_one_after_the_other(void **state)
+{
+    const uint64_t first = 98;
+    const uint64_t second = 99;
+    struct order_entry entries[] = {
+        {.record_id = 1, .key_hash = 99, .freed_keys = &first, .freed_key_count = 1},
+        {.record_id = 2, .key_hash = 98, .freed_keys = &second, .freed_key_count = 1},
+    };
+
+    entries[0].action = entries[1].action = DELIVERY_UPDATE;
+    struct order_plan plan = order_next_round(entries, 2, 0, *state);
+    assert_int_equal(plan.batch_count, 1);
+    assert_batch(&plan.batches[0], DELIVERY_UPDATE, 1, (size_t[]){0});
+    entries[0].state = DELIVERY_FAILED;
+    plan = order_next_round(entries, 2, 0, *state);
+    assert_int_equal(plan.batch_count, 1);
+    assert_batch(&plan.batches[0], DELIVERY_UPDATE, 1, (size_t[]){1});
+}
+
 static void parents_are_inserted_first_and_deleted_last(void **state)
 {
     const struct order_entry entries[] = {
@@ -274,6 +318,8 @@ int main(void)
         cmocka_unit_test(a_record_changes_once_a_round_and_in_log_order),
         cmocka_unit_test(an_entry_in_doubt_or_backing_off_holds_its_record_and_no_other),
         cmocka_unit_test(a_key_used_again_waits_for_the_record_that_had_it),
+        cmocka_unit_test(a_key_that_an_update_sets_free_is_used_again_after_it),
+        cmocka_unit_test(two_updates_that_change_keys_with_each_other_go_one_after_the_other),
         cmocka_unit_test(parents_are_inserted_first_and_deleted_last),
         cmocka_unit_test(a_child_waits_for_its_new_parent_by_row_or_by_external_id),
         cmocka_unit_test(references_in_a_circle_do_not_block_for_ever),
