@@ -6,9 +6,11 @@
 #include "base/arena.h"
 #include "base/wait.h"
 
+enum { WORKERS_MAX = 4 };
+
 struct abort_watch {
     struct pg *pg;
-    struct pg *worker;
+    struct pg *workers[WORKERS_MAX];
     int64_t mapping_id; /* 0 when nothing is being read */
 };
 
@@ -53,27 +55,45 @@ static bool is_aborted(void *context)
     return has_heard(watch) && is_ours(watch);
 }
 
-/* While the worker waits for the server. */
-static void cancel_if_aborted(void *context)
+static void cancel(struct pg *pg)
 {
-    struct abort_watch *watch = context;
     char ignored[256];
+    PGcancel *handle = PQgetCancel(pg_conn(pg));
 
-    if (watch->mapping_id == 0 || !wait_is_given_up())
-        return;
-    PGcancel *handle = PQgetCancel(pg_conn(watch->worker));
     PQcancel(handle, ignored, sizeof(ignored));
     PQfreeCancel(handle);
 }
 
-void abort_watch_follow(struct abort_watch *watch, struct pg *worker)
+/* While a worker waits for the server. One that is idle ignores it. */
+static void cancel_if_aborted(void *context)
 {
-    watch->worker = worker;
+    struct abort_watch *watch = context;
+
+    if (watch->mapping_id == 0 || !wait_is_given_up())
+        return;
+    for (size_t i = 0; i < WORKERS_MAX; i++)
+        if (watch->workers[i] != NULL)
+            cancel(watch->workers[i]);
+}
+
+void abort_watch_add(struct abort_watch *watch, struct pg *worker)
+{
+    size_t at = 0;
+
+    while (at < WORKERS_MAX - 1 && watch->workers[at] != NULL)
+        at++;
+    watch->workers[at] = worker;
     pg_set_patience(worker, &(struct pg_patience){cancel_if_aborted, watch});
 }
 
-struct abort_watch *abort_watch_open(const char *url, const char *schema_name, struct pg *worker,
-                                     struct error *err)
+void abort_watch_remove(struct abort_watch *watch, const struct pg *worker)
+{
+    for (size_t i = 0; i < WORKERS_MAX; i++)
+        if (watch->workers[i] == worker)
+            watch->workers[i] = NULL;
+}
+
+struct abort_watch *abort_watch_open(const char *url, const char *schema_name, struct error *err)
 {
     struct pg *pg = pg_open(url, "pgforce pull watch", err);
     struct abort_watch *watch;
@@ -84,7 +104,6 @@ struct abort_watch *abort_watch_open(const char *url, const char *schema_name, s
     }
     watch = memory_alloc(sizeof(*watch));
     *watch = (struct abort_watch){.pg = pg};
-    abort_watch_follow(watch, worker);
     return watch;
 }
 

@@ -17,13 +17,13 @@
 
 struct abort_watch;
 
-/* worker is the connection whose statements are cancelled; it must outlive the watch. */
-struct abort_watch *abort_watch_open(const char *url, const char *schema_name, struct pg *worker,
-                                     struct error *err);
+struct abort_watch *abort_watch_open(const char *url, const char *schema_name, struct error *err);
 void abort_watch_close(struct abort_watch *watch);
 
-/* From now on this connection's statements are cancelled. */
-void abort_watch_follow(struct abort_watch *watch, struct pg *worker);
+/* The connections whose statements are cancelled, four at most. One that is added must be removed
+ * before it is closed, unless the watch is closed first. */
+void abort_watch_add(struct abort_watch *watch, struct pg *worker);
+void abort_watch_remove(struct abort_watch *watch, const struct pg *worker);
 
 /* False with *err when its connection is lost. */
 bool abort_watch_check(struct abort_watch *watch, struct error *err);

@@ -12,9 +12,6 @@
  */
 #include "inbound/apply.h"
 
-#include <inttypes.h>
-#include <string.h>
-
 #include "archive/progress.h"
 #include "inbound/announce.h"
 #include "inbound/changes.h"
@@ -29,11 +26,10 @@
 #define GUARD_ROWS    "100"
 #define GUARD_PERCENT "5"
 
-enum {
-    SQL_MAX_BYTES = 4096,
-    BARRIER_TIMEOUT_MS = 10 * 1000,
-    SURELY_READ_AGAIN_S = 180, /* half of lag and overlap: the two clocks may differ by the rest */
-};
+/* Half of lag and overlap: the two clocks may differ by the rest. */
+#define SURELY_READ_AGAIN "'180 seconds'"
+
+enum { BARRIER_TIMEOUT_MS = 10 * 1000 };
 
 /*
  * A deleted record that no row knows may be the one that an INSERT without an answer has made: its
@@ -51,7 +47,7 @@ static bool hold_unknown_deletions(struct pg *pg, const struct mapping *mapping,
                          " join @log l on l.id = d.log_id"
                          " where d.mapping_id = @id"
                          " and d.action = 'INSERT'"
-                         " and d.sent_at < clock_timestamp() - interval '180 seconds'"
+                         " and d.sent_at < clock_timestamp() - interval " SURELY_READ_AGAIN
                          " and l.table_name = @n"
                          " and l.state = 'PENDING')",
                          held, err);
@@ -190,24 +186,24 @@ static bool hold_own_inserts(struct pg *pg, const struct mapping *mapping, int64
 static bool drop_written(const struct apply_world *world, const struct mapping *mapping,
                          bool is_recent, int64_t *count, struct error *err)
 {
-    struct buf sql BUF_AUTO = {0};
+    PGresult *result PG_RESULT_AUTO =
+        statement_query(world->pg, mapping,
+                        "delete from @s s"
+                        " using @t t, @log l"
+                        " where t.sfid = s.sfid"
+                        " and not s._pgforce_deleted"
+                        " and l.table_name = @n"
+                        " and l.record_id = t.id"
+                        " and l.state = 'SUCCESS'"
+                        " and " STATEMENT_ANSWERED_SINCE(
+                            "$1") " and coalesce(@stamp >= clock_timestamp() at time zone 'UTC'"
+                                  " - interval " SURELY_READ_AGAIN ", false) = $2::boolean",
+                        PG_PARAMS(pg_number(world->began_us).text, is_recent ? "t" : "f"), err);
 
-    buf_init(&sql, SQL_MAX_BYTES);
-    buf_printf(&sql,
-               "delete from @s s"
-               " using @t t, @log l"
-               " where t.sfid = s.sfid"
-               " and not s._pgforce_deleted"
-               " and l.table_name = @n"
-               " and l.record_id = t.id"
-               " and l.state = 'SUCCESS'"
-               " and l.processed_at >= to_timestamp(%" PRId64 " / 1000000.0)"
-               " and (s.",
-               world->began_us);
-    pg_append_identifier(&sql, mapping->stamp->column_name);
-    buf_printf(&sql, " >= clock_timestamp() at time zone 'UTC' - interval '%d seconds') is %s",
-               SURELY_READ_AGAIN_S, is_recent ? "true" : "not true");
-    return statement_run(world->pg, mapping, sql.data, count, err);
+    if (result == NULL)
+        return false;
+    *count += pg_affected(result);
+    return true;
 }
 
 /*
@@ -230,16 +226,16 @@ static bool drop_stale(const struct apply_world *world, const struct mapping *ma
 static bool drop_deleted_here(const struct apply_world *world, const struct mapping *mapping,
                               struct error *err)
 {
-    static const char format[] = "delete from @s s"
-                                 " using @log l"
-                                 " left join @log i on i.table_name = l.table_name"
-                                 " and i.record_id = l.record_id and i.action = 'INSERT'"
-                                 " where l.table_name = @n"
-                                 " and l.action = 'DELETE'"
-                                 " and s.sfid in (l.sfid, i.sfid)"
-                                 " and (l.state in ('NEW', 'PENDING')"
-                                 " or (l.state = 'SUCCESS' and l.processed_at >="
-                                 " to_timestamp($1::bigint / 1000000.0)))";
+    static const char format[] =
+        "delete from @s s"
+        " using @log l"
+        " left join @log i on i.table_name = l.table_name"
+        " and i.record_id = l.record_id and i.action = 'INSERT'"
+        " where l.table_name = @n"
+        " and l.action = 'DELETE'"
+        " and s.sfid in (l.sfid, i.sfid)"
+        " and (l.state in ('NEW', 'PENDING')"
+        " or (l.state = 'SUCCESS' and " STATEMENT_ANSWERED_SINCE("$1") "))";
     PGresult *result PG_RESULT_AUTO = statement_query(
         world->pg, mapping, format, PG_PARAMS(pg_number(world->began_us).text), err);
 
@@ -297,19 +293,6 @@ static bool apply_carefully(const struct apply_world *world, const struct apply_
            write_rows_or_refuse(pg, &attempt, refusals, report, err);
 }
 
-/* What a load brings is mostly new, or older than what is here; what is announced must be known
- * before it is written. */
-static bool apply_staged(const struct apply_world *world, const struct apply_page *page,
-                         struct stage *stage, struct apply_report *report, struct error *err)
-{
-    bool is_all = false;
-
-    if (!page->is_initial && !page->is_old && !world->is_announced &&
-        !known_rows_write(world, stage, report, &is_all, err))
-        return false;
-    return is_all || apply_carefully(world, page, stage->refusals, report, err);
-}
-
 /* The records of a query's page. */
 static bool give_records(void *context, struct stage *stage, struct error *err)
 {
@@ -344,23 +327,58 @@ static bool prefer_indexes(struct pg *pg, const struct apply_page *page, struct 
            pg_script(pg, "set local enable_seqscan = off; set local enable_mergejoin = off", err);
 }
 
-static bool apply_page(const struct apply_world *world, const struct apply_page *page,
-                       struct stage *stage, struct apply_report *report, struct error *err)
+/* What a load brings is mostly new, or older than what is here; what is announced must be known
+ * before it is written. */
+static bool may_write_first(const struct apply_work *work)
 {
-    struct pg *pg = world->pg;
+    const struct apply_page *page = work->page;
 
-    if (!origin_begin(pg, err) || !prefer_indexes(pg, page, err) ||
-        !fill_stage(world, page, stage, err))
+    return !page->is_direct && !page->is_initial && !page->is_old && !work->world->is_announced;
+}
+
+bool apply_begin(struct apply_work *work, struct error *err)
+{
+    const struct apply_world *world = work->world;
+
+    work->stage = (struct stage){.mapping = work->page->mapping,
+                                 .growth = world->growth,
+                                 .refusals = &work->refusals,
+                                 .is_direct = work->page->is_direct};
+    work->is_written_first = may_write_first(work);
+    return origin_begin(world->pg, err) && prefer_indexes(world->pg, work->page, err) &&
+           fill_stage(world, work->page, &work->stage, err) &&
+           (!work->is_written_first || known_rows_begin(work, err));
+}
+
+static bool apply_staged(struct apply_work *work, struct apply_report *report, struct error *err)
+{
+    bool is_all = false;
+
+    if (work->page->is_direct) {
+        report->inserted += work->stage.rows;
+        return true;
+    }
+    if (work->is_written_first && !known_rows_end(work, report, &is_all, err))
         return false;
-    if (page->is_direct)
-        report->inserted += stage->rows;
-    else if (!apply_staged(world, page, stage, report, err))
+    return is_all || apply_carefully(work->world, work->page, &work->refusals, report, err);
+}
+
+bool apply_end(struct apply_work *work, struct apply_report *report, struct error *err)
+{
+    const struct apply_page *page = work->page;
+    struct pg *pg = work->world->pg;
+    struct apply_report sum = *report;
+
+    if (!apply_staged(work, &sum, err))
         return false;
-    report->read += stage->rows;
-    report->refused += (int64_t)stage->refusals->count;
-    return refusals_store(stage->refusals, pg, page->mapping, err) &&
-           (page->store == NULL || page->store(page->context, pg, err)) &&
-           pg_script(pg, "commit", err);
+    sum.read += work->stage.rows;
+    sum.refused += (int64_t)work->refusals.count;
+    if (!refusals_store(&work->refusals, pg, page->mapping, err) ||
+        (page->store != NULL && !page->store(page->context, pg, err)) ||
+        !pg_script(pg, "commit", err))
+        return false;
+    *report = sum;
+    return true;
 }
 
 /* What was too long may fit the next time. */
@@ -377,22 +395,19 @@ static bool grow(const struct apply_world *world, const struct stage *stage,
                                        : "cannot grow: the rows that need it will be refused");
 }
 
+bool apply_give_up(struct apply_work *work, struct apply_report *report, struct error *err)
+{
+    pg_rollback(work->world->pg);
+    if (work->stage.narrow != NULL)
+        return grow(work->world, &work->stage, report, err);
+    return error_prefix(err, "applying %s", work->page->mapping->object_name);
+}
+
 bool apply_records(const struct apply_world *world, const struct apply_page *page,
                    struct apply_report *report, struct error *err)
 {
-    struct refusals refusals = {.arena = world->arena};
-    struct stage stage = {.mapping = page->mapping,
-                          .growth = world->growth,
-                          .refusals = &refusals,
-                          .is_direct = page->is_direct};
-    struct apply_report sum = *report;
+    struct apply_work work = {.world = world, .page = page, .refusals = {.arena = world->arena}};
 
-    if (apply_page(world, page, &stage, &sum, err)) {
-        *report = sum;
-        return true;
-    }
-    pg_rollback(world->pg);
-    if (stage.narrow != NULL)
-        return grow(world, &stage, report, err);
-    return error_prefix(err, "applying %s", page->mapping->object_name);
+    return (apply_begin(&work, err) && apply_end(&work, report, err)) ||
+           apply_give_up(&work, report, err);
 }

@@ -67,4 +67,25 @@ struct apply_report {
 bool apply_records(const struct apply_world *world, const struct apply_page *page,
                    struct apply_report *report, struct error *err);
 
+/*
+ * The same in two halves, so that the next page is staged on another connection while the server
+ * writes this one and the archive reads what it wrote. The first three fields are the caller's to
+ * set; what they point at, and this itself, stay where they are until the page is ended or given
+ * up. Pages end in the order in which they began.
+ */
+struct apply_work {
+    const struct apply_world *world;
+    const struct apply_page *page;
+    struct refusals refusals; /* its arena */
+    struct stage stage;
+    int64_t aside;         /* rows that are judged one by one in any case: known_rows.h */
+    bool is_written_first; /* the others: by a statement that is under way */
+};
+
+/* When either is false the page must be given up, which rolls back, mends what can be mended (a
+ * column that is too narrow) and is false, always. */
+bool apply_begin(struct apply_work *work, struct error *err);
+bool apply_end(struct apply_work *work, struct apply_report *report, struct error *err);
+bool apply_give_up(struct apply_work *work, struct apply_report *report, struct error *err);
+
 #endif

@@ -22,7 +22,7 @@ enum { BARRIER_TIMEOUT_MS = 10 * 1000 };
     " union all"                                                                                   \
     " select l.record_id from @log l"                                                              \
     " where l.table_name = @n and l.state = 'SUCCESS'"                                             \
-    " and l.processed_at >= to_timestamp($1::bigint / 1000000.0)"
+    " and " STATEMENT_ANSWERED_SINCE("$1")
 
 /* Or that have a value which Salesforce refused, and say so. */
 #define IS_BUSY "(t._hc_lastop = 'FAILED' or t.id in (" BUSY_IDS "))"
@@ -81,19 +81,25 @@ static bool put_busy_aside(const struct apply_world *world, const struct mapping
 
 /* Equal rows are not written. One that somebody holds is not waited for: its page takes the careful
  * way. */
-static bool write_known(struct pg *pg, const struct mapping *mapping, int64_t *written,
-                        struct error *err)
+static bool send_update(struct pg *pg, const struct mapping *mapping, struct error *err)
 {
-    return pg_script(pg, "set local lock_timeout = '20ms'", err) &&
-           statement_run(pg, mapping,
-                         "update @t t"
-                         " set @set, _hc_lastop = 'SYNCED', _hc_err = null"
-                         " from @s s"
-                         " where t.sfid = s.sfid"
-                         " and not s._pgforce_deleted"
-                         " and (@tcols) is distinct from (@scols)",
-                         written, err) &&
-           pg_script(pg, "set local lock_timeout = " PG_LOCK_TIMEOUT, err);
+    return pg_script(pg, "savepoint pgforce_known; set local lock_timeout = '20ms'", err) &&
+           statement_send(pg, mapping,
+                          "update @t t"
+                          " set @set, _hc_lastop = 'SYNCED', _hc_err = null"
+                          " from @s s"
+                          " where t.sfid = s.sfid"
+                          " and not s._pgforce_deleted"
+                          " and (@tcols) is distinct from (@scols)",
+                          err);
+}
+
+bool known_rows_begin(struct apply_work *work, struct error *err)
+{
+    const struct mapping *mapping = work->page->mapping;
+
+    return put_busy_aside(work->world, mapping, &work->aside, err) &&
+           send_update(work->world->pg, mapping, err);
 }
 
 static bool take_back(struct pg *pg, int64_t *written, struct error *err)
@@ -104,37 +110,36 @@ static bool take_back(struct pg *pg, int64_t *written, struct error *err)
 }
 
 /* Zero rows when they were written and a local change had come first, or when they could not be. */
-static bool write_and_judge(const struct apply_world *world, const struct mapping *mapping,
-                            int64_t *written, struct error *err)
+static bool judge(const struct apply_world *world, const struct mapping *mapping, int64_t *written,
+                  struct error *err)
 {
     struct pg *pg = world->pg;
     struct error refused = {0};
     bool are_late = false;
+    PGresult *result PG_RESULT_AUTO = pg_receive(pg, &refused);
 
-    if (!pg_script(pg, "savepoint pgforce_known", err))
-        return false;
-    if (!write_known(pg, mapping, written, &refused))
+    if (result == NULL)
         return take_back(pg, written, err);
+    *written = pg_affected(result);
     if (*written > 0 &&
         (!progress_barrier(world->barrier, world->schema_name, BARRIER_TIMEOUT_MS, err) ||
          !are_busy(world, mapping, &are_late, err)))
         return false;
     if (are_late)
         return take_back(pg, written, err);
-    return pg_script(pg, "release savepoint pgforce_known", err);
+    return pg_script(
+        pg, "release savepoint pgforce_known; set local lock_timeout = " PG_LOCK_TIMEOUT, err);
 }
 
-bool known_rows_write(const struct apply_world *world, const struct stage *stage,
-                      struct apply_report *report, bool *is_all, struct error *err)
+bool known_rows_end(const struct apply_work *work, struct apply_report *report, bool *is_all,
+                    struct error *err)
 {
-    const struct mapping *mapping = stage->mapping;
+    const struct mapping *mapping = work->page->mapping;
     int64_t written = 0;
-    int64_t aside;
 
-    if (!put_busy_aside(world, mapping, &aside, err) ||
-        !write_and_judge(world, mapping, &written, err))
+    if (!judge(work->world, mapping, &written, err))
         return false;
     report->updated += written;
-    *is_all = written == stage->rows;
-    return aside == 0 || stage_return_rest(world->pg, mapping, err);
+    *is_all = written == work->stage.rows;
+    return work->aside == 0 || stage_return_rest(work->world->pg, mapping, err);
 }

@@ -15,9 +15,13 @@
 #include "base/error.h"
 #include "inbound/apply.h"
 
-/* False of *is_all when something is left to do. Adds to report. A failure is not of the rows, and
- * ends the transaction. */
-bool known_rows_write(const struct apply_world *world, const struct stage *stage,
-                      struct apply_report *report, bool *is_all, struct error *err);
+/* Once the page is staged: sends the UPDATE. A failure is not of the rows, and ends the
+ * transaction.
+ */
+bool known_rows_begin(struct apply_work *work, struct error *err);
+
+/* Waits for it and judges it. False of *is_all when something is left to do. Adds to report. */
+bool known_rows_end(const struct apply_work *work, struct apply_report *report, bool *is_all,
+                    struct error *err);
 
 #endif

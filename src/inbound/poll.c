@@ -11,6 +11,7 @@
 #include "inbound/refusals.h"
 #include "inbound/statement.h"
 #include "inbound/sweep.h"
+#include "inbound/writers.h"
 #include "mapping/move.h"
 #include "pg/origin.h"
 #include "sf/rest.h"
@@ -54,23 +55,17 @@ void poll_append_where(const struct poll *poll, bool has_more, struct buf *soql)
         buf_text(soql, " where ");
 }
 
-static bool apply_page(const struct poll *poll, struct apply_page *page,
-                       struct apply_report *report, struct error *err)
-{
-    page->mapping = poll->mapping;
-    arena_reset(poll->world.arena);
-    return apply_records(&poll->world, page, report, err);
-}
-
 /* ---- by REST ---- */
 
 /* Each page is applied and forgotten before the next is asked for. */
 static bool apply_found(void *context, const json_t *records, struct error *err)
 {
     const struct reading *reading = context;
-    struct apply_page page = {.records = records};
+    const struct poll *poll = reading->poll;
+    const struct apply_page page = {.mapping = poll->mapping, .records = records};
 
-    return apply_page(reading->poll, &page, reading->report, err);
+    arena_reset(poll->world.arena);
+    return apply_records(&poll->world, &page, reading->report, err);
 }
 
 /* ---- by Bulk ---- */
@@ -93,27 +88,120 @@ bool poll_wait_for_job(const struct poll *poll, const char *job_id,
     }
 }
 
-static bool apply_result(const struct poll *poll, struct sf_bulk_result *result, int64_t *given,
-                         struct apply_report *report, struct error *err)
+/*
+ * The pages on their way, in their order: at most two, each on a connection of its own. While the
+ * server writes the one and the archive reads what it wrote, the other is staged.
+ *
+ * They wait for each other in one case, when a unique value moves from a record of one to a record
+ * of the other: then the reading fails after a while, and the next one goes page by page.
+ */
+struct lanes {
+    const struct poll *poll;
+    struct apply_world worlds[2];
+    struct apply_work works[2];
+    size_t count;
+    size_t begun;
+    size_t ended;
+};
+
+/* Once there is a second page. Without a second connection it goes on by the first. */
+static void open_second_lane(struct lanes *lanes)
 {
-    struct bulk_rows rows;
-    const struct apply_source source = {bulk_rows_give, &rows};
+    const struct poll *poll = lanes->poll;
+    struct error ignored;
+
+    if (lanes->count > 1 || lanes->begun == 0 || poll->writers == NULL ||
+        poll->memory->goes_alone || poll->world.is_announced)
+        return;
+    struct pg *pg = writers_open_load(poll->writers, &ignored);
+    if (pg == NULL)
+        return;
+    lanes->worlds[1] = poll->world;
+    lanes->worlds[1].pg = pg;
+    lanes->worlds[1].arena = arena_new();
+    lanes->count = 2;
+}
+
+/* What is still under way is rolled back. */
+static void close_lanes(struct lanes *lanes)
+{
+    for (size_t i = 0; i < lanes->count; i++)
+        pg_rollback(lanes->worlds[i].pg);
+    if (lanes->count < 2)
+        return;
+    writers_close_load(lanes->poll->writers, lanes->worlds[1].pg);
+    arena_free(lanes->worlds[1].arena);
+}
+
+/* The others first: the table may have to be altered, and theirs are its locks. */
+static bool give_up(struct lanes *lanes, struct apply_work *work, struct apply_report *report,
+                    struct error *err)
+{
+    for (size_t i = 0; i < lanes->count; i++)
+        if (&lanes->works[i] != work)
+            pg_rollback(lanes->worlds[i].pg);
+    return apply_give_up(work, report, err);
+}
+
+static bool begin_page(struct lanes *lanes, const struct apply_page *page,
+                       struct apply_report *report, struct error *err)
+{
+    open_second_lane(lanes);
+    size_t lane = lanes->begun++ % lanes->count;
+    const struct apply_world *world = &lanes->worlds[lane];
+    struct apply_work *work = &lanes->works[lane];
+
+    arena_reset(world->arena);
+    *work = (struct apply_work){.world = world, .page = page, .refusals = {.arena = world->arena}};
+    return apply_begin(work, err) || give_up(lanes, work, report, err);
+}
+
+static bool end_pages(struct lanes *lanes, size_t left, struct apply_report *report,
+                      struct error *err)
+{
+    for (; lanes->begun - lanes->ended > left; lanes->ended++) {
+        struct apply_work *work = &lanes->works[lanes->ended % lanes->count];
+
+        if (!apply_end(work, report, err))
+            return give_up(lanes, work, report, err);
+    }
+    return true;
+}
+
+static bool apply_pages(struct lanes *lanes, struct bulk_rows *rows, int64_t *given,
+                        struct apply_report *report, struct error *err)
+{
+    const struct poll *poll = lanes->poll;
+    const struct apply_source source = {bulk_rows_give, rows};
+    const struct apply_page page = {.mapping = poll->mapping, .source = &source};
     struct sf_csv_row header;
     bool is_page;
-    bool is_ok;
 
-    bulk_rows_init(&rows, poll->mapping, result);
-    while ((is_ok = sf_bulk_result_page(result, &is_page, &header, err)) && is_page) {
-        struct apply_page page = {.source = &source};
-
-        is_ok = bulk_rows_begin(&rows, &header, err) && apply_page(poll, &page, report, err);
-        if (!is_ok)
-            break;
-        *given += rows.given;
+    for (;;) {
+        if (!sf_bulk_result_page(rows->result, &is_page, &header, err))
+            return false;
+        if (!is_page)
+            return end_pages(lanes, 0, report, err);
+        if (!bulk_rows_begin(rows, &header, err) || !begin_page(lanes, &page, report, err) ||
+            !end_pages(lanes, lanes->count - 1, report, err))
+            return false;
+        *given += rows->given;
         if (poll->tend != NULL)
             poll->tend(poll->context);
     }
+}
+
+static bool apply_result(const struct poll *poll, struct sf_bulk_result *result, int64_t *given,
+                         struct apply_report *report, struct error *err)
+{
+    struct lanes lanes = {.poll = poll, .worlds = {poll->world}, .count = 1};
+    struct bulk_rows rows;
+
+    bulk_rows_init(&rows, poll->mapping, result);
+    bool is_ok = apply_pages(&lanes, &rows, given, report, err);
+    close_lanes(&lanes);
     bulk_rows_done(&rows);
+    poll->memory->goes_alone = !is_ok && lanes.count > 1;
     return is_ok;
 }
 

@@ -22,10 +22,14 @@
 struct poll_memory {
     bool has_no_deletions; /* getDeleted does not know the object */
     bool has_no_bulk;      /* Bulk does not take its query */
+    bool goes_alone;       /* the last reading by Bulk failed: one page at a time */
 };
+
+struct writers;
 
 struct poll {
     struct apply_world world;
+    const struct writers *writers; /* NULL: no second page is written beside the first */
     struct sf_session *session;
     const struct mapping *mapping;
     struct poll_memory *memory;

@@ -7,20 +7,18 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/wait.h"
-#include "inbound/abort_watch.h"
-#include "inbound/announce.h"
 #include "inbound/drift.h"
 #include "inbound/heard.h"
 #include "inbound/load.h"
 #include "inbound/poll.h"
 #include "inbound/sweep.h"
+#include "inbound/writers.h"
 #include "mapping/configure.h"
 #include "mapping/connection.h"
 #include "mapping/mapping.h"
 #include "mapping/move.h"
 #include "mapping/operation.h"
 #include "mapping/survey.h"
-#include "pg/origin.h"
 #include "pg/pg.h"
 
 enum {
@@ -46,10 +44,7 @@ struct schedule {
 
 struct pull {
     const struct pull_options *options;
-    struct pg *pg;
-    struct pg *echo; /* opened when the first table with triggers is met; see announce.h */
-    struct pg *barrier;
-    struct abort_watch *watch;
+    struct writers writers;
     struct arena *mappings_arena;
     struct arena *page_arena;
     struct growth *growth;
@@ -64,39 +59,14 @@ struct pull {
     const struct mapping *long_reading; /* others are polled between its pages */
 };
 
-/* Users' triggers fire on what we write and may count on the path Heroku Connect has. */
-static bool set_path(struct pg *pg, const char *schema_name, struct error *err)
-{
-    struct buf sql BUF_AUTO = {0};
-
-    buf_init(&sql, SQL_MAX_BYTES);
-    buf_text(&sql, "set search_path = ");
-    pg_append_identifier(&sql, schema_name);
-    buf_text(&sql, ", public");
-    return pg_script(pg, sql.data, err);
-}
-
-/* A connection that writes as this role's origin; NULL on failure. */
-static struct pg *open_writer(const struct pull_options *options, const char *role,
-                              struct error *err)
-{
-    struct pg *pg = pg_open(options->url, role[0] == 'l' ? "pgforce load" : "pgforce pull", err);
-
-    if (pg != NULL && origin_take(pg, role, options->schema_name, err) &&
-        set_path(pg, options->schema_name, err))
-        return pg;
-    pg_close(pg);
-    return NULL;
-}
-
 static bool listen_for_mappings(struct pull *pull, struct error *err)
 {
     struct buf sql BUF_AUTO = {0};
 
     buf_init(&sql, SQL_MAX_BYTES);
     buf_printf(&sql, "listen \"%s.pgforce_mapping\"", pull->options->schema_name);
-    return pg_script(pull->pg, sql.data, err) &&
-           heard_listen(pull->pg, pull->options->schema_name, err);
+    return pg_script(pull->writers.pull, sql.data, err) &&
+           heard_listen(pull->writers.pull, pull->options->schema_name, err);
 }
 
 static bool open_pull(struct pull *pull, struct error *err)
@@ -104,14 +74,9 @@ static bool open_pull(struct pull *pull, struct error *err)
     pull->mappings_arena = arena_new();
     pull->page_arena = arena_new();
     pull->growth = growth_new();
-    pull->pg = open_writer(pull->options, "pull", err);
-    if (pull->pg == NULL || !listen_for_mappings(pull, err))
-        return false;
-    pull->barrier = pg_open(pull->options->url, "pgforce pull barrier", err);
-    if (pull->barrier != NULL)
-        pull->watch =
-            abort_watch_open(pull->options->url, pull->options->schema_name, pull->pg, err);
-    return pull->watch != NULL;
+    pull->writers =
+        (struct writers){.url = pull->options->url, .schema_name = pull->options->schema_name};
+    return writers_open(&pull->writers, err) && listen_for_mappings(pull, err);
 }
 
 static struct schedule find_schedule(const struct pull *pull, int64_t mapping_id)
@@ -128,11 +93,10 @@ static bool load_mappings(struct pull *pull, struct error *err)
     struct arena *arena = arena_new();
     struct mapping_list list;
 
-    /* The staging tables have the columns of before. */
-    if (!pg_script(pull->pg, "discard temp", err) ||
-        (pull->echo != NULL && !pg_script(pull->echo, "discard temp", err)) ||
-        !connection_is_paused(pull->pg, pull->options->schema_name, &pull->is_paused, err) ||
-        !mapping_load_all(pull->pg, pull->options->schema_name, arena, &list, err) ||
+    if (!writers_forget_stages(&pull->writers, err) ||
+        !connection_is_paused(pull->writers.pull, pull->options->schema_name, &pull->is_paused,
+                              err) ||
+        !mapping_load_all(pull->writers.pull, pull->options->schema_name, arena, &list, err) ||
         !survey_leave_out(&list, arena, err)) {
         arena_free(arena);
         return false;
@@ -156,7 +120,7 @@ static bool load_mappings(struct pull *pull, struct error *err)
  * the archive has to hear of new mappings. */
 static void retry_orphans(struct pull *pull)
 {
-    const struct configure_target target = {pull->barrier, pull->options->schema_name,
+    const struct configure_target target = {pull->writers.barrier, pull->options->schema_name,
                                             pull->options->session, pull->page_arena};
     struct error err = {0};
     int found = 0;
@@ -171,8 +135,9 @@ static void retry_orphans(struct pull *pull)
 static struct poll make_poll(struct pull *pull, size_t index)
 {
     return (struct poll){
-        .world = {pull->pg, pull->barrier, pull->options->schema_name, pull->page_arena,
-                  pull->growth, pull->options->confirms_all_deletions},
+        .world = {pull->writers.pull, pull->writers.barrier, pull->options->schema_name,
+                  pull->page_arena, pull->growth, pull->options->confirms_all_deletions},
+        .writers = pull->long_reading == NULL ? &pull->writers : NULL,
         .session = pull->options->session,
         .mapping = &pull->mappings.items[index],
         .memory = &pull->schedules[index].memory,
@@ -217,26 +182,11 @@ static bool run_load(struct pull *pull, struct poll *poll, const struct mark *ma
     poll->tend = tend_others;
     poll->context = pull;
     pull->long_reading = poll->mapping;
-    abort_watch_follow(pull->watch, poll->world.pg);
     bool is_ok = load_run(poll, mark, report, err);
-    abort_watch_follow(pull->watch, pull->pg);
     pull->long_reading = NULL;
     pull->must_load = true;
     arena_free(poll->world.arena);
     return is_ok;
-}
-
-/* What users' triggers make of it is to be captured: a connection with the origin for that. */
-static bool choose_writer(struct pull *pull, struct poll *poll, struct error *err)
-{
-    if (!announce_is_needed(pull->pg, poll->mapping, &poll->world.is_announced, err))
-        return false;
-    if (!poll->world.is_announced)
-        return true;
-    if (pull->echo == NULL)
-        pull->echo = open_writer(pull->options, "echo", err);
-    poll->world.pg = pull->echo;
-    return pull->echo != NULL;
 }
 
 /* The first load has an origin, and so a connection, of its own, which the stream does not have. */
@@ -247,12 +197,12 @@ static bool load_mapping(struct pull *pull, size_t index, const struct mark *mar
     struct pg *pg = NULL;
 
     poll.world.began_us = mark->is_loading ? mark->loading_since_us : mark->read_at_us;
-    if (!choose_writer(pull, &poll, err))
+    if (!writers_choose(&pull->writers, poll.mapping, &poll.world, err))
         return false;
     if (!mark->is_loaded && !poll.world.is_announced)
-        poll.world.pg = pg = open_writer(pull->options, "load", err);
+        poll.world.pg = pg = writers_open_load(&pull->writers, err);
     bool is_ok = poll.world.pg != NULL && run_load(pull, &poll, mark, report, err);
-    pg_close(pg);
+    writers_close_load(&pull->writers, pg);
     return is_ok;
 }
 
@@ -262,7 +212,7 @@ static bool poll_mapping(struct pull *pull, struct poll *poll, const struct mark
 {
     int64_t reach;
 
-    return choose_writer(pull, poll, err) &&
+    return writers_choose(&pull->writers, poll->mapping, &poll->world, err) &&
            heard_reach(poll->world.pg, poll->mapping, &reach, err) &&
            poll_changes(poll, mark, report, err) &&
            (report->held > 0 || heard_forget(poll->world.pg, poll->mapping, reach, err));
@@ -276,8 +226,8 @@ static bool read_mapping(struct pull *pull, size_t index, struct apply_report *r
     bool is_asked;
 
     arena_reset(pull->page_arena);
-    if (!operation_take(pull->pg, poll.mapping, &is_asked, err) ||
-        !mark_read(pull->pg, poll.mapping, &mark, err))
+    if (!operation_take(pull->writers.pull, poll.mapping, &is_asked, err) ||
+        !mark_read(pull->writers.pull, poll.mapping, &mark, err))
         return false;
     poll.world.began_us = mark.read_at_us;
     bool is_filling = strcmp(poll.mapping->state, "RESYNC") == 0;
@@ -300,7 +250,7 @@ static bool survey_mapping(struct pull *pull, size_t index)
     bool has_changed;
 
     pull->schedules[index].survey_due_ms = clock_monotonic_ms() + SURVEY_MS;
-    if (!survey_take(pull->barrier, pull->options->session, &pull->mappings.items[index],
+    if (!survey_take(pull->writers.barrier, pull->options->session, &pull->mappings.items[index],
                      &has_changed, &err)) {
         log_warning("could not look for an object's fields",
                     log_text("mapping", pull->mappings.items[index].object_name),
@@ -316,14 +266,12 @@ static bool note_failure(struct pull *pull, const struct mapping *mapping, struc
 {
     struct error ignored;
 
-    if (PQstatus(pg_conn(pull->pg)) != CONNECTION_OK ||
-        PQstatus(pg_conn(pull->barrier)) != CONNECTION_OK ||
-        (pull->echo != NULL && PQstatus(pg_conn(pull->echo)) != CONNECTION_OK))
+    if (!writers_are_connected(&pull->writers))
         return false;
     log_warning("could not read", log_text("mapping", mapping->object_name),
                 log_text("kind", error_kind_name(err->kind)), log_text("reason", err->message));
     if (err->kind != ERROR_RETRY)
-        move_daemon(pull->pg,
+        move_daemon(pull->writers.pull,
                     &(struct move){.mapping_id = mapping->id,
                                    .event = STATE_FAIL,
                                    .to = "SYSTEM_ERROR",
@@ -372,10 +320,10 @@ static bool run_due(struct pull *pull, size_t index, struct error *err)
 {
     const struct mapping *mapping = &pull->mappings.items[index];
 
-    if (!abort_watch_begin(pull->watch, mapping->id))
+    if (!abort_watch_begin(pull->writers.watch, mapping->id))
         return true;
     bool is_ok = read_and_note(pull, index, err);
-    if (!abort_watch_end(pull->watch))
+    if (!abort_watch_end(pull->writers.watch))
         return is_ok;
     log_info("stopped reading, as asked", log_text("mapping", mapping->object_name));
     pull->must_load = true;
@@ -388,8 +336,8 @@ static bool drain_notifications(struct pull *pull)
     bool is_notified = false;
     PGnotify *notify;
 
-    PQconsumeInput(pg_conn(pull->pg));
-    while ((notify = PQnotifies(pg_conn(pull->pg))) != NULL) {
+    PQconsumeInput(pg_conn(pull->writers.pull));
+    while ((notify = PQnotifies(pg_conn(pull->writers.pull))) != NULL) {
         if (heard_is_wake(notify->relname))
             pull->has_heard = true;
         else
@@ -422,7 +370,7 @@ static bool hear_mapping(struct pull *pull, size_t index, struct error *err)
     struct mark mark;
     bool must_poll = false;
 
-    if (!mark_read(pull->pg, poll.mapping, &mark, err))
+    if (!mark_read(pull->writers.pull, poll.mapping, &mark, err))
         return false;
     if (!mark.is_loaded || mark.is_loading)
         return true;
@@ -431,7 +379,8 @@ static bool hear_mapping(struct pull *pull, size_t index, struct error *err)
         pull->has_heard = true;
         return true;
     }
-    bool is_ok = choose_writer(pull, &poll, err) && heard_apply(&poll, &must_poll, &report, err);
+    bool is_ok = writers_choose(&pull->writers, poll.mapping, &poll.world, err) &&
+                 heard_apply(&poll, &must_poll, &report, err);
     if (is_ok && report.held == 0 && !must_poll)
         return true;
     pull->must_load = pull->must_load || report.has_grown;
@@ -450,10 +399,10 @@ static bool run_watched(struct pull *pull, size_t index,
 {
     if (pull->long_reading != NULL)
         return work(pull, index, err);
-    if (!abort_watch_begin(pull->watch, pull->mappings.items[index].id))
+    if (!abort_watch_begin(pull->writers.watch, pull->mappings.items[index].id))
         return true;
     bool is_ok = work(pull, index, err);
-    bool is_aborted = abort_watch_end(pull->watch);
+    bool is_aborted = abort_watch_end(pull->writers.watch);
     pull->must_load = pull->must_load || is_aborted;
     return is_ok || is_aborted || wait_is_stopping();
 }
@@ -466,7 +415,8 @@ static bool hear_all(struct pull *pull, struct error *err)
         return true;
     pull->has_heard = false;
     struct arena *arena = arena_new();
-    bool is_ok = heard_waiting(pull->pg, pull->options->schema_name, arena, &waiting, err);
+    bool is_ok =
+        heard_waiting(pull->writers.pull, pull->options->schema_name, arena, &waiting, err);
     for (size_t i = 0; is_ok && i < pull->mappings.count; i++)
         for (size_t j = 0; is_ok && j < waiting.count; j++)
             if (waiting.ids[j] == pull->mappings.items[i].id && may_hear(pull, i))
@@ -487,12 +437,12 @@ static bool compare_mapping(struct pull *pull, size_t index, struct error *err)
     struct mark mark;
 
     arena_reset(pull->page_arena);
-    if (!mark_read(pull->pg, poll.mapping, &mark, err))
+    if (!mark_read(pull->writers.pull, poll.mapping, &mark, err))
         return false;
     poll.world.began_us = mark.read_at_us;
     bool is_whole = mark.is_loaded && !mark.is_loading && !mark.is_sweeping;
-    bool is_ok =
-        !is_whole || (choose_writer(pull, &poll, err) && drift_turn(&poll, &mark, &turn, err));
+    bool is_ok = !is_whole || (writers_choose(&pull->writers, poll.mapping, &poll.world, err) &&
+                               drift_turn(&poll, &mark, &turn, err));
     schedule->drift_due_ms = clock_monotonic_ms() + (is_ok ? turn.next_ms : DRIFT_RETRY_MS);
     if (is_ok)
         return true;
@@ -500,8 +450,7 @@ static bool compare_mapping(struct pull *pull, size_t index, struct error *err)
     pull->must_load = true;
     log_warning("could not compare all records", log_text("mapping", poll.mapping->object_name),
                 log_text("reason", err->message));
-    return PQstatus(pg_conn(pull->pg)) == CONNECTION_OK &&
-           PQstatus(pg_conn(pull->barrier)) == CONNECTION_OK && err->kind != ERROR_BUG;
+    return writers_are_connected(&pull->writers) && err->kind != ERROR_BUG;
 }
 
 static bool may_compare(const struct pull *pull, size_t index)
@@ -574,11 +523,11 @@ static bool run_until_stopped(struct pull *pull, struct error *err)
             return false;
         pull->must_load = drain_notifications(pull) || pull->must_load;
         if (!pull->must_load &&
-            wait_for(PQsocket(pg_conn(pull->pg)), POLLIN, wait_ms(pull)) == WAIT_READY)
+            wait_for(PQsocket(pg_conn(pull->writers.pull)), POLLIN, wait_ms(pull)) == WAIT_READY)
             pull->must_load = drain_notifications(pull);
-        if (PQstatus(pg_conn(pull->pg)) != CONNECTION_OK)
-            return pg_set_error(pull->pg, NULL, err);
-        if (!abort_watch_check(pull->watch, err))
+        if (PQstatus(pg_conn(pull->writers.pull)) != CONNECTION_OK)
+            return pg_set_error(pull->writers.pull, NULL, err);
+        if (!abort_watch_check(pull->writers.watch, err))
             return false;
     }
     return true;
@@ -591,10 +540,7 @@ bool pull_run(const struct pull_options *options, struct error *err)
 
     arena_free(pull.mappings_arena);
     arena_free(pull.page_arena);
-    abort_watch_close(pull.watch);
     growth_free(pull.growth);
-    pg_close(pull.barrier);
-    pg_close(pull.echo);
-    pg_close(pull.pg);
+    writers_close(&pull.writers);
     return is_ok || wait_is_stopping();
 }

@@ -69,11 +69,17 @@ static void append_staged_key(struct buf *sql, const struct mapping *mapping)
     buf_text(sql, "::text");
 }
 
+static void append_stamp(struct buf *sql, const struct mapping *mapping)
+{
+    buf_text(sql, "s.");
+    pg_append_identifier(sql, mapping->stamp->column_name);
+}
+
 /* What was read is not older than the row. */
 static void append_is_newer(struct buf *sql, const struct mapping *mapping)
 {
-    buf_text(sql, "(s.");
-    pg_append_identifier(sql, mapping->stamp->column_name);
+    buf_text(sql, "(");
+    append_stamp(sql, mapping);
     buf_text(sql, " >= t.");
     pg_append_identifier(sql, mapping->stamp->column_name);
     buf_text(sql, ") is not false");
@@ -90,6 +96,7 @@ static void append_gone(struct buf *sql, const struct mapping *mapping)
 }
 
 static const struct word words[] = {
+    {"@stamp", append_stamp},
     {"@newer", append_is_newer},
     {"@tcols", append_target_columns},
     {"@scols", append_stage_columns},
@@ -136,6 +143,15 @@ PGresult *statement_query(struct pg *pg, const struct mapping *mapping, const ch
 
     format_sql(&sql, mapping, format);
     return pg_query(pg, sql.data, params, err);
+}
+
+bool statement_send(struct pg *pg, const struct mapping *mapping, const char *format,
+                    struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    format_sql(&sql, mapping, format);
+    return pg_send(pg, sql.data, PG_PARAMS(), err);
 }
 
 bool statement_run(struct pg *pg, const struct mapping *mapping, const char *format, int64_t *count,

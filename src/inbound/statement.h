@@ -4,7 +4,7 @@
  *     @t the mapped table   @s the staging table   @r what is put off while it is worked through
  *     @log the log   @n the table's name as a literal
  *     @cols columns of both, bare   @scols the same after s.   @tcols after t.
- *     @newer the staged row is not older than t
+ *     @stamp the staged row's modification stamp   @newer the staged row is not older than t
  *     @set "column" = s."column" for all   @key t.key = s.key, or false without a unique identifier
  *     @skey s.key as text, or null
  *     @id the mapping's id
@@ -20,9 +20,18 @@
 #include "mapping/mapping.h"
 #include "pg/pg.h"
 
+/* Of an entry l: it was answered since the reading began (apply_world.began_us, the parameter).
+ * What was read may be older than what was written. */
+#define STATEMENT_ANSWERED_SINCE(parameter)                                                        \
+    "l.processed_at >= to_timestamp(" parameter "::bigint / 1000000.0)"
+
 /* NULL on failure; the caller clears the result. */
 PGresult *statement_query(struct pg *pg, const struct mapping *mapping, const char *format,
                           struct pg_params params, struct error *err);
+
+/* pg_send of it, without parameters. */
+bool statement_send(struct pg *pg, const struct mapping *mapping, const char *format,
+                    struct error *err);
 
 /* Adds the rows it touched to *count. */
 bool statement_run(struct pg *pg, const struct mapping *mapping, const char *format, int64_t *count,

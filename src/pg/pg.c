@@ -313,16 +313,26 @@ static bool may_be_durable(const struct pg *pg, const char *sql)
 }
 #endif
 
+bool pg_send(struct pg *pg, const char *sql, struct pg_params params, struct error *err)
+{
+    bool is_sent =
+        PQsendQueryParams(pg->conn, sql, params.count, NULL, params.values, NULL, NULL, 0) == 1 &&
+        (pg->patience.tell == NULL || send_all(pg));
+
+    return is_sent || pg_set_error(pg, NULL, err);
+}
+
+PGresult *pg_receive(struct pg *pg, struct error *err)
+{
+    return check_result(pg, take_results(pg), err);
+}
+
 static PGresult *query(struct pg *pg, const char *sql, struct pg_params params, struct error *err)
 {
     if (pg->patience.tell == NULL)
         return check_result(
             pg, PQexecParams(pg->conn, sql, params.count, NULL, params.values, NULL, NULL, 0), err);
-    if (!PQsendQueryParams(pg->conn, sql, params.count, NULL, params.values, NULL, NULL, 0)) {
-        pg_set_error(pg, NULL, err);
-        return NULL;
-    }
-    return check_result(pg, take_results(pg), err);
+    return pg_send(pg, sql, params, err) ? pg_receive(pg, err) : NULL;
 }
 
 PGresult *pg_query(struct pg *pg, const char *sql, struct pg_params params, struct error *err)

@@ -66,6 +66,11 @@ PGresult *pg_query(struct pg *pg, const char *sql, struct pg_params params, stru
 PGresult *pg_query_prepared(struct pg *pg, const char *name, const char *sql,
                             struct pg_params params, struct error *err);
 
+/* pg_query in two halves: what is done between them is done beside the server's work. After
+ * pg_send, pg_receive is the connection's next call, or pg_rollback, which waits for the end. */
+bool pg_send(struct pg *pg, const char *sql, struct pg_params params, struct error *err);
+PGresult *pg_receive(struct pg *pg, struct error *err);
+
 /* pg_query for a statement whose result does not matter. */
 bool pg_run(struct pg *pg, const char *sql, struct pg_params params, struct error *err);
 

@@ -250,3 +250,62 @@ def test_many_changes_at_once_are_polled_by_bulk(bulk):
     assert bulk.requests("POST", "/jobs/query")
     assert count(bulk, "_hc_lastop = 'SYNCED'") == 3000
     assert_equal(bulk)
+
+
+# Pages of a poll by Bulk, two of them on their way at once.
+
+
+@pytest.fixture
+def paged(sync):
+    """Three accounts that are loaded; each poll reads them again by Bulk, a record a page, in the order of their
+    making. The first page has nothing that is to be written: from the second on there are two on their way."""
+    sync.pgforce.env["PGFORCE_BULK_READ_ABOVE"] = "1"
+    sync.org.post("/_sandbox/bulk", {"page_rows": 1})
+    sync.org.remove("Account", sync.org.create("Account", Name="Gone"))
+    sync.ids = [sync.org.create("Account", Name=n, Phone="1", External_Id__c=n) for n in "ABC"]
+    sync.load(account())
+    return sync
+
+
+def rows(sync, columns):
+    return sync.query(f"select {columns} from salesforce.account order by name")
+
+
+def test_local_changes_that_the_log_does_not_have_yet_are_overwritten_by_none_of_two_pages(paged):
+    paged.roles["push"].stop()
+    paged.roles["archive"].stop()
+    paged.query("update salesforce.account set phone = 'ours' where name <> 'C'")
+    for each in paged.ids:
+        paged.org.update("Account", each, Industry="Banking")
+    holding = """select count(*) from pg_stat_activity where application_name in ('pgforce pull', 'pgforce load')
+        and backend_xid is not null and state = 'idle in transaction'"""
+    eventually(lambda: paged.query(holding, role="postgres") == [(2,)])
+    paged.start("archive")
+    merged = [("ours", "Banking"), ("ours", "Banking"), ("1", "Banking")]
+    eventually(lambda: rows(paged, "phone, industry") == merged)
+    paged.start("push")
+    assert paged.settled(2) == [("UPDATE", "SUCCESS")] * 2
+    theirs = [paged.org.retrieve("Account", each) for each in paged.ids]
+    assert [(found["Phone"], found["Industry"]) for found in theirs] == merged
+
+
+def test_pages_that_wait_for_each_other_are_read_again_one_by_one(paged):
+    """B has a change of its own and so is judged by itself; it gets the key that C, of the next page, had."""
+    paged.roles["push"].stop()
+    paged.query("update salesforce.account set phone = 'ours' where name = 'B'")
+    paged.logged(1)
+    paged.roles["pull"].stop()
+    paged.org.update("Account", paged.ids[2], External_Id__c="X")
+    paged.org.update("Account", paged.ids[1], External_Id__c="C")
+    paged.start("pull")
+    eventually(lambda: "lock timeout" in paged.roles["pull"].log_text())
+
+    def are_equal():
+        # Alone, the key is still taken when B comes: refused, and read again later.
+        paged.query("update pgforce.refused_record set retry_at = now()", role="pgforce")
+        return rows(paged, "phone, external_id__c") == [("1", "A"), ("ours", "C"), ("1", "X")]
+
+    eventually(are_equal)
+    paged.start("push")
+    assert paged.settled(1) == [("UPDATE", "SUCCESS")]
+    assert paged.org.retrieve("Account", paged.ids[1])["Phone"] == "ours"
