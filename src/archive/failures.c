@@ -66,7 +66,8 @@ bool failures_read(struct pg *pg, const char *schema_name, const struct failures
     struct arena *arena = failures->arena;
     PGresult *result PG_RESULT_AUTO =
         query_chosen(&scope,
-                     "select id, table_name, action, record_id, sfid, coalesce(sf_message, ''),"
+                     "select id, coalesce(table_name, ''), coalesce(action, ''), record_id, sfid,"
+                     " coalesce(sf_message, ''),"
                      " to_char(created_at, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
                      " to_char(processed_at, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), is_archived"
                      " from (select *, false as is_archived from @ where" CHOSEN
@@ -249,9 +250,29 @@ static bool copy_back(const struct retrying *retrying, const struct chosen *chos
            set_state(retrying, chosen, "REQUEUED", err);
 }
 
+/* An entry of a mapping that was deleted has neither a row nor a way to Salesforce. */
+static bool is_mapped(const struct retrying *retrying, const struct chosen *chosen, bool *is_so,
+                      struct error *err)
+{
+    PGresult *found PG_RESULT_AUTO = pg_query(
+        retrying->pg, "select from pgforce.mapping where schema_name = $1 and table_name = $2",
+        PG_PARAMS(retrying->schema_name, chosen->table_name), err);
+
+    *is_so = found != NULL && PQntuples(found) > 0;
+    return found != NULL;
+}
+
 static bool retry_one(const struct retrying *retrying, const struct chosen *chosen,
                       struct error *err)
 {
+    bool has_table;
+
+    if (!is_mapped(retrying, chosen, &has_table, err))
+        return false;
+    if (!has_table) {
+        retrying->result->rowless++;
+        return true;
+    }
     if (!retrying->is_merged && strcmp(chosen->action, "DELETE") != 0)
         return capture_again(retrying, chosen, err);
     if (chosen->is_archived)
@@ -260,20 +281,21 @@ static bool retry_one(const struct retrying *retrying, const struct chosen *chos
     return set_state(retrying, chosen, "NEW", err);
 }
 
+#define TAKEN "id, coalesce(table_name, ''), coalesce(action, ''), record_id, \"values\", "
+
 /*
  * The log's entry is locked, so that two who retry do not send twice; the archive's too. A chunk is
  * what comes after the last of the chunk before.
  */
 static PGresult *read_chunk(const struct scope *scope, int64_t after_id, struct error *err)
 {
-    return query_chosen(
-        scope,
-        "with live as (select id, table_name, action, record_id, \"values\", false as is_archived"
-        " from @ where" CHOSEN " and id > $3 order by id limit 1000 for update),"
-        " old as (select id, table_name, action, record_id, \"values\", true"
-        " from ~ where" CHOSEN " and id > $3 order by id limit 1000 for update)"
-        " select * from live union all select * from old order by 1 limit 1000",
-        pg_number(after_id).text, err);
+    return query_chosen(scope,
+                        "with live as (select " TAKEN "false as is_archived"
+                        " from @ where" CHOSEN " and id > $3 order by id limit 1000 for update),"
+                        " old as (select " TAKEN "true"
+                        " from ~ where" CHOSEN " and id > $3 order by id limit 1000 for update)"
+                        " select * from live union all select * from old order by 1 limit 1000",
+                        pg_number(after_id).text, err);
 }
 
 static bool retry_chunk(struct retrying *retrying, const PGresult *chunk, struct error *err)

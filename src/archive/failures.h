@@ -49,7 +49,7 @@ bool failures_read(struct pg *pg, const char *schema_name, const struct failures
 
 struct failures_result {
     int64_t requeued; /* will be sent */
-    int64_t rowless;  /* left FAILED: their row is gone, so there is nothing to capture again */
+    int64_t rowless;  /* left FAILED: their row or mapping is gone, so there is nothing to send */
 };
 
 /* ERROR_RECORD when one entry was named and is not FAILED. */

@@ -34,6 +34,9 @@ static void fill_entry(const PGresult *result, int row, struct arena *arena,
     entry->table_name = copy_field_text(result, row, 1, arena);
     entry->record_id = (int32_t)pg_field_int64(result, row, 2);
     entry->action = copy_field_text(result, row, 3, arena);
+    /* Who makes an entry by hand may leave out anything. */
+    entry->table_name = entry->table_name != NULL ? entry->table_name : "";
+    entry->action = entry->action != NULL ? entry->action : "";
     entry->state = copy_field_text(result, row, 4, arena);
     entry->sfid = copy_field_text(result, row, 5, arena);
     entry->values = copy_field_text(result, row, 6, arena);
@@ -280,6 +283,19 @@ bool queue_store_outcomes(struct pg *pg, const char *schema_name, const char *ou
                " and (o.phase is null or l.state <> 'FAILED')");
     return pg_run(pg, sql.data, PG_PARAMS(schema_name, outcomes), err) ||
            error_prefix(err, "storing what came of the writes");
+}
+
+bool queue_take_marked(struct pg *pg, const char *schema_name, int64_t *count, struct error *err)
+{
+    struct buf sql BUF_AUTO = {0};
+
+    format_sql(&sql, schema_name,
+               "update @ set state = 'NEW', updated_at = now() where state = 'REQUEUE'");
+    PGresult *result PG_RESULT_AUTO = pg_query(pg, sql.data, PG_PARAMS(), err);
+    if (result == NULL)
+        return error_prefix(err, "taking up what was marked REQUEUE");
+    *count = pg_affected(result);
+    return true;
 }
 
 bool queue_next_due_ms(struct pg *pg, const char *schema_name, int64_t *wait_ms, struct error *err)

@@ -19,7 +19,7 @@
 
 struct queue_entry {
     int64_t log_id;
-    const char *table_name;
+    const char *table_name; /* "" where the entry has none, as has action */
     int32_t record_id;
     const char *action;
     const char *state;  /* NEW, PENDING or FAILED */
@@ -85,6 +85,9 @@ bool queue_store_intents(struct pg *pg, const char *schema_name, const char *int
  */
 bool queue_store_outcomes(struct pg *pg, const char *schema_name, const char *outcomes,
                           struct error *err);
+
+/* What an operator has marked REQUEUE becomes NEW; answers how many. */
+bool queue_take_marked(struct pg *pg, const char *schema_name, int64_t *count, struct error *err);
 
 /* How many milliseconds until the first held entry's time comes, or a Bulk job is to be asked; -1
  * if there is neither. */

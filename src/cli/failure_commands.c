@@ -205,7 +205,8 @@ bool failure_commands_retry(const struct config *config, int count, char **argum
     else if (is_ok)
         printf("%" PRId64 " entries will be tried again\n", result.requeued);
     if (is_ok && !request.wants_json && result.rowless > 0)
-        printf("%" PRId64 " were left: their rows are gone (`pgforce ignore` gives them up)\n",
+        printf("%" PRId64
+               " were left: their rows or mappings are gone (`pgforce ignore` gives them up)\n",
                result.rowless);
     close_session(&session);
     return is_ok;

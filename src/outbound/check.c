@@ -13,6 +13,7 @@
 #include "outbound/records.h"
 #include "sf/answer.h"
 #include "sf/datetime.h"
+#include "sf/id.h"
 #include "sync/merge.h"
 
 enum { SQL_MAX_BYTES = 64 * 1024, HSTORE_MAX_BYTES = 500 * 1000 * 1000 };
@@ -115,7 +116,7 @@ static void add_subject(struct check *check, size_t first)
     const struct queue_entry *entry = &check->plan->queue->entries[first];
     struct subject *subject = &check->subjects[check->count];
 
-    if (entry->sfid == NULL || strcmp(entry->action, "INSERT") == 0)
+    if (entry->sfid == NULL || !sf_id_is_valid(entry->sfid) || strcmp(entry->action, "INSERT") == 0)
         return;
     *subject = (struct subject){.entry = entry, .links = &check->links[check->link_count]};
     add_link(check, subject, first);

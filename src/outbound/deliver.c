@@ -94,6 +94,7 @@ static void settle_unsent(struct delivery *delivery, const struct parcel *parcel
         .message = parcel->message,
     };
 
+    delivery->report.unsent++;
     settle_parcel(delivery, parcel, &outcome);
 }
 

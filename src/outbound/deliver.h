@@ -39,6 +39,7 @@ struct deliver_wave {
 /* What the organisation as a whole answered. */
 struct deliver_report {
     size_t sent;
+    size_t unsent; /* settled, or changed, without a request */
     size_t failed;
     size_t put_off; /* has lost since the look: see recheck.h */
     bool must_stop; /* it takes no writes: the operator must act; message says why */

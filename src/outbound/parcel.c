@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "sf/id.h"
 
 enum { SQL_MAX_BYTES = 1024 * 1024, IDS_MAX_BYTES = 1024 * 1024 };
 
@@ -19,14 +20,22 @@ static const struct fold *fold_of(const struct parcel_world *world, size_t index
     return world->plan->folds != NULL ? &world->plan->folds[index] : NULL;
 }
 
-/* A refused INSERT that goes again, where no earlier attempt can have made the record. */
+/* An INSERT that was over and goes again carries the row as it is now. */
+static bool is_again(const struct parcel_world *world, const struct parcel *parcel)
+{
+    const struct fold *fold = fold_of(world, parcel->index);
+
+    return parcel->entry->was_settled || (fold != NULL && fold->is_revived);
+}
+
+/* An INSERT whose row may have its record by now, where no earlier attempt can have made it: it
+ * goes again, or was made by hand. */
 static bool needs_row(const struct parcel_world *world, const struct parcel *parcel)
 {
     const struct queue_entry *entry = parcel->entry;
-    const struct fold *fold = fold_of(world, parcel->index);
-    bool is_again = entry->was_settled || (fold != NULL && fold->is_revived);
 
-    return is_again && !entry->was_in_doubt && strcmp(entry->action, "INSERT") == 0;
+    return (is_again(world, parcel) || entry->commit_lsn == 0) && !entry->was_in_doubt &&
+           strcmp(entry->action, "INSERT") == 0;
 }
 
 /* select id, sfid, column::text, ...: as the log would have them. */
@@ -56,7 +65,8 @@ static void take_row(const struct parcel_world *world, const PGresult *result, i
 
         values[i] = text != NULL ? arena_strdup(world->arena, text) : NULL;
     }
-    parcel->row = values;
+    if (is_again(world, parcel))
+        parcel->row = values;
     if (sfid != NULL)
         parcel->sfid = arena_strdup(world->arena, sfid);
 }
@@ -294,6 +304,8 @@ void parcel_fill(const struct parcel_world *world, struct parcel *parcel,
     else if (action != DELIVERY_INSERT && parcel->sfid == NULL)
         end_unsent(parcel, action == DELIVERY_DELETE ? DELIVERY_IGNORED : DELIVERY_FAILED,
                    "pgforce: the row has no sfid: Salesforce never had this record");
+    else if (action != DELIVERY_INSERT && !sf_id_is_valid(parcel->sfid))
+        end_unsent(parcel, DELIVERY_FAILED, "pgforce: the row's sfid is no id of Salesforce's");
     else if (action == DELIVERY_INSERT && has_new_sfid)
         end_unsent(parcel, DELIVERY_NEW, NULL); /* the record is there: again, as an update */
     else if (problem != NULL && parcel->row == NULL)

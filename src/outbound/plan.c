@@ -145,11 +145,27 @@ static void fill_freed_key(const struct planner *planner, const struct queue_ent
     order->freed_key_count = 1;
 }
 
-/* An INSERT that has made its record, and has a reference left to send or failed at that. */
+/* An INSERT that has made its record, and has a reference left to send or failed at that; or one
+ * made by hand of a row that has its record. */
 static bool is_second_step(const struct queue_entry *entry)
 {
     return strcmp(entry->action, "INSERT") == 0 && entry->sfid != NULL &&
-           (entry->attempt > 0 || entry->was_settled);
+           (entry->attempt > 0 || entry->was_settled || entry->commit_lsn == 0);
+}
+
+/* Made by hand, or left over by a mapping that was deleted. */
+static const char *find_refusal(const struct mapping *mapping, const struct queue_entry *entry)
+{
+    enum delivery_action action;
+
+    if (mapping == NULL)
+        return "pgforce: no mapping has a table of this name";
+    if (!delivery_action_parse(entry->action, &action))
+        return "pgforce: the action is none of INSERT, UPDATE and DELETE";
+    /* What was captured while the mapping was read-write is sent all the same. */
+    if (mapping->access != MAPPING_READ_WRITE && (entry->commit_lsn == 0 || entry->was_settled))
+        return "pgforce: the mapping is read-only";
+    return NULL;
 }
 
 static void fill_entry(const struct planner *planner, const struct queue_entry *entry,
@@ -160,10 +176,11 @@ static void fill_entry(const struct planner *planner, const struct queue_entry *
     order->log_id = entry->log_id;
     order->record_id = entry->record_id;
     order->state = DELIVERY_IGNORED;
-    if (mapping == NULL || !delivery_action_parse(entry->action, &order->action) ||
+    planned->mapping = mapping;
+    planned->refusal = find_refusal(mapping, entry);
+    if (planned->refusal != NULL || !delivery_action_parse(entry->action, &order->action) ||
         !delivery_state_parse(entry->state, &order->state))
         return;
-    planned->mapping = mapping;
     order->mapping = (uint32_t)(mapping - planner->mappings->items);
     order->rank = planner->ranks[order->mapping];
     order->is_held = entry->is_held;
@@ -287,8 +304,10 @@ struct plan *plan_make(const struct mapping_list *mappings, const uint32_t *rank
     plan->queue = queue;
     plan->entries = arena_array(arena, struct plan_entry, queue->count);
     plan->orders = arena_array(arena, struct order_entry, queue->count);
-    for (size_t i = 0; i < queue->count; i++)
+    for (size_t i = 0; i < queue->count; i++) {
         fill_entry(&planner, &queue->entries[i], &plan->orders[i], &plan->entries[i]);
+        plan->has_unmapped = plan->has_unmapped || plan->entries[i].mapping == NULL;
+    }
     for (size_t i = 0; !is_merged && i < queue->count; i++) {
         leave_later(&planner, &queue->entries[i], &plan->entries[i]);
         plan->left_count += plan->entries[i].left_count;

@@ -22,10 +22,11 @@
 uint32_t *plan_ranks(const struct mapping_list *mappings, struct arena *arena);
 
 struct plan_entry {
-    const struct mapping *mapping; /* NULL when the table is no longer mapped */
+    const struct mapping *mapping; /* NULL when the table is not mapped */
     const struct hstore_pair *pairs;
     size_t pair_count;
     const char *problem; /* why the values cannot be read; NULL when they can */
+    const char *refusal; /* why no request can be made of it; NULL when one can */
     /* Columns that are left to a later entry of the record, which carries them: not in pairs. */
     const char **left_columns;
     size_t left_count;
@@ -45,13 +46,14 @@ struct plan {
     struct order_entry *orders; /* likewise; what is folded is as if absent */
     struct fold *folds;         /* likewise; NULL: the ordered algorithm */
     struct order_plan round;    /* filled by the caller */
+    bool has_unmapped;          /* entries of tables that are not mapped */
     /* Likewise in step, plus one: the next UPDATE of the record in the same unit, sent by itself
      * after this one; NULL: there are no units. */
     size_t *next_in_unit;
     size_t left_count; /* of all entries */
 };
 
-/* Entries of tables no longer mapped get a state that is neither sent nor waited for. */
+/* What has a refusal gets a state that is neither sent nor waited for. */
 struct plan *plan_make(const struct mapping_list *mappings, const uint32_t *ranks,
                        const struct queue *queue, bool is_merged, struct arena *arena);
 

@@ -31,6 +31,7 @@
 #include "outbound/plan.h"
 #include "outbound/settle.h"
 #include "outbound/units.h"
+#include "outbound/unsent.h"
 #include "outbound/waves.h"
 #include "pg/origin.h"
 #include "pg/pg.h"
@@ -110,23 +111,6 @@ static bool open_push(struct push *push, struct error *err)
     return true;
 }
 
-static void refuse(struct push *push, const struct order_refusal *refusal, struct round *round)
-{
-    const struct queue_entry *entry = &push->queue.entries[refusal->entry];
-    const struct queue_entry *insert = &push->queue.entries[refusal->failed_insert];
-    struct settle_outcome outcome = {
-        .verdict = {.todo = DELIVERY_SETTLE, .state = refusal->state},
-        .message = arena_printf(push->arena,
-                                "pgforce: the record's INSERT (entry %lld) failed: mend and retry"
-                                " that one first",
-                                (long long)insert->log_id),
-    };
-
-    round->failed++;
-    settle_add(push->settle, mapping_find_by_table(&push->mappings, entry->table_name), entry,
-               &outcome);
-}
-
 /*
  * A full window may hold little that can go now: one record with a long history. A wider one
  * reaches the others, and there are fewer rounds.
@@ -137,24 +121,6 @@ static void adapt_window(struct push *push)
         push->take_limit = TAKE_MIN;
     else if (push->take_limit < TAKE_MAX)
         push->take_limit *= 2;
-}
-
-/* What no longer needs to be sent: a later DELETE has undone it. */
-static void settle_superseded(struct push *push, const struct plan *plan, struct round *round)
-{
-    for (size_t i = 0; plan->folds != NULL && i < push->queue.count; i++) {
-        bool is_delete = plan->orders[i].action == DELIVERY_DELETE;
-        const struct settle_outcome outcome = {
-            .verdict = {.todo = DELIVERY_SETTLE,
-                        .state = is_delete ? DELIVERY_IGNORED : DELIVERY_MERGED},
-            .message = is_delete ? "pgforce: the row was gone before it was sent" : NULL,
-        };
-
-        if (plan->folds[i].fate != FOLD_OVER)
-            continue;
-        settle_add(push->settle, NULL, &push->queue.entries[i], &outcome);
-        round->resolved++;
-    }
 }
 
 static struct bulk_world bulk_world(const struct push *push)
@@ -220,6 +186,7 @@ static bool send_requests(struct push *push, struct round *round, size_t from, s
     bool is_ok = waves_send(&waves, round->plan, &report, err);
 
     round->sent += report.sent;
+    round->resolved += report.unsent;
     round->failed += report.failed;
     round->put_off += report.put_off;
     for (size_t i = from; i < to && is_ok; i++)
@@ -340,20 +307,73 @@ static bool send_units(const struct units *units, struct round *round, struct er
     return is_ok;
 }
 
-static bool send_plan(struct push *push, struct round *round, struct error *err)
+/* As Heroku Connect's flags say; silence is ordered, and Bulk allowed. */
+static bool load_flags(struct push *push, struct error *err)
+{
+    PGresult *result PG_RESULT_AUTO = pg_query(push->pg,
+                                               "select features ->> 'poll_db_no_merge' = 'false',"
+                                               " features ->> 'disable_bulk_writes' = 'true',"
+                                               " features ->> 'use_assignment_rules' = 'true'"
+                                               " from pgforce.connection"
+                                               " where schema_name = $1",
+                                               PG_PARAMS(push->options->schema_name), err);
+
+    if (result == NULL)
+        return false;
+    push->is_merged = PQntuples(result) > 0 && pg_field_bool(result, 0, 0);
+    push->has_no_bulk = PQntuples(result) > 0 && pg_field_bool(result, 0, 1);
+    sf_session_use_assignment_rules(push->options->session,
+                                    PQntuples(result) > 0 && pg_field_bool(result, 0, 2));
+    if (push->is_merged && push->options->is_atomic)
+        return error_set(
+            err, ERROR_CONFIG,
+            "PGFORCE_PUSH_ATOMIC=on needs the ordered algorithm, for merged entries are"
+            " of several transactions: import the flag poll_db_no_merge as true");
+    return true;
+}
+
+static bool load_mappings(struct push *push, struct error *err)
+{
+    if (!push->are_mappings_old)
+        return true;
+    arena_reset(push->mapping_arena);
+    if (!mapping_load_all(push->pg, push->options->schema_name, push->mapping_arena,
+                          &push->mappings, err) ||
+        !load_flags(push, err))
+        return false;
+    push->are_refused = arena_array(push->mapping_arena, bool, push->mappings.count);
+    push->ranks = plan_ranks(&push->mappings, push->mapping_arena);
+    push->are_mappings_old = false;
+    return true;
+}
+
+/* An entry may be of a mapping that was made after the mappings were read. NULL: failed. */
+static struct plan *make_plan(struct push *push, struct error *err)
 {
     struct plan *plan =
         plan_make(&push->mappings, push->ranks, &push->queue, push->is_merged, push->arena);
 
-    if (!note_left(push, plan, err) ||
+    if (!plan->has_unmapped)
+        return plan;
+    push->are_mappings_old = true;
+    if (!load_mappings(push, err))
+        return NULL;
+    return plan_make(&push->mappings, push->ranks, &push->queue, push->is_merged, push->arena);
+}
+
+static bool send_plan(struct push *push, struct round *round, struct error *err)
+{
+    struct plan *plan = make_plan(push, err);
+
+    if (plan == NULL || !note_left(push, plan, err) ||
         !allowance_hold(&push->allowance, &push->mappings, plan, push->arena, err))
         return false;
     struct units units = choose_units(push, plan);
     plan->round = order_next_round(plan->orders, push->queue.count, ORDER_BATCH_MAX, push->arena);
     adapt_window(push);
-    settle_superseded(push, plan, round);
-    for (size_t i = 0; i < plan->round.refusal_count; i++)
-        refuse(push, &plan->round.refusals[i], round);
+    const struct unsent_report ended = unsent_settle(plan, push->settle, push->arena);
+    round->failed += ended.failed;
+    round->resolved += ended.over;
     round->plan = plan;
     round->calls = arena_array(push->arena, int64_t, push->mappings.count);
     return look_at_all(push, &units, round, err) && send_batches(push, round, err) &&
@@ -418,46 +438,6 @@ static bool resolve_doubts(struct push *push, struct round *round, struct error 
     return settle_store_patiently(push->settle, push->pg, push->options->schema_name, err);
 }
 
-/* As Heroku Connect's flags say; silence is ordered, and Bulk allowed. */
-static bool load_flags(struct push *push, struct error *err)
-{
-    PGresult *result PG_RESULT_AUTO = pg_query(push->pg,
-                                               "select features ->> 'poll_db_no_merge' = 'false',"
-                                               " features ->> 'disable_bulk_writes' = 'true',"
-                                               " features ->> 'use_assignment_rules' = 'true'"
-                                               " from pgforce.connection"
-                                               " where schema_name = $1",
-                                               PG_PARAMS(push->options->schema_name), err);
-
-    if (result == NULL)
-        return false;
-    push->is_merged = PQntuples(result) > 0 && pg_field_bool(result, 0, 0);
-    push->has_no_bulk = PQntuples(result) > 0 && pg_field_bool(result, 0, 1);
-    sf_session_use_assignment_rules(push->options->session,
-                                    PQntuples(result) > 0 && pg_field_bool(result, 0, 2));
-    if (push->is_merged && push->options->is_atomic)
-        return error_set(
-            err, ERROR_CONFIG,
-            "PGFORCE_PUSH_ATOMIC=on needs the ordered algorithm, for merged entries are"
-            " of several transactions: import the flag poll_db_no_merge as true");
-    return true;
-}
-
-static bool load_mappings(struct push *push, struct error *err)
-{
-    if (!push->are_mappings_old)
-        return true;
-    arena_reset(push->mapping_arena);
-    if (!mapping_load_all(push->pg, push->options->schema_name, push->mapping_arena,
-                          &push->mappings, err) ||
-        !load_flags(push, err))
-        return false;
-    push->are_refused = arena_array(push->mapping_arena, bool, push->mappings.count);
-    push->ranks = plan_ranks(&push->mappings, push->mapping_arena);
-    push->are_mappings_old = false;
-    return true;
-}
-
 static bool follow_jobs(struct push *push, struct round *round, struct error *err)
 {
     const struct bulk_world world = bulk_world(push);
@@ -512,11 +492,13 @@ static bool drain_notifications(struct push *push)
 static bool wait_for_work(struct push *push, const struct round *round, struct error *err)
 {
     int longest_ms = round->put_off > 0 ? LOOK_RETRY_MS : IDLE_WAIT_MS;
+    int64_t marked;
     int64_t due_ms;
 
-    if (!queue_next_due_ms(push->pg, push->options->schema_name, &due_ms, err))
+    if (!queue_take_marked(push->pg, push->options->schema_name, &marked, err) ||
+        !queue_next_due_ms(push->pg, push->options->schema_name, &due_ms, err))
         return false;
-    if (drain_notifications(push))
+    if (marked > 0 || drain_notifications(push))
         return true;
     int wait_ms = due_ms >= 0 && due_ms < longest_ms ? (int)due_ms + 1 : longest_ms;
     if (wait_for(PQsocket(pg_conn(push->pg)), POLLIN, wait_ms) == WAIT_READY)

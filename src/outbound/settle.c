@@ -104,12 +104,22 @@ static json_t *make_hc_err(const struct queue_entry *entry, const struct settle_
     return text;
 }
 
+/* NULL: nothing of it was sent, so there is no news but that nothing waits. */
+static const char *lastop_of(const struct queue_entry *entry, enum delivery_state state)
+{
+    if (state == DELIVERY_FAILED)
+        return "FAILED";
+    if (state == DELIVERY_IGNORED || state == DELIVERY_MERGED)
+        return NULL;
+    return strcmp(entry->action, "INSERT") == 0 ? "INSERTED" : "UPDATED";
+}
+
 static void add_row(struct settle *settle, const struct mapping *mapping,
                     const struct queue_entry *entry, const struct settle_outcome *outcome)
 {
     json_t *rows = json_object_get(settle->tables, mapping->table_name);
     json_t *row = json_object();
-    bool is_success = outcome->verdict.state != DELIVERY_FAILED;
+    enum delivery_state state = outcome->verdict.state;
 
     if (rows == NULL) {
         rows = json_array();
@@ -117,11 +127,8 @@ static void add_row(struct settle *settle, const struct mapping *mapping,
     }
     json_object_set_new(row, "id", json_integer(entry->record_id));
     set_text(row, "sfid", outcome->sfid);
-    if (!is_success)
-        set_text(row, "lastop", "FAILED");
-    else
-        set_text(row, "lastop", strcmp(entry->action, "INSERT") == 0 ? "INSERTED" : "UPDATED");
-    if (!is_success)
+    set_text(row, "lastop", lastop_of(entry, state));
+    if (state == DELIVERY_FAILED)
         json_object_set_new(row, "err", make_hc_err(entry, outcome));
     json_array_append_new(rows, row);
 }
@@ -171,8 +178,7 @@ void settle_add(struct settle *settle, const struct mapping *mapping,
 
     add_entry(settle, entry, outcome);
     bool is_bound_only = state == DELIVERY_NEW && outcome->sfid != NULL;
-    if (mapping != NULL && has_row &&
-        (state == DELIVERY_SUCCESS || state == DELIVERY_FAILED || is_bound_only))
+    if (mapping != NULL && has_row && (delivery_is_settled(state) || is_bound_only))
         add_row(settle, mapping, entry, outcome);
     if (mapping != NULL && has_row && state == DELIVERY_SUCCESS)
         add_empties(settle, mapping, entry);
@@ -246,8 +252,11 @@ static bool update_rows(struct pg *pg, const char *schema_name, const struct ans
     buf_text(&sql, "update ");
     pg_append_qualified(&sql, schema_name, answers->table_name);
     buf_text(&sql, " t set sfid = coalesce(r.sfid, t.sfid),"
-                   " _hc_lastop = case when r.has_more then 'PENDING' else r.lastop end,"
-                   " _hc_err = case when not r.has_more then r.err end"
+                   " _hc_lastop = case when r.has_more then 'PENDING'"
+                   " when r.lastop is null and t._hc_lastop = 'PENDING' then 'SYNCED'"
+                   " else coalesce(r.lastop, t._hc_lastop) end,"
+                   " _hc_err = case when not r.has_more and r.lastop is null then t._hc_err"
+                   " when not r.has_more then r.err end"
                    " from (select distinct on (r.id) r.*, coalesce((select true from ");
     pg_append_qualified(&sql, schema_name, "_trigger_log");
     buf_text(&sql, " l where l.table_name = $2"

@@ -65,6 +65,7 @@ static void judge(struct sending *sending, struct delivery *delivery,
     const struct mapping *mapping = sending->plan->entries[batch->entries[0]].mapping;
 
     sending->report->sent += report.sent;
+    sending->report->unsent += report.unsent;
     sending->report->failed += report.failed;
     sending->report->put_off += report.put_off;
     if (report.sent > 0)

@@ -28,6 +28,7 @@ struct waves {
 
 struct waves_report {
     size_t sent;
+    size_t unsent; /* settled, or changed, without a request */
     size_t failed;
     size_t put_off;
 };

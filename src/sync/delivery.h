@@ -10,7 +10,7 @@
  *             │    ▲    │             ▲       ├─ refuse ─► FAILED ─┬─ requeue ───► NEW
  *             │    │    │     SENDING ┴ IN_   ├─ merge ──► MERGED  ├─ recapture ─► REQUEUED
  *             │    │    │               DOUBT │                    ├─ mark ──────► REQUEUE
- *             │    └────┼────── resend ───────┘                    │    └ recapture ─► REQUEUED
+ *             │    └────┼────── resend ───────┘                    │      └ requeue ─► NEW
  *             │         ├─ merge ──► MERGED                        └─ dismiss ──► IGNORED
  *             │         ├─ refuse ─► FAILED
  *             │         └─ skip, dismiss ─► IGNORED
@@ -77,8 +77,8 @@ enum delivery_event {
     DELIVERY_RESEND,    /* certainly not executed: again, later */
     DELIVERY_MERGE,     /* a later entry carries its values */
     DELIVERY_SKIP,      /* nothing to send */
-    DELIVERY_REQUEUING, /* the user sets the same entry back */
-    DELIVERY_MARK,      /* the user asks for a fresh capture */
+    DELIVERY_REQUEUING, /* the same entry is set back */
+    DELIVERY_MARK,      /* the user asks for that */
     DELIVERY_RECAPTURE, /* a fresh copy of the row has been logged */
     DELIVERY_DISMISS,   /* the user gives it up */
 };

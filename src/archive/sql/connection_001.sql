@@ -85,7 +85,7 @@ create table _hcmeta (
 );
 
 -- New entries wake the writer, whoever made them; so does a state that an operator sets by hand, NEW
--- to have it sent, IGNORED to let go what waits for it.
+-- or REQUEUE to have it sent, IGNORED to let go what waits for it.
 create function tlog_notify_trigger() returns trigger language plpgsql as
 $$
 begin
@@ -98,7 +98,19 @@ create trigger tlog_insert_trigger after insert on _trigger_log
     for each statement execute function tlog_notify_trigger();
 create trigger tlog_requeue_trigger after update of state on _trigger_log
     for each row
-    when (new.state in ('NEW', 'IGNORED') and new.state is distinct from old.state) execute function tlog_notify_trigger();
+    when (new.state in ('NEW', 'REQUEUE', 'IGNORED') and new.state is distinct from old.state) execute function tlog_notify_trigger();
+
+-- What was logged as not to be sent, and is set back by hand, has been over before: push asks.
+create function tlog_reopen_trigger() returns trigger language plpgsql as
+$$
+begin
+    new.processed_at := pg_catalog.clock_timestamp();
+    return new;
+end
+$$;
+create trigger tlog_reopen_trigger before update of state on _trigger_log
+    for each row
+    when (old.state = 'READONLY' and new.state in ('NEW', 'REQUEUE')) execute function tlog_reopen_trigger();
 
 -- A transaction's wish that what it changes from here on is neither logged nor sent. A message in the
 -- write-ahead log, so it counts exactly where it stands and goes with a ROLLBACK TO SAVEPOINT; the

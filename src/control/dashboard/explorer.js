@@ -58,7 +58,7 @@ async function settle(context, place, verb, choice, area) {
   const done = await post(`${context.path}/actions/${verb}`, choice);
   await load(area, context, place);
   if (verb === "ignore") notice(`${done.ignored} given up.`);
-  else notice(`${done.requeued} queued again${done.rowless > 0 ? `; ${done.rowless} left, because their row is gone` : ""}.`);
+  else notice(`${done.requeued} queued again${done.rowless > 0 ? `; ${done.rowless} left, because their row or mapping is gone` : ""}.`);
 }
 
 function drawEntryActions(context, place, entry, area) {
