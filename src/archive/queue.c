@@ -52,6 +52,8 @@ static void fill_entry(const PGresult *result, int row, struct arena *arena,
     entry->commit_lsn = (uint64_t)pg_field_int64(result, row, 16);
     entry->is_unit = pg_field_bool(result, row, 17);
     entry->old = copy_field_text(result, row, 18, arena);
+    entry->trace = copy_field_text(result, row, 19, arena);
+    entry->marker_field = copy_field_text(result, row, 20, arena);
 }
 
 #define STOPPED_TABLES                                                                             \
@@ -86,7 +88,7 @@ static void fill_entry(const PGresult *result, int row, struct arena *arena,
     " and n.action = 'UPDATE' and n.state in ('NEW', 'PENDING', 'SUCCESS', 'MERGED')) end,"        \
     " coalesce((r.commit_lsn - '0/0'::pg_lsn)::bigint, 0), coalesce(d.is_unit, false),"            \
     " case when " FREES_KEY(                                                                       \
-        "r") " then r.old end"                                                                     \
+        "r") " then r.old end, d.trace, d.marker_field"                                            \
              " from relevant r"                                                                    \
              " left join pgforce.delivery d on d.schema_name = $1 and d.log_id = r.id"             \
              " order by r.id"
@@ -206,8 +208,15 @@ bool queue_store_intents(struct pg *pg, const char *schema_name, const char *int
                "with i as materialized ("
                " select *"
                " from json_to_recordset($2::json) as i(log_id integer, mapping_id bigint,"
-               " record_id integer, action text, external_id text, sfid text, body json,"
-               " bulk_job bigint, is_unit boolean)),"
+               " record_id integer, action text, external_id text, trace text,"
+               " marker_field text, sfid text, body json, bulk_job bigint, is_unit boolean)),"
+               " traces as ("
+               " insert into pgforce.trace (schema_name, trace, log_id, mapping_id, marker_field)"
+               " select $1, trace, log_id, mapping_id, marker_field"
+               " from i"
+               " where trace is not null"
+               " on conflict (schema_name, trace) do update"
+               " set is_resent = true, sent_at = clock_timestamp()),"
                " jobs as ("
                " insert into pgforce.bulk_job (id, schema_name, mapping_id, action)"
                " overriding system value"
@@ -216,14 +225,15 @@ bool queue_store_intents(struct pg *pg, const char *schema_name, const char *int
                " where bulk_job is not null),"
                " stored as ("
                " insert into pgforce.delivery as d"
-               " (schema_name, log_id, mapping_id, record_id, action, external_id, sfid, body,"
-               " state, bulk_job, is_unit)"
-               " select $1, log_id, mapping_id, record_id, action, external_id, sfid, body,"
-               " 'SENDING', bulk_job, coalesce(is_unit, false)"
+               " (schema_name, log_id, mapping_id, record_id, action, external_id, trace,"
+               " marker_field, sfid, body, state, bulk_job, is_unit)"
+               " select $1, log_id, mapping_id, record_id, action, external_id, trace,"
+               " marker_field, sfid, body, 'SENDING', bulk_job, coalesce(is_unit, false)"
                " from i"
                " on conflict (schema_name, log_id) do update"
                " set state = 'SENDING', attempt = d.attempt + 1, sent_at = clock_timestamp(),"
-               " external_id = excluded.external_id, sfid = excluded.sfid, body = excluded.body,"
+               " external_id = excluded.external_id, trace = excluded.trace,"
+               " marker_field = excluded.marker_field, sfid = excluded.sfid, body = excluded.body,"
                " bulk_job = excluded.bulk_job, is_unit = excluded.is_unit, retry_at = null)"
                " update @ l"
                " set state = 'PENDING', updated_at = now()"

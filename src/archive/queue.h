@@ -34,10 +34,12 @@ struct queue_entry {
     /* From pgforce.delivery; phase is "" where the entry has none. */
     const char *phase;
     int attempt;
-    bool was_in_doubt;       /* an earlier attempt may have been executed */
-    bool is_held;            /* RETRY or IN_DOUBT, and its time has not come */
-    const char *external_id; /* the unique identifier it was sent with; NULL if none */
-    const char *body;        /* the record as it was sent, JSON; NULL for DELETE */
+    bool was_in_doubt;        /* an earlier attempt may have been executed */
+    bool is_held;             /* RETRY or IN_DOUBT, and its time has not come */
+    const char *external_id;  /* the unique identifier it was sent with; NULL if none */
+    const char *trace;        /* of its receipt or marker; NULL if none */
+    const char *marker_field; /* NULL: it is a receipt's */
+    const char *body;         /* the record as it was sent, JSON; NULL for DELETE */
     int64_t sent_at_us;
     uint64_t commit_lsn; /* the transaction's that it was captured in; 0: none, made by hand */
     bool is_unit;        /* was sent together with its transaction, all or none */
@@ -72,9 +74,9 @@ bool queue_doubt_unfinished(struct pg *pg, const char *schema_name, int64_t *cou
                             struct error *err);
 
 /*
- * intents: a JSON array of {"log_id", "mapping_id", "record_id", "action", "external_id", "sfid",
- * "body"}, for a Bulk job "bulk_job", which gets its row, and "is_unit". The entries become
- * PENDING, their deliveries SENDING with one attempt more.
+ * intents: a JSON array of {"log_id", "mapping_id", "record_id", "action", "external_id", "trace",
+ * "marker_field", "sfid", "body"}, for a Bulk job "bulk_job", which gets its row, and "is_unit".
+ * The entries become PENDING, their deliveries SENDING with one attempt more.
  */
 bool queue_store_intents(struct pg *pg, const char *schema_name, const char *intents,
                          struct error *err);

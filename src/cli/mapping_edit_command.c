@@ -33,6 +33,7 @@ static const struct setting settings[] = {
     {"calculated", "calculated_seconds", NUMBER},
     {"conflict-policy", "conflict_policy", TEXT},
     {"lost-create", "lost_create", TEXT},
+    {"marker-field", "marker_field", TEXT},
     {"adopt-existing", "adopt_existing", ON},
     {"no-adopt-existing", "adopt_existing", GONE},
     {"delete-policy", "delete_policy", TEXT},

@@ -12,7 +12,7 @@
 #define MAPPING_EDIT_OPTIONS                                                                       \
     "access= field= without= index= no-index= unique-id= no-unique-id polling= notify no-notify "  \
     "max-api-calls= filter= no-filter numeric no-numeric conflict-policy= lost-create= "           \
-    "adopt-existing "                                                                              \
+    "marker-field= adopt-existing "                                                                \
     "no-adopt-existing delete-policy= "                                                            \
     "truncate-policy= calculated= recreate-views"
 

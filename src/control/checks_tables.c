@@ -264,9 +264,13 @@ static const struct checks_rule rules[] = {
      .scope = CHECKS_MAPPING,
      .needs = CHECKS_NEEDS_SETUP,
      .sql = "select object_name, 'YELLOW', 'there is no unique identifier: a create whose answer is"
-            " lost waits in doubt',"
-            " format('pgforce mapping edit %s --upsert-field <an external id>', object_name)"
-            " from mapped where access = 'read_write' and upsert_field is null and not is_orphan"},
+            " lost is looked for by its content',"
+            " format('pgforce mapping edit %1$s --unique-id <a unique external id> -- or:"
+            " pgforce mapping edit %1$s --lost-create receipt', object_name)"
+            " from mapped join pgforce.mapping m on m.id = mapped.id"
+            " where mapped.access = 'read_write' and mapped.upsert_field is null"
+            " and not mapped.is_orphan"
+            " and coalesce(m.config ->> 'lost_create', 'probe') = 'probe'"},
     {.id = "SHOULD_HAVE_NO_WRITE_ERRORS",
      .title = "Salesforce has refused nothing",
      .scope = CHECKS_MAPPING,

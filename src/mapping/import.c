@@ -93,7 +93,8 @@ static bool is_api_name(const char *name)
 }
 
 static const char *const delete_policies[] = {"remove", "keep", NULL};
-static const char *const lost_creates[] = {"probe", "fail", "resend", "refuse", NULL};
+static const char *const lost_creates[] = {"probe",  "receipt", "marker", "fail",
+                                           "resend", "refuse",  NULL};
 static const char *const conflict_policies[] = {"last-writer", "postgres", "salesforce", NULL};
 static const char *const truncate_policies[] = {"ignore", "fail", "delete", NULL};
 
@@ -306,6 +307,35 @@ static void read_filter(const struct reader *reader, const json_t *config,
     entry->filter = filter;
 }
 
+/* The marker field is given over to us: who maps it as well would write it, too. */
+static void read_lost_create(const struct reader *reader, const json_t *config,
+                             struct import_entry *entry)
+{
+    const char *wish = json_string_value(json_object_get(config, "lost_create"));
+    const char *marker_field = read_config_text(reader, config, "marker_field");
+
+    check_word(reader, config, "lost_create", lost_creates);
+    entry->lost_create = wish != NULL ? arena_strdup(reader->arena, wish) : "probe";
+    if (strcmp(entry->lost_create, "marker") != 0)
+        return;
+    if (marker_field[0] == '\0')
+        import_problem(reader->problems,
+                       "%s.config.lost_create \"marker\" needs a marker_field: a text field of the"
+                       " object that nothing else uses",
+                       reader->path);
+    else if (!is_api_name(marker_field))
+        import_problem(reader->problems,
+                       "%s.config.marker_field \"%s\" is no API name of a field: correct it",
+                       reader->path, show(reader->arena, marker_field));
+    else if (has_field(entry, marker_field))
+        import_problem(reader->problems,
+                       "%s.config.marker_field %s is among the fields, but must be pgforce's alone:"
+                       " leave it out of them, or name another",
+                       reader->path, marker_field);
+    else
+        entry->marker_field = marker_field;
+}
+
 static void read_config(const struct reader *reader, json_t *config, struct import_entry *entry)
 {
     const char *upsert_field = read_config_text(reader, config, "upsert_field");
@@ -320,7 +350,6 @@ static void read_config(const struct reader *reader, json_t *config, struct impo
         read_number(reader, config, "sf_max_daily_api_calls", API_CALLS_DEFAULT, INT32_MAX);
     check_seconds(reader, config, "calculated_seconds");
     check_word(reader, config, "conflict_policy", conflict_policies);
-    check_word(reader, config, "lost_create", lost_creates);
     if (read_flag(reader, config, "adopt_existing") && entry->upsert_field == NULL)
         import_problem(reader->problems,
                        "%s.config.adopt_existing needs an upsert_field: by it a"
@@ -329,6 +358,7 @@ static void read_config(const struct reader *reader, json_t *config, struct impo
     check_word(reader, config, "delete_policy", delete_policies);
     check_word(reader, config, "truncate_policy", truncate_policies);
     read_fields(reader, config, entry);
+    read_lost_create(reader, config, entry);
     read_indexes(reader, config, entry);
     read_filter(reader, config, entry);
     entry->config = dump(config, reader->arena);

@@ -37,10 +37,12 @@ struct import_entry {
     size_t field_count;
     struct import_index *indexes;
     size_t index_count;
-    const char *filter; /* ours: one SOQL condition; NULL when all records are mapped */
-    bool is_numeric;    /* ours: numbers as numeric, without loss */
-    const char *config; /* the JSON of "config", compact, keys sorted */
-    const char *extra;  /* of the entry without "config" */
+    const char *filter;       /* ours: one SOQL condition; NULL when all records are mapped */
+    bool is_numeric;          /* ours: numbers as numeric, without loss */
+    const char *lost_create;  /* ours: "probe" when the file does not say */
+    const char *marker_field; /* ours: NULL when there is none */
+    const char *config;       /* the JSON of "config", compact, keys sorted */
+    const char *extra;        /* of the entry without "config" */
 };
 
 /* Collects problems, so that the reader sees all of them at once. The first 1,000 are kept. */

@@ -171,6 +171,7 @@ static bool read_config(struct mapping *mapping, struct arena *arena, struct err
         return error_set(err, ERROR_BUG, "mapping %s has a config that is not JSON",
                          mapping->object_name);
     mapping->lost_create = copy_option(config, "lost_create", "probe", arena);
+    mapping->marker_field = copy_option(config, "marker_field", NULL, arena);
     mapping->conflict_policy = copy_option(config, "conflict_policy", "last-writer", arena);
     mapping->adopts_existing = json_is_true(json_object_get(config, "adopt_existing"));
     mapping->calculated_seconds =

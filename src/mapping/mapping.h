@@ -68,14 +68,16 @@ struct mapping {
     size_t field_count;
     struct mapping_index *indexes; /* chosen by the user or made for the upsert field */
     size_t index_count;
-    const char *filter;      /* one SOQL condition, or NULL for all records */
-    int calculated_seconds;  /* how often formulas and roll-ups are compared; 0: with the drift */
-    bool is_numeric;         /* numbers are numeric, not double precision */
-    bool is_orphan;          /* the organisation lacks the object or a field: no fields, no table */
-    const char *config;      /* the import's JSON for this mapping */
-    const char *lost_create; /* likewise: "probe" (the default), "fail", "resend", "refuse" */
-    bool adopts_existing;    /* likewise: an INSERT takes over the record that has its identifier */
-    const char *extra;       /* what its entry says beside "config" */
+    const char *filter;     /* one SOQL condition, or NULL for all records */
+    int calculated_seconds; /* how often formulas and roll-ups are compared; 0: with the drift */
+    bool is_numeric;        /* numbers are numeric, not double precision */
+    bool is_orphan;         /* the organisation lacks the object or a field: no fields, no table */
+    const char *config;     /* the import's JSON for this mapping */
+    /* Likewise: "probe" (the default), "receipt", "marker", "fail", "resend", "refuse". */
+    const char *lost_create;
+    const char *marker_field; /* likewise, of "marker"; else NULL */
+    bool adopts_existing; /* likewise: an INSERT takes over the record that has its identifier */
+    const char *extra;    /* what its entry says beside "config" */
     const char
         *conflict_policy; /* of that: "last-writer" (the default), "postgres", "salesforce" */
 };

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "mapping/lost_create.h"
 #include "mapping/mask.h"
 #include "sf/describe.h"
 
@@ -254,6 +255,31 @@ static bool is_named(const struct import_entry *entry, const char *field_name)
     return false;
 }
 
+static bool is_traced(const struct import_entry *entry)
+{
+    return strcmp(entry->lost_create, "receipt") == 0 || strcmp(entry->lost_create, "marker") == 0;
+}
+
+/* What creates that no unique identifier protects are to leave in the organisation. */
+static bool check_lost_create(struct resolver *resolver, struct error *err)
+{
+    const struct import_entry *entry = resolver->entry;
+    const struct sf_object *receipt = NULL;
+    const char *what = NULL;
+
+    if (entry->access != MAPPING_READ_WRITE || !is_traced(entry))
+        return true;
+    if (entry->marker_field != NULL)
+        what = lost_create_marker_problem(resolver->object, entry->marker_field, resolver->arena);
+    else if (!resolver->org->describe(resolver->org->context, LOST_CREATE_RECEIPT, &receipt, err))
+        return false;
+    else
+        what = lost_create_receipt_problem(receipt, resolver->arena);
+    if (what != NULL)
+        problem(resolver, "%s: %s", resolver->object->name, what);
+    return true;
+}
+
 static void check_upsert_field(struct resolver *resolver)
 {
     struct mapping *mapping = resolver->mapping;
@@ -261,10 +287,10 @@ static void check_upsert_field(struct resolver *resolver)
     const struct sf_object *object = resolver->object;
     const struct sf_field *field = name != NULL ? sf_object_field(object, name) : NULL;
 
-    if (name == NULL && mapping->access == MAPPING_READ_WRITE)
+    if (name == NULL && mapping->access == MAPPING_READ_WRITE && !is_traced(resolver->entry))
         warning(resolver,
                 "%s is read_write without upsert_field: a lost answer may make a second record; "
-                "choose a unique external id",
+                "choose a unique external id, or lost_create \"receipt\" or \"marker\"",
                 object->name);
     if (name == NULL || !is_named(resolver->entry, name))
         return;
@@ -366,7 +392,7 @@ static bool resolve_fields(struct resolver *resolver, struct error *err)
     check_upsert_field(resolver);
     resolve_indexes(resolver);
     check_access(resolver);
-    return true;
+    return check_lost_create(resolver, err);
 }
 
 /* Kept for the day when the organisation has what is missing. */

@@ -39,7 +39,7 @@ static void free_records(struct making *making)
 
 static bool fill_parcels(struct making *making, const struct bulk_run *run, struct error *err)
 {
-    const struct parcel_world world = {making->world->pg, making->world->arena, run->plan};
+    const struct parcel_world world = {making->world->pg, making->world->arena, run->plan, true};
     const struct order_batch *batches = run->batches;
     size_t room = 0;
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "outbound/parcel.h"
+#include "outbound/receipt.h"
 #include "outbound/recheck.h"
 #include "sf/collections.h"
 
@@ -24,6 +25,8 @@ struct delivery {
     struct shipment *shipments;
     struct sf_batch *batches;
     size_t count;
+    struct receipt_item *receipted; /* what goes with a receipt */
+    size_t receipted_count;
 };
 
 #define NOT_SENT "not sent"
@@ -103,7 +106,7 @@ static bool make_parcels(struct delivery *delivery, const struct order_batch *ba
                          struct parcel *parcels, struct error *err)
 {
     const struct plan *plan = delivery->wave.plan;
-    const struct parcel_world world = {delivery->world.pg, delivery->world.arena, plan};
+    const struct parcel_world world = {delivery->world.pg, delivery->world.arena, plan, false};
 
     for (size_t i = 0; i < batch->count; i++)
         parcels[i] = (struct parcel){.index = batch->entries[i],
@@ -120,6 +123,7 @@ enum way {
     WAY_TOGETHER,
     WAY_ADOPTING, /* together, by an upsert: the record may be there */
     WAY_ALONE,    /* on a condition */
+    WAY_RECEIPTED,
 };
 
 static enum way way_of(const struct delivery *delivery, const struct parcel *parcel)
@@ -127,10 +131,21 @@ static enum way way_of(const struct delivery *delivery, const struct parcel *par
     if (delivery->wave.action == DELIVERY_INSERT && parcel->mapping->adopts_existing &&
         parcel->record.external_id != NULL)
         return WAY_ADOPTING;
+    if (parcel->trace != NULL && parcel->marker_field == NULL)
+        return WAY_RECEIPTED;
     return delivery->wave.action == DELIVERY_UPDATE &&
                    delivery->wave.plan->entries[parcel->index].unmodified_since_s != 0
                ? WAY_ALONE
                : WAY_TOGETHER;
+}
+
+static size_t count_entries(const struct deliver_wave *wave)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < wave->batch_count; i++)
+        count += wave->batches[i].count;
+    return count;
 }
 
 /* Room for all ways. */
@@ -215,6 +230,11 @@ static bool fill_shipments(struct delivery *delivery, const struct order_batch *
     for (size_t i = 0; i < count; i++)
         if (way_of(delivery, &parcels[i]) == WAY_ALONE)
             load_together(delivery, &parcels[i], 1, WAY_ALONE);
+        else if (way_of(delivery, &parcels[i]) == WAY_RECEIPTED)
+            delivery->receipted[delivery->receipted_count++] = (struct receipt_item){
+                .parcel = parcels[i],
+                .batch = {
+                    .fate = SF_NOT_DONE, .outcome = SF_OUTCOME_TRANSIENT, .message = NOT_SENT}};
     return true;
 }
 
@@ -229,6 +249,7 @@ static void fill_batch(const struct delivery *delivery, size_t index)
     batch->ids = shipment->ids;
     batch->id_count = shipment->count;
     switch (way_of(delivery, first)) {
+    case WAY_RECEIPTED:
     case WAY_TOGETHER: break;
     case WAY_ADOPTING:
         batch->write = SF_UPSERT;
@@ -254,6 +275,10 @@ json_t *deliver_intent(const struct parcel *parcel, int64_t job)
     json_object_set_new(intent, "action", json_string(parcel->entry->action));
     if (parcel->record.external_id != NULL)
         json_object_set_new(intent, "external_id", json_string(parcel->record.external_id));
+    if (parcel->trace != NULL)
+        json_object_set_new(intent, "trace", json_string(parcel->trace));
+    if (parcel->marker_field != NULL)
+        json_object_set_new(intent, "marker_field", json_string(parcel->marker_field));
     if (parcel->sfid != NULL)
         json_object_set_new(intent, "sfid", json_string(parcel->sfid));
     if (parcel->record.json != NULL)
@@ -281,6 +306,7 @@ static struct delivery_attempt make_attempt(const struct deliver_facts *facts)
         .error = errors_of_outcomes[row != NULL ? row->outcome : facts->outcome],
         .attempt = (uint32_t)facts->entry->attempt + 1,
         .has_unique_key = facts->has_unique_key,
+        .has_receipt = facts->entry->trace != NULL && facts->entry->marker_field == NULL,
         .was_sent_before = facts->entry->was_in_doubt,
     };
 }
@@ -341,10 +367,12 @@ struct settle_outcome deliver_outcome(const struct deliver_facts *facts, struct 
     };
 }
 
-static void judge(struct delivery *delivery, const struct sf_batch *batch,
-                  const struct parcel *parcel, const struct sf_row_result *row)
+/* What batch and row say of a parcel; row may be NULL. */
+static struct deliver_facts find_facts(const struct delivery *delivery,
+                                       const struct sf_batch *batch, const struct parcel *parcel,
+                                       const struct sf_row_result *row)
 {
-    const struct deliver_facts facts = {
+    return (struct deliver_facts){
         .entry = parcel->entry,
         .action = delivery->wave.action,
         .has_unique_key = parcel->record.external_id != NULL,
@@ -355,7 +383,12 @@ static void judge(struct delivery *delivery, const struct sf_batch *batch,
         .retry_after_s = batch->retry_after_s,
         .row = row,
     };
-    struct settle_outcome outcome = deliver_outcome(&facts, delivery->world.arena);
+}
+
+static void judge(struct delivery *delivery, const struct parcel *parcel,
+                  const struct deliver_facts *facts)
+{
+    struct settle_outcome outcome = deliver_outcome(facts, delivery->world.arena);
 
     delivery->report.sent++;
     if (outcome.verdict.todo == DELIVERY_STOP_WRITES) {
@@ -371,11 +404,21 @@ static void judge_all(struct delivery *delivery)
     for (size_t i = 0; i < delivery->count; i++)
         for (size_t j = 0; j < delivery->shipments[i].count; j++) {
             const struct sf_batch *batch = &delivery->batches[i];
+            const struct parcel *parcel = &delivery->shipments[i].parcels[j];
             bool has_results = batch->results != NULL && j < batch->result_count;
+            struct deliver_facts facts =
+                find_facts(delivery, batch, parcel, has_results ? &batch->results[j] : NULL);
 
-            judge(delivery, batch, &delivery->shipments[i].parcels[j],
-                  has_results ? &batch->results[j] : NULL);
+            judge(delivery, parcel, &facts);
         }
+    for (size_t i = 0; i < delivery->receipted_count; i++) {
+        const struct receipt_item *item = &delivery->receipted[i];
+        struct deliver_facts facts =
+            find_facts(delivery, &item->batch, &item->parcel, item->has_row ? &item->row : NULL);
+
+        facts.has_unique_key = item->is_taken;
+        judge(delivery, &item->parcel, &facts);
+    }
 }
 
 /* Signing in again failed: what only an operator can mend stops the role, after the bookkeeping. */
@@ -391,7 +434,10 @@ static void free_records(struct delivery *delivery)
 {
     for (size_t i = 0; i < delivery->count; i++)
         json_decref(delivery->shipments[i].records);
+    for (size_t i = 0; i < delivery->receipted_count; i++)
+        json_decref(delivery->receipted[i].parcel.record.json);
     delivery->count = 0;
+    delivery->receipted_count = 0;
 }
 
 struct delivery *deliver_prepare(const struct deliver_world *world, const struct deliver_wave *wave,
@@ -406,6 +452,7 @@ struct delivery *deliver_prepare(const struct deliver_world *world, const struct
         .settle = settle,
         .shipments = arena_array(world->arena, struct shipment, room),
         .batches = arena_array(world->arena, struct sf_batch, room),
+        .receipted = arena_array(world->arena, struct receipt_item, count_entries(wave)),
     };
     for (size_t i = 0; i < wave->batch_count; i++)
         if (!fill_shipments(delivery, &wave->batches[i], err)) {
@@ -417,27 +464,17 @@ struct delivery *deliver_prepare(const struct deliver_world *world, const struct
         for (size_t j = 0; j < delivery->shipments[i].count; j++)
             settle_intend(settle, deliver_intent(&delivery->shipments[i].parcels[j], 0));
     }
+    for (size_t i = 0; i < delivery->receipted_count; i++)
+        settle_intend(settle, deliver_intent(&delivery->receipted[i].parcel, 0));
     return delivery;
 }
 
-/*
- * Whether one record's data may be the reason why a whole request was refused. What concerns the
- * mapping, the user or the organisation would be refused again, piece by piece.
- */
 static bool is_refused_for_a_record(const struct delivery *delivery, size_t index)
 {
     const struct sf_batch *batch = &delivery->batches[index];
 
-    if (batch->fate != SF_NOT_DONE || delivery->shipments[index].count < 2)
-        return false;
-    switch (batch->outcome) {
-    case SF_OUTCOME_DATA:
-    case SF_OUTCOME_REFERENCE_MISSING:
-    case SF_OUTCOME_AMBIGUOUS:
-    case SF_OUTCOME_GONE:
-    case SF_OUTCOME_TOO_LARGE: return true;
-    default: return false;
-    }
+    return batch->fate == SF_NOT_DONE && delivery->shipments[index].count > 1 &&
+           sf_outcome_is_of_some_record(batch->outcome);
 }
 
 /* The upper half becomes a shipment of its own. */
@@ -501,21 +538,29 @@ static bool split_refused(struct delivery *delivery, size_t *first)
     return true;
 }
 
-void deliver_send(struct delivery *delivery)
+/* Each batch has its fate even when the call as a whole failed. */
+static bool send_shipments(struct delivery *delivery, struct error *err)
 {
-    struct error call_error = {0};
     size_t first = 0;
 
     if (delivery->count == 0)
-        return;
+        return true;
     do {
-        /* Each batch has its fate even when the call as a whole failed. */
         if (!sf_collection_write(delivery->world.session, delivery->batches + first,
-                                 delivery->count - first, delivery->world.arena, &call_error)) {
-            note_call_error(delivery, &call_error);
-            return;
-        }
+                                 delivery->count - first, delivery->world.arena, err))
+            return false;
     } while (split_refused(delivery, &first));
+    return true;
+}
+
+void deliver_send(struct delivery *delivery)
+{
+    struct error call_error = {0};
+
+    if (!send_shipments(delivery, &call_error) ||
+        !receipt_write(delivery->world.session, delivery->receipted, delivery->receipted_count,
+                       delivery->world.arena, &call_error))
+        note_call_error(delivery, &call_error);
 }
 
 struct deliver_report deliver_judge(struct delivery *delivery)

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/buf.h"
+#include "mapping/lost_create.h"
 #include "mapping/mask.h"
 #include "outbound/records.h"
 #include "sf/datetime.h"
@@ -22,15 +23,20 @@ static const int64_t CLOCK_SLACK_US = INT64_C(300) * 1000 * 1000;
 /* A record that was read back; it belongs to at most one entry. */
 struct found {
     const char *sfid;
-    const char *key; /* the unique identifier's value; NULL if none */
-    json_t *json;    /* owned by the page */
+    const char *key;   /* the unique identifier's value; NULL if none */
+    const char *trace; /* found by that of a receipt or marker; NULL: in another way */
+    json_t *json;      /* owned by the page */
     bool is_taken;
 };
+
+/* Under this name a record that was found by its trace has it: no field is called so. */
+#define TRACE "@trace"
 
 struct search {
     const struct doubt_world *world;
     struct doubt_entries *doubts;
     json_t *records; /* all pages together */
+    json_t *traced;  /* an object whose keys are the ids of those found by a trace */
     struct found *found;
     size_t found_count;
 };
@@ -77,7 +83,18 @@ static bool equals_sent(const struct search *search, const struct queue_entry *e
     return is_equal;
 }
 
-static void append_select(const struct search *search, struct buf *soql)
+static bool is_same_text(const char *left, const char *right)
+{
+    return left == NULL || right == NULL ? left == right : strcmp(left, right) == 0;
+}
+
+static bool has_receipt(const struct queue_entry *entry)
+{
+    return entry->trace != NULL && entry->marker_field == NULL;
+}
+
+/* marker_field may be NULL. */
+static void append_select(const struct search *search, const char *marker_field, struct buf *soql)
 {
     static const char *const provenance[] = {"CreatedById", "CreatedDate"};
     const struct mapping *mapping = search->doubts->mapping;
@@ -88,6 +105,8 @@ static void append_select(const struct search *search, struct buf *soql)
     for (size_t i = 0; i < 2; i++)
         if (mapping_field_by_name(mapping, provenance[i]) == NULL)
             buf_printf(soql, ", %s", provenance[i]);
+    if (marker_field != NULL)
+        buf_printf(soql, ", %s", marker_field);
     buf_printf(soql, " from %s where ", mapping->object_name);
 }
 
@@ -98,8 +117,90 @@ static bool read_by_keys(struct search *search, const char *field, const char **
     struct buf select BUF_AUTO = {0};
 
     buf_init(&select, SOQL_MAX_BYTES);
-    append_select(search, &select);
+    append_select(search, NULL, &select);
     return records_read_by_keys(search->world->session, select.data, &wanted, search->records, err);
+}
+
+/* Notes what each record was found by, from the field that has it. */
+static void take_traced(struct search *search, const json_t *records, const char *field)
+{
+    json_t *record;
+    size_t i;
+
+    json_array_foreach(records, i, record)
+    {
+        const char *sfid = json_string_value(json_object_get(record, "Id"));
+
+        if (sfid == NULL)
+            continue;
+        json_object_set(record, TRACE, json_object_get(record, field));
+        json_object_set_new(search->traced, sfid, json_true());
+        json_array_append(search->records, record);
+    }
+}
+
+/* A receipt stands for the record it names. */
+static bool read_receipts(struct search *search, const char **traces, size_t count,
+                          struct error *err)
+{
+    struct records_keys wanted = {.field = LOST_CREATE_KEY, .texts = traces, .count = count};
+    json_t *receipts SF_JSON_AUTO = json_array();
+    json_t *receipt;
+    size_t i;
+
+    if (!records_read_by_keys(search->world->session,
+                              "select " LOST_CREATE_KEY ", " LOST_CREATE_RECORD
+                              " from " LOST_CREATE_RECEIPT " where ",
+                              &wanted, receipts, err))
+        return false;
+    json_array_foreach(receipts, i, receipt)
+        json_object_set(receipt, "Id", json_object_get(receipt, LOST_CREATE_RECORD));
+    take_traced(search, receipts, LOST_CREATE_KEY);
+    return true;
+}
+
+static bool read_marked(struct search *search, const char *field, const char **traces, size_t count,
+                        struct error *err)
+{
+    struct records_keys wanted = {.field = field, .texts = traces, .count = count};
+    struct buf select BUF_AUTO = {0};
+    json_t *records SF_JSON_AUTO = json_array();
+
+    buf_init(&select, SOQL_MAX_BYTES);
+    append_select(search, field, &select);
+    if (!records_read_by_keys(search->world->session, select.data, &wanted, records, err))
+        return false;
+    take_traced(search, records, field);
+    return true;
+}
+
+/* Those with receipts, or with one marker field, together. */
+static bool read_traced(struct search *search, struct error *err)
+{
+    const struct doubt_entries *doubts = search->doubts;
+    const char **traces = arena_array(search->world->arena, const char *, doubts->count);
+    bool *are_read = arena_array(search->world->arena, bool, doubts->count);
+
+    for (size_t i = 0; i < doubts->count; i++) {
+        const char *field = doubts->items[i]->marker_field;
+        size_t count = 0;
+
+        if (doubts->items[i]->trace == NULL || are_read[i])
+            continue;
+        for (size_t j = i; j < doubts->count; j++) {
+            const struct queue_entry *entry = doubts->items[j];
+
+            if (are_read[j] || !is_insert(entry) || entry->trace == NULL ||
+                !is_same_text(entry->marker_field, field))
+                continue;
+            traces[count++] = entry->trace;
+            are_read[j] = true;
+        }
+        if (count > 0 && !(field != NULL ? read_marked(search, field, traces, count, err)
+                                         : read_receipts(search, traces, count, err)))
+            return false;
+    }
+    return true;
 }
 
 /* What our user has created since the first of these entries was sent. */
@@ -109,7 +210,7 @@ static bool read_created(struct search *search, int64_t since_us, struct error *
     struct buf soql BUF_AUTO = {0};
 
     buf_init(&soql, SOQL_MAX_BYTES);
-    append_select(search, &soql);
+    append_select(search, NULL, &soql);
     buf_text(&soql, "CreatedDate >= ");
     soql_datetime(&soql, since_us - CLOCK_SLACK_US);
     if (user_id[0] != '\0')
@@ -117,7 +218,8 @@ static bool read_created(struct search *search, int64_t since_us, struct error *
     return records_read(search->world->session, soql.data, search->records, err);
 }
 
-/* Reads all that may answer a doubt: by identifier, by id, and by time where there is neither. */
+/* Reads all that may answer a doubt: by identifier, by id, by trace, and by time where there is
+ * none of them. */
 static bool read_back(struct search *search, struct error *err)
 {
     const struct doubt_entries *doubts = search->doubts;
@@ -134,13 +236,15 @@ static bool read_back(struct search *search, struct error *err)
             sfids[sfid_count++] = entry->sfid;
         else if (is_insert(entry) && entry->external_id != NULL)
             external_ids[external_id_count++] = entry->external_id;
-        else if (is_insert(entry) && entry->sent_at_us < since_us)
+        else if (is_insert(entry) && entry->trace == NULL && entry->sent_at_us < since_us)
             since_us = entry->sent_at_us;
     }
     if (external_id_count > 0 && !read_by_keys(search, doubts->mapping->upsert->soql_path,
                                                external_ids, external_id_count, err))
         return false;
     if (sfid_count > 0 && !read_by_keys(search, "Id", sfids, sfid_count, err))
+        return false;
+    if (!read_traced(search, err))
         return false;
     return since_us == INT64_MAX || read_created(search, since_us, err);
 }
@@ -158,7 +262,11 @@ static void index_found(struct search *search)
         struct found *found = &search->found[i];
 
         found->json = record;
+        found->trace = json_string_value(json_object_get(record, TRACE));
         found->sfid = json_string_value(json_object_get(record, "Id"));
+        /* Whose it is is known, though it looks like another's, too. */
+        found->is_taken = found->trace == NULL && found->sfid != NULL &&
+                          json_object_get(search->traced, found->sfid) != NULL;
         if (mapping->upsert != NULL)
             found->key = json_string_value(records_value(record, mapping->upsert));
     }
@@ -203,7 +311,9 @@ static bool matches(const struct search *search, const struct queue_entry *entry
         return entry->sfid != NULL && found->sfid != NULL && strcmp(entry->sfid, found->sfid) == 0;
     if (entry->external_id != NULL)
         return found->key != NULL && strcasecmp(entry->external_id, found->key) == 0;
-    return !found->is_taken && equals_sent(search, entry, found->json);
+    if (entry->trace != NULL)
+        return found->trace != NULL && strcmp(entry->trace, found->trace) == 0;
+    return found->trace == NULL && !found->is_taken && equals_sent(search, entry, found->json);
 }
 
 /* Since the entry was sent: what our user made before is another's record. Where Salesforce did not
@@ -242,9 +352,12 @@ static uint32_t count_found(struct search *search, size_t index, const struct fo
         return first != NULL;
     for (size_t i = 0; i < search->found_count; i++)
         records += matches(search, entry, &search->found[i]);
+    if (entry->trace != NULL)
+        return records;
     for (size_t i = index; i < search->doubts->count; i++)
         entries += is_insert(search->doubts->items[i]) &&
                    search->doubts->items[i]->external_id == NULL &&
+                   search->doubts->items[i]->trace == NULL &&
                    equals_sent(search, search->doubts->items[i], first->json);
     return records > entries ? records : 1;
 }
@@ -252,9 +365,22 @@ static uint32_t count_found(struct search *search, size_t index, const struct fo
 static int64_t quarantine_ms(const struct search *search, const struct queue_entry *entry,
                              enum delivery_action action)
 {
-    if (action == DELIVERY_INSERT && entry->external_id == NULL)
+    if (action == DELIVERY_INSERT && entry->external_id == NULL && !has_receipt(entry))
         return search->world->quarantine_ms;
-    return delivery_quarantine_ms(action, entry->external_id != NULL);
+    return delivery_quarantine_ms(action, entry->external_id != NULL || has_receipt(entry));
+}
+
+/* What was sent is told by the entry; the mapping may have been changed since. */
+static enum delivery_lost_create lost_create_of(const struct search *search,
+                                                const struct queue_entry *entry)
+{
+    enum delivery_lost_create lost = DELIVERY_LOST_PROBE;
+
+    if (entry->trace != NULL)
+        return has_receipt(entry) ? DELIVERY_LOST_RECEIPT : DELIVERY_LOST_MARKER;
+    delivery_lost_create_parse(search->doubts->mapping->lost_create, &lost);
+    return lost == DELIVERY_LOST_RECEIPT || lost == DELIVERY_LOST_MARKER ? DELIVERY_LOST_PROBE
+                                                                         : lost;
 }
 
 static void judge(struct search *search, size_t index)
@@ -263,17 +389,18 @@ static void judge(struct search *search, size_t index)
     struct found *found = find(search, entry);
     int64_t waited_ms = (search->world->now_us - entry->sent_at_us) / 1000;
     struct delivery_doubt doubt = {
-        .has_unique_key = entry->external_id != NULL,
+        .has_unique_key = entry->external_id != NULL || has_receipt(entry),
+        .lost_create = lost_create_of(search, entry),
         .found_count = count_found(search, index, found),
         .equals_ours = found != NULL && strcmp(entry->action, "DELETE") != 0 &&
                        equals_sent(search, entry, found->json),
         .is_created_by_us = found != NULL && is_created_by_us(search, entry, found),
-        .was_sent = entry->was_in_doubt,
+        /* Nobody else has ever known the trace. */
+        .was_sent = entry->was_in_doubt || entry->trace != NULL,
         .may_adopt = search->doubts->mapping->adopts_existing && entry->external_id != NULL &&
                      !entry->is_unit,
     };
 
-    delivery_lost_create_parse(search->doubts->mapping->lost_create, &doubt.lost_create);
     delivery_action_parse(entry->action, &doubt.action);
     if (doubt.action == DELIVERY_INSERT && !is_insert(entry))
         doubt.action = DELIVERY_UPDATE;
@@ -295,7 +422,8 @@ static void judge(struct search *search, size_t index)
 bool doubt_resolve(const struct doubt_world *world, struct doubt_entries *doubts, struct error *err)
 {
     json_t *records SF_JSON_AUTO = json_array();
-    struct search search = {.world = world, .doubts = doubts, .records = records};
+    json_t *traced SF_JSON_AUTO = json_object();
+    struct search search = {.world = world, .doubts = doubts, .records = records, .traced = traced};
 
     if (!read_back(&search, err))
         return error_prefix(err, "reading back writes in doubt of %s",

@@ -2,8 +2,9 @@
  * Writes whose answer was lost: reads back what became of them and lets src/sync decide.
  *
  * A create with a unique identifier is looked for by it, an update or delete by the record's id. A
- * create without one is looked for by its content, among the records that our user has created
- * since and that belong to no row here. Nothing is ever resent here.
+ * create without one is looked for by its receipt or its marker; where it went without them, by its
+ * content, among the records that our user has created since and that belong to no row here.
+ * Nothing is ever resent here.
  */
 #ifndef PGFORCE_OUTBOUND_DOUBT_H
 #define PGFORCE_OUTBOUND_DOUBT_H

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "outbound/trace.h"
 #include "sf/id.h"
 
 enum { SQL_MAX_BYTES = 1024 * 1024, IDS_MAX_BYTES = 1024 * 1024 };
@@ -257,16 +258,41 @@ static void end_empty(const struct parcel_world *world, struct parcel *parcel, s
 /* A create whose answer could be lost for good, in a mapping that wants none. */
 static void refuse_unprotected(struct parcel *parcel)
 {
-    enum delivery_lost_create lost = DELIVERY_LOST_PROBE;
-
-    delivery_lost_create_parse(parcel->mapping->lost_create, &lost);
-    if (lost != DELIVERY_LOST_REFUSE)
-        return;
     json_decref(parcel->record.json);
     parcel->record.json = NULL;
     end_unsent(parcel, DELIVERY_FAILED,
                "pgforce: not sent without a value of the unique identifier, as the mapping's"
                " lost_create wants it");
+}
+
+/* What may have been done leaves what it left the first time, whatever the mapping says by now. */
+static bool repeats_trace(const struct parcel_world *world, struct parcel *parcel)
+{
+    if (!parcel->entry->was_in_doubt || parcel->entry->trace == NULL ||
+        (parcel->entry->marker_field == NULL && world->has_no_receipts))
+        return false;
+    parcel->trace = parcel->entry->trace;
+    parcel->marker_field = parcel->entry->marker_field;
+    return true;
+}
+
+/* A create without a unique identifier. */
+static void protect(const struct parcel_world *world, struct parcel *parcel)
+{
+    enum delivery_lost_create lost = DELIVERY_LOST_PROBE;
+
+    delivery_lost_create_parse(parcel->mapping->lost_create, &lost);
+    if (lost == DELIVERY_LOST_REFUSE) {
+        refuse_unprotected(parcel);
+        return;
+    }
+    if (!repeats_trace(world, parcel) && lost == DELIVERY_LOST_MARKER)
+        parcel->marker_field = parcel->mapping->marker_field;
+    if (parcel->trace == NULL && (parcel->marker_field != NULL ||
+                                  (lost == DELIVERY_LOST_RECEIPT && !world->has_no_receipts)))
+        parcel->trace = trace_new(world->arena);
+    if (parcel->marker_field != NULL)
+        json_object_set_new(parcel->record.json, parcel->marker_field, json_string(parcel->trace));
 }
 
 static void make_record(const struct parcel_world *world, struct parcel *parcel)
@@ -285,7 +311,7 @@ static void make_record(const struct parcel_world *world, struct parcel *parcel)
     else if (parcel->action == DELIVERY_UPDATE && parcel->record.field_count == 0)
         end_empty(world, parcel, gathering.count);
     else if (parcel->action == DELIVERY_INSERT && parcel->record.external_id == NULL)
-        refuse_unprotected(parcel);
+        protect(world, parcel);
 }
 
 void parcel_fill(const struct parcel_world *world, struct parcel *parcel,

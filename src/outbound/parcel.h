@@ -27,6 +27,10 @@ struct parcel {
     const struct hstore_pair *pairs; /* what the record was made of */
     size_t pair_count;
     struct batch_record record;
+    /* Of a create without a unique identifier, where the mapping wants it: what it is found by if
+     * the answer is lost, by its receipt or in this field of the record; else NULL. */
+    const char *trace;
+    const char *marker_field;
     bool has_rest; /* references are left for another request */
     /* False: settled as it stands, with this state and message. */
     bool is_to_be_sent;
@@ -38,6 +42,7 @@ struct parcel_world {
     struct pg *pg;
     struct arena *arena;
     const struct plan *plan;
+    bool has_no_receipts; /* where it is to go to */
 };
 
 /* Sets row, and sfid where the row has one by now, of those parcels that need it. */

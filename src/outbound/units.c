@@ -131,7 +131,7 @@ static size_t maker_of(const struct units *units, const struct cargo *cargo, siz
 
 static bool fill_parcels(const struct units *units, struct cargo *cargo, struct error *err)
 {
-    const struct parcel_world world = {units->world.pg, units->world.arena, units->plan};
+    const struct parcel_world world = {units->world.pg, units->world.arena, units->plan, true};
     size_t count = cargo->unit->count;
 
     cargo->parcels = arena_array(units->world.arena, struct parcel, count);

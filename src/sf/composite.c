@@ -130,9 +130,10 @@ static bool read_refusal(const json_t *body, struct sf_batch *step, struct arena
 
     if (code == NULL)
         return false;
+    step->outcome = sf_outcome_of_record(code, message);
     for (size_t i = 0; i < step->result_count; i++) {
         step->results[i] = rolled_back;
-        step->results[i].outcome = sf_outcome_of_record(code, message);
+        step->results[i].outcome = step->outcome;
         step->results[i].code = arena_strdup(arena, code);
         step->results[i].message = arena_strdup(arena, message != NULL ? message : "");
     }
@@ -162,6 +163,7 @@ static bool read_step(const json_t *answer, struct sf_batch *step, struct arena 
     json_int_t status = json_integer_value(json_object_get(answer, "httpStatusCode"));
     const json_t *body = json_object_get(answer, "body");
 
+    step->outcome = SF_OUTCOME_SUCCESS;
     step->result_count = record_count(step);
     step->results = arena_array(arena, struct sf_row_result, step->result_count);
     if (status >= 400)

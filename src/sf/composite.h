@@ -24,7 +24,8 @@ struct sf_composite {
     struct sf_batch *steps;
     size_t count;
 
-    /* Answered, as of one struct sf_batch; the results are in the steps. */
+    /* Answered, as of one struct sf_batch; the results are in the steps, and where there are some,
+     * outcome: of the step as a whole. */
     enum sf_fate fate;
     enum sf_outcome outcome;
     const char *code;

@@ -192,6 +192,18 @@ bool sf_outcome_is_daily_limit(const char *message)
     return strstr(message, "TotalRequests") != NULL;
 }
 
+bool sf_outcome_is_of_some_record(enum sf_outcome outcome)
+{
+    switch (outcome) {
+    case SF_OUTCOME_DATA:
+    case SF_OUTCOME_REFERENCE_MISSING:
+    case SF_OUTCOME_AMBIGUOUS:
+    case SF_OUTCOME_GONE:
+    case SF_OUTCOME_TOO_LARGE: return true;
+    default: return false;
+    }
+}
+
 const char *sf_outcome_name(enum sf_outcome outcome)
 {
     static const char *const names[] = {

@@ -55,6 +55,10 @@ bool sf_outcome_is_listed(const char *code);
 /* Of LIMIT: the day's requests are used up (wait for hours), not too many at once (for seconds). */
 bool sf_outcome_is_daily_limit(const char *message);
 
+/* Whether one record's data may be the reason why a request of several was refused as a whole. What
+ * concerns the mapping, the user or the organisation would be refused again, piece by piece. */
+bool sf_outcome_is_of_some_record(enum sf_outcome outcome);
+
 /* "transient", "data", ...: for log lines, metrics and states. */
 const char *sf_outcome_name(enum sf_outcome outcome);
 

@@ -98,10 +98,9 @@ bool delivery_action_parse(const char *text, enum delivery_action *action)
 }
 
 static const char *const lost_create_names[] = {
-    [DELIVERY_LOST_PROBE] = "probe",
-    [DELIVERY_LOST_FAIL] = "fail",
-    [DELIVERY_LOST_RESEND] = "resend",
-    [DELIVERY_LOST_REFUSE] = "refuse",
+    [DELIVERY_LOST_PROBE] = "probe",   [DELIVERY_LOST_RECEIPT] = "receipt",
+    [DELIVERY_LOST_MARKER] = "marker", [DELIVERY_LOST_FAIL] = "fail",
+    [DELIVERY_LOST_RESEND] = "resend", [DELIVERY_LOST_REFUSE] = "refuse",
 };
 
 bool delivery_lost_create_parse(const char *text, enum delivery_lost_create *lost)
@@ -194,6 +193,10 @@ static struct delivery_verdict gone(void)
  */
 static struct delivery_verdict judge_taken_key(const struct delivery_attempt *attempt)
 {
+    if (!attempt->has_unique_key && attempt->has_receipt && attempt->was_sent_before &&
+        attempt->attempt < DELIVERY_ATTEMPTS_MAX)
+        return in_doubt(DELIVERY_READ_BACK, DELIVERY_NO_WAIT,
+                        "a unique value of the row is taken, maybe by its own record");
     if (!attempt->has_unique_key)
         return fail("a unique value of the row is taken by another Salesforce record");
     if (attempt->has_answered_id && attempt->was_sent_before)
@@ -295,12 +298,16 @@ static struct delivery_verdict resend(void)
  * Without a key only time rules out a second record. */
 static struct delivery_verdict resolve_insert(const struct delivery_doubt *doubt)
 {
+    /* With a marker several are this row's beyond doubt: the row has one, the others are told. */
+    bool is_marked = !doubt->has_unique_key && doubt->lost_create == DELIVERY_LOST_MARKER;
+
     if (!doubt->has_unique_key && doubt->lost_create == DELIVERY_LOST_RESEND)
         return resend();
-    if (!doubt->has_unique_key && doubt->lost_create != DELIVERY_LOST_PROBE)
+    if (!doubt->has_unique_key &&
+        (doubt->lost_create == DELIVERY_LOST_FAIL || doubt->lost_create == DELIVERY_LOST_REFUSE))
         return fail("the answer was lost: look in Salesforce whether the record is there, then"
                     " retry or ignore");
-    if (doubt->found_count > 1)
+    if (doubt->found_count > 1 && !is_marked)
         return fail(doubt->has_unique_key
                         ? "several Salesforce records have this external id: keep one, then requeue"
                         : "several Salesforce records may be this row: bind one, then requeue");

@@ -152,7 +152,8 @@ struct delivery_attempt {
     bool is_success;           /* of this record; when ANSWERED */
     enum delivery_error error; /* when ANSWERED without success, or REFUSED */
     uint32_t attempt;          /* this one's number, from 1 */
-    bool has_unique_key;       /* a unique external id was sent with the INSERT */
+    bool has_unique_key;       /* a unique external id was sent with the INSERT, or a receipt */
+    bool has_receipt;          /* an earlier attempt's receipt tells whether it was done */
     bool has_answered_id;      /* the answer names a record: created, or the key's holder */
     bool was_sent_before;      /* an earlier attempt of this entry may have been executed */
 };
@@ -197,20 +198,22 @@ struct delivery_verdict delivery_judge(const struct delivery_attempt *attempt);
 
 /* What a mapping wants of a lost create that no unique key protects. */
 enum delivery_lost_create {
-    DELIVERY_LOST_PROBE,  /* look for a record like it, wait out the quarantine, send again */
-    DELIVERY_LOST_FAIL,   /* at most once: a person decides */
-    DELIVERY_LOST_RESEND, /* at least once: a second record may come of it */
-    DELIVERY_LOST_REFUSE, /* such creates are not sent at all */
+    DELIVERY_LOST_PROBE,   /* look for a record like it, wait out the quarantine, send again */
+    DELIVERY_LOST_RECEIPT, /* a unique key that is made in the same transaction protects it */
+    DELIVERY_LOST_MARKER,  /* look for the record with its marker; then as the probe */
+    DELIVERY_LOST_FAIL,    /* at most once: a person decides */
+    DELIVERY_LOST_RESEND,  /* at least once: a second record may come of it */
+    DELIVERY_LOST_REFUSE,  /* such creates are not sent at all */
 };
 
-/* "probe", "fail", "resend", "refuse": the mapping's option. */
+/* "probe", "receipt", "marker", "fail", "resend", "refuse": the mapping's option. */
 bool delivery_lost_create_parse(const char *text, enum delivery_lost_create *lost);
 
 /* What a read-back of a write in doubt found. */
 struct delivery_doubt {
     enum delivery_action action;
     bool has_unique_key;
-    enum delivery_lost_create lost_create; /* without such a key */
+    enum delivery_lost_create lost_create; /* without such a key: as it was sent */
     /* Live records: by external id or marker or, without either, by content and not bound to
      * another row; for UPDATE and DELETE, by sfid. */
     uint32_t found_count;

@@ -260,6 +260,9 @@ create table delivery (
     was_in_doubt boolean not null default false,
     -- The unique identifier's value, by which a create whose answer is lost can be found again.
     external_id text,
+    -- Or, of a create without one, that of its receipt or of this marker field of the record.
+    trace text,
+    marker_field text,
     sfid text,
     -- The record as it was sent.
     body json,
@@ -271,6 +274,24 @@ create table delivery (
     -- Sent together with its transaction: all of it was done, or none.
     is_unit boolean not null default false,
     primary key (schema_name, log_id)
+);
+
+-- What creates without a unique identifier have left in Salesforce to be found by: receipts, to be
+-- removed there when nothing waits for them, and markers, to be looked for once more where a create
+-- was sent twice. Stored with the intent.
+create table trace (
+    schema_name text not null,
+    trace text not null,
+    log_id integer not null,
+    mapping_id bigint not null,
+    -- Of the record itself; null: it is a receipt's key.
+    marker_field text,
+    is_resent boolean not null default false,
+    sent_at timestamptz not null default now(),
+    looked_at timestamptz,
+    -- The ids of the records that have the marker, when they are several.
+    doubles text[],
+    primary key (schema_name, trace)
 );
 
 -- Who may use the HTTP API: a token is shown once and only its hash kept.
