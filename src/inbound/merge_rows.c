@@ -6,6 +6,7 @@
 #include "archive/hstore.h"
 #include "inbound/announce.h"
 #include "inbound/stage.h"
+#include "inbound/statement.h"
 #include "mapping/mask.h"
 #include "sync/merge.h"
 
@@ -235,7 +236,31 @@ static bool fill_change(const PGresult *result, int row, struct arena *arena, st
            parse_pairs(pg_field(result, row, 3), arena, &change->old, &change->old_count, err);
 }
 
-/* The entries are locked: none is sent while its value is judged. */
+/*
+ * Locks the entries of the rows: none is sent while its value is judged. A record of which somebody
+ * else has one is put off: push, which stores an answer, may come to wait for a row of ours next.
+ */
+static bool lock_changes(struct pg *pg, const struct mapping *mapping, int64_t *held,
+                         struct error *err)
+{
+    return statement_run(pg, mapping,
+                         "with unsettled as ("
+                         "select l.id, s.sfid"
+                         " from @s s"
+                         " join @t t on t.sfid = s.sfid"
+                         " join @log l on l.table_name = @n and l.record_id = t.id"
+                         " where not s._pgforce_deleted"
+                         " and l.state in ('NEW', 'PENDING', 'FAILED')),"
+                         " locked as ("
+                         "select id from @log where id in (select id from unsettled)"
+                         " for update skip locked)"
+                         " delete from @s s"
+                         " using unsettled u"
+                         " where u.sfid = s.sfid"
+                         " and u.id not in (select id from locked)",
+                         held, err);
+}
+
 static bool read_changes(struct contender *contender, struct error *err)
 {
     const struct mapping *mapping = contender->mapping;
@@ -256,8 +281,7 @@ static bool read_changes(struct contender *contender, struct error *err)
     buf_text(&sql, " l where l.table_name = $1"
                    " and l.record_id = $2"
                    " and l.state in ('NEW', 'PENDING', 'FAILED')"
-                   " order by l.id"
-                   " for update of l");
+                   " order by l.id");
     PGresult *result PG_RESULT_AUTO =
         pg_query(contender->pg, sql.data,
                  PG_PARAMS(mapping->table_name, contender->record_id, mapping->schema_name), err);
@@ -409,6 +433,8 @@ bool merge_rows_pending(struct pg *pg, const struct mapping *mapping, struct are
         .pg = pg, .mapping = mapping, .arena = arena, .is_announced = report->is_announced};
     struct buf sql BUF_AUTO = {0};
 
+    if (!lock_changes(pg, mapping, &report->held, err))
+        return false;
     buf_init(&sql, SQL_MAX_BYTES);
     append_contenders_sql(&sql, mapping);
     PGresult *rows PG_RESULT_AUTO = pg_query(pg, sql.data, PG_PARAMS(mapping->table_name), err);

@@ -1,7 +1,9 @@
 """A day's installation in one folder: a server, an organisation in a file, and pgforce with all its roles. Whoever
-comes with the same folder later finds it as it was left, also when the one before was killed."""
+comes with the same folder later finds it as it was left, also when the one before was killed. The programs are copied
+there, so that a day is of one build."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -15,7 +17,7 @@ sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
 from sandbox import Sandbox  # noqa: E402
 
-PGFORCE = BUILD / "bin" / "pgforce"
+PROGRAMS = ("pgforce", "pgforce-sandbox")
 SLOT = "pgforce_salesforce"
 ARCHIVE_AFTER_S = 60
 # As a server comes, but for its memory, and for vacuuming: the day's dead rows come within minutes.
@@ -35,12 +37,17 @@ class Stand:
         self.folder.chmod(0o755)
         self._running_file = self.folder / "running.json"
         self.server = Server(self.folder, PLUGIN)
-        self.sandbox = Sandbox(self.folder, "--data", self.folder / "org.sqlite", "--log-level", "warning")
+        self.sandbox = Sandbox(
+            self.folder,
+            *("--data", self.folder / "org.sqlite", "--log-level", "warning"),
+            program=self.folder / "bin" / "pgforce-sandbox",
+        )
         self._daemon = None
 
     def start(self, install):
         """install(stand) is called once in a folder's life, before pgforce runs."""
         self._stop_left_over()
+        self._copy_programs()
         if not self.server.is_running():
             self.server.start()
         self.sandbox.start()
@@ -51,9 +58,23 @@ class Stand:
             self.pgforce("setup")
             install(self)
             (self.folder / "installed").touch()
-        self._daemon = process.start([PGFORCE, "run"], self.folder / "pgforce.log", self._environment())
+        self._daemon = process.start([self._pgforce, "run"], self.folder / "pgforce.log", self._environment())
         self._note_running("pgforce", self._daemon.pid)
         self.wait_until(lambda: self.walsender() is not None, "the archive streams")
+
+    @property
+    def _pgforce(self):
+        return self.folder / "bin" / "pgforce"
+
+    def _copy_programs(self):
+        """The last to come tells that all are there."""
+        if self._pgforce.exists():
+            return
+        self._pgforce.parent.mkdir(exist_ok=True)
+        for name in reversed(PROGRAMS):
+            copy = self._pgforce.with_name(name + ".new")
+            shutil.copy2(BUILD / "bin" / name, copy)
+            copy.replace(self._pgforce.with_name(name))
 
     def stop(self):
         self._stop_left_over()
@@ -66,7 +87,7 @@ class Stand:
 
     def pgforce(self, *arguments, stdin=None):
         done = subprocess.run(
-            [PGFORCE, *arguments],
+            [self._pgforce, *arguments],
             input=stdin,
             env=self._environment(),
             capture_output=True,

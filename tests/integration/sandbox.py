@@ -38,8 +38,9 @@ class Sandbox:
     password = "sandbox-password"
     refresh_token = "sandbox-refresh"
 
-    def __init__(self, folder, *options, token=TOKEN):
+    def __init__(self, folder, *options, token=TOKEN, program=BUILD / "bin" / "pgforce-sandbox"):
         self.folder = Path(folder)
+        self.program = program
         self.options = options
         self.token = token
         self.process = None
@@ -48,7 +49,7 @@ class Sandbox:
     def start(self, deadline_s=90):
         port_file = self.folder / "sandbox.port"
         port_file.unlink(missing_ok=True)
-        command = [BUILD / "bin" / "pgforce-sandbox", "--listen", "127.0.0.1:0"]
+        command = [self.program, "--listen", "127.0.0.1:0"]
         command += ["--port-file", port_file, "--access-token", self.token, *self.options]
         with open(self.folder / "sandbox.log", "ab") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)

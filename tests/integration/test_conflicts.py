@@ -111,6 +111,29 @@ def test_a_later_update_is_sent_although_an_earlier_one_lost(sync):
     assert len(conflicts(sync)) == 1
 
 
+def test_a_record_whose_entries_somebody_is_at_is_read_later_and_nobody_is_waited_for(sync):
+    """Push at an entry may want the row next, which the poll has locked: waiting would be a deadlock."""
+    sync.load(account())
+    sync.query("insert into salesforce.account (name, phone, industry) values ('Acme', '1', 'Energy')")
+    sync.settled(1)
+    sync.wait_for_polls(1)
+    sync.roles["push"].stop()
+    sync.query("update salesforce.account set phone = 'ours'")
+    sync.logged(2)
+    holder = sync.database.connect("pgforce", autocommit=False)
+    holder.cursor().execute("select from salesforce._trigger_log where state = 'NEW' for update")
+    [sfid] = [record["Id"] for record in sync.org.query("select Id from Account")]
+    sync.org.update("Account", sfid, Industry="Banking")
+    sync.wait_for_polls()
+    # As push does next; the row is held by nobody for long.
+    holder.cursor().execute("select from salesforce.account for update")
+    assert sync.value("select industry from salesforce.account") == "Energy"
+    holder.commit()
+    holder.close()
+    eventually(lambda: sync.value("select industry from salesforce.account") == "Banking")
+    assert sync.value("select phone from salesforce.account") == "ours"
+
+
 def test_what_salesforce_has_already_is_not_sent_again(sync):
     sync.load(account())
     sync.query("insert into salesforce.account (name, phone) values ('Acme', '1')")
