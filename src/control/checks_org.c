@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "mapping/lost_create.h"
 #include "sf/describe.h"
 #include "sf/rest.h"
 #include "sf/soql.h"
@@ -400,6 +401,37 @@ static void judge_identifier(struct checks *checks, const struct checks_rule *ru
                                           mapping->object_name, field->name)});
 }
 
+/* What creates that no unique identifier protects are to leave there. */
+static void judge_traces(struct checks *checks, const struct checks_rule *rule,
+                         const struct mapping *mapping, const struct sf_object *object)
+{
+    bool has_marker = strcmp(mapping->lost_create, "marker") == 0 && mapping->marker_field != NULL;
+    bool has_receipt = strcmp(mapping->lost_create, "receipt") == 0;
+    const struct sf_object *receipt = NULL;
+    const char *what = NULL;
+    struct error err = {0};
+
+    if (object == NULL || mapping->access != MAPPING_READ_WRITE || !(has_marker || has_receipt))
+        return;
+    if (has_marker)
+        what = lost_create_marker_problem(object, mapping->marker_field, checks->arena);
+    else if (organisation_describe(checks->organisation, LOST_CREATE_RECEIPT, &receipt, &err))
+        what = lost_create_receipt_problem(receipt, checks->arena);
+    else
+        say_of(checks, rule, mapping,
+               (struct checks_finding){.level = CHECKS_SKIPPED,
+                                       .message = arena_strdup(checks->arena, err.message)});
+    if (what != NULL)
+        say_of(checks, rule, mapping,
+               (struct checks_finding){
+                   .level = CHECKS_RED,
+                   .message = what,
+                   .remedy = arena_printf(checks->arena,
+                                          "see docs/mappings.md, or: pgforce mapping edit %s"
+                                          " --lost-create probe",
+                                          mapping->object_name)});
+}
+
 static void judge_writing(struct checks *checks, const struct checks_rule *rule,
                           const struct mapping *mapping, const struct sf_object *object)
 {
@@ -455,6 +487,10 @@ static const struct checks_rule rules[] = {
     {.id = "MUST_HAVE_EXTERNAL_ID",
      .title = "the unique identifier is one in Salesforce",
      .judge = judge_identifier,
+     OBJECT},
+    {.id = "MUST_LEAVE_TRACES",
+     .title = "creates can leave the receipt or marker that the mapping wants",
+     .judge = judge_traces,
      OBJECT},
     {.id = "SHOULD_WRITE_OBJECT",
      .title = "the user may write what is mapped for writing",

@@ -271,6 +271,17 @@ static const struct checks_rule rules[] = {
             " where mapped.access = 'read_write' and mapped.upsert_field is null"
             " and not mapped.is_orphan"
             " and coalesce(m.config ->> 'lost_create', 'probe') = 'probe'"},
+    {.id = "SHOULD_HAVE_ONE_RECORD",
+     .title = "no row has made several records",
+     .scope = CHECKS_MAPPING,
+     .needs = CHECKS_NEEDS_SETUP,
+     .sql = "select mapped.object_name, 'YELLOW', format('the INSERT of entry %s was done more than"
+            " once: %s', t.log_id, array_to_string(t.doubles, ', ')),"
+            " 'in Salesforce, merge them into the one that the row has as its sfid, or delete the"
+            " others; it is looked at again within the hour'"
+            " from mapped join pgforce.trace t on t.mapping_id = mapped.id"
+            " where t.marker_field is not null and t.doubles is not null",
+     .event_type = "double-record"},
     {.id = "SHOULD_HAVE_NO_WRITE_ERRORS",
      .title = "Salesforce has refused nothing",
      .scope = CHECKS_MAPPING,

@@ -30,6 +30,7 @@
 #include "outbound/doubt.h"
 #include "outbound/plan.h"
 #include "outbound/settle.h"
+#include "outbound/trace.h"
 #include "outbound/units.h"
 #include "outbound/unsent.h"
 #include "outbound/waves.h"
@@ -42,6 +43,7 @@ enum {
     TAKE_MIN = 4000,
     TAKE_MAX = 32000,
     LOOK_RETRY_MS = 2000,
+    TIDY_MS = 60 * 1000,
     IDLE_WAIT_MS = 30 * 1000, /* in case a NOTIFY is lost with its connection */
 };
 
@@ -63,6 +65,7 @@ struct push {
     bool has_no_bulk;     /* the connection's flag disable_bulk_writes */
     bool is_merged;       /* the connection's algorithm (sync/fold.h) */
     int take_limit;
+    int64_t tidy_at_ms; /* trace.h */
     struct queue queue;
 };
 
@@ -522,6 +525,17 @@ static bool wait_while_paused(struct push *push, struct error *err)
     return true;
 }
 
+static bool tidy(struct push *push, struct error *err)
+{
+    const struct trace_world world = {push->pg, push->options->session, push->options->schema_name,
+                                      push->arena, push->options->quarantine_ms};
+
+    if (clock_monotonic_ms() < push->tidy_at_ms)
+        return true;
+    push->tidy_at_ms = clock_monotonic_ms() + TIDY_MS;
+    return trace_tidy(&world, err);
+}
+
 static bool run_until_stopped(struct push *push, struct error *err)
 {
     if (!allowance_wait(&push->allowance, err))
@@ -533,8 +547,8 @@ static bool run_until_stopped(struct push *push, struct error *err)
             return wait_is_stopping();
         if (push->has_old_version)
             return connection_ask_restart(err);
-        if (!run_round(push, &round, err) || !allowance_note(&push->allowance, err) ||
-            !allowance_wait(&push->allowance, err))
+        if (!run_round(push, &round, err) || !tidy(push, err) ||
+            !allowance_note(&push->allowance, err) || !allowance_wait(&push->allowance, err))
             return false;
         if (round.sent + round.resolved + round.failed + round.finished == 0 &&
             !wait_for_work(push, &round, err))

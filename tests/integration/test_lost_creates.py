@@ -1,5 +1,6 @@
 """Creates without a unique identifier whose answer is lost, where the mapping has them leave a trace."""
 
+import json
 import re
 from pathlib import Path
 
@@ -71,7 +72,8 @@ def receipted(**options):
 
 
 def receipts(sync):
-    return sync.org.query("select Id, Key__c, Record_Id__c from Pgforce_Receipt__c order by Record_Id__c")
+    """Those that are removed by now, too."""
+    return sync.org.query_all("select Id, Key__c, Record_Id__c from Pgforce_Receipt__c order by Record_Id__c")
 
 
 @pytest.fixture
@@ -200,3 +202,163 @@ def test_a_push_that_dies_anywhere_makes_each_record_once(sync, chosen, point):
 
 def all_done(sync):
     return sync.value("select count(*) from salesforce._trigger_log where state in ('NEW', 'PENDING')") == 0
+
+
+def traces(sync):
+    return sync.query("select is_resent, doubles from pgforce.trace", role="pgforce")
+
+
+def age_traces(sync):
+    """As if what was sent had been sent two days ago."""
+    sync.query("update pgforce.trace set sent_at = sent_at - interval '2 days', looked_at = null", role="pgforce")
+
+
+def live_receipts(sync):
+    return sync.org.query("select Id from Pgforce_Receipt__c")
+
+
+def restart_push(sync):
+    """It tidies up at its start."""
+    sync.roles["push"].stop()
+    sync.start("push")
+
+
+def test_receipts_are_removed_when_nothing_waits_for_them(receipting):
+    sync = receipting
+    sync.start("archive", "push")
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    sync.settled(1)
+    # One is lost and sent again: its first attempt may still come.
+    sync.org.fault({"match": {"method": "POST", "path": COMPOSITE}, "drop": "before"})
+    sync.query("insert into salesforce.account (name) values ('Lost')")
+    sync.settled(2)
+    restart_push(sync)
+    eventually(lambda: traces(sync) == [(True, None)])
+    assert len(live_receipts(sync)) == 1 and len(receipts(sync)) == 2
+    age_traces(sync)
+    restart_push(sync)
+    eventually(lambda: traces(sync) == [])
+    assert live_receipts(sync) == []
+    assert len(accounts(sync)) == 2
+
+
+def test_receipts_that_cannot_be_removed_hold_up_nothing(receipting):
+    sync = receipting
+    refused = [{"success": False, "errors": [{"statusCode": "INSUFFICIENT_ACCESS_OR_READONLY", "message": "no"}]}]
+    sync.org.fault({"match": {"method": "DELETE", "path": COLLECTIONS}, "status": 200, "body": refused, "times": 9})
+    sync.start("archive", "push")
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    sync.settled(1)
+    restart_push(sync)
+    eventually(lambda: any("cannot tidy up after creates" in role.log_text() for role in sync.pgforce.started))
+    sync.query("insert into salesforce.account (name) values ('Bolt')")
+    sync.settled(2)
+    sync.org.clear_faults()
+    sync.query("update pgforce.trace set looked_at = null", role="pgforce")
+    restart_push(sync)
+    eventually(lambda: traces(sync) == [])
+    assert live_receipts(sync) == []
+
+
+def doubles_told(sync):
+    told = json.loads(sync.pgforce.run("doctor", "--offline", "--json", expect=None).stdout)
+    return [w["message"] for w in told["mappings"]["Account"]["warnings"] if w["rule_id"] == "SHOULD_HAVE_ONE_RECORD"]
+
+
+def test_a_second_record_of_a_late_attempt_is_told_and_never_deleted(sync):
+    sync.map(marked())
+    sync.database.psql("create rule keep as on delete to pgforce.trace do instead nothing", role="postgres")
+    sync.start("archive", "push")
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "drop": "before"})
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    sync.settled(1)
+    [record] = accounts(sync)
+    # What was given up is done after all, before anybody has looked for it.
+    late = sync.org.create("Account", Name="Acme", Site=record["Site"])
+    sync.database.psql("drop rule keep on pgforce.trace", role="postgres")
+    age_traces(sync)
+    restart_push(sync)
+    eventually(lambda: traces(sync) == [(True, sorted([record["Id"], late]))])
+    [told] = doubles_told(sync)
+    assert late in told and record["Id"] in told
+    assert len(accounts(sync)) == 2 and bound(sync) == {record["Id"]}
+    # An operator has put it in order.
+    sync.org.remove("Account", late)
+    age_traces(sync)
+    restart_push(sync)
+    eventually(lambda: traces(sync) == [])
+    assert doubles_told(sync) == []
+
+
+def test_of_two_records_with_its_marker_a_row_takes_one_and_the_other_is_told(sync):
+    sync.map(marked())
+    sync.start("archive", "push", env={"PGFORCE_DOUBT_QUARANTINE_S": "0"})
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "drop": "after", "times": 2})
+    # The look after the first attempt comes too early to see it.
+    nothing = {"totalSize": 0, "done": True, "records": []}
+    sync.org.fault({"match": {"path": "/query"}, "status": 200, "body": nothing})
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    assert sync.settled(1) == [("INSERT", "SUCCESS")]
+    found = {record["Id"] for record in accounts(sync)}
+    assert len(found) == 2 and len(bound(sync) & found) == 1
+    age_traces(sync)
+    restart_push(sync)
+    eventually(lambda: traces(sync) == [(True, sorted(found))])
+
+
+MARKED = ["edit", "Account", "--lost-create", "marker"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "needs a marker_field"),
+        (["--marker-field", "Nothing__c"], "does not exist"),
+        (["--marker-field", "Description"], "no text of at least 32"),
+        (["--marker-field", "Sic"], "no text of at least 32"),
+        (["--marker-field", "Phone"], "is among the fields"),
+        (["--marker-field", "No name"], "is no API name"),
+    ],
+)
+def test_a_field_that_cannot_be_a_marker_is_refused_by_name(sync, options, words):
+    sync.map(nameless_account())
+    said = sync.pgforce.run("mapping", *MARKED, *options, expect=65).stderr
+    assert words in said
+    assert "lost_create" not in sync.pgforce.run("export").stdout
+
+
+def test_receipts_are_wanted_only_where_the_organisation_can_hold_them(sync):
+    sync.map(nameless_account())
+    said = sync.pgforce.run("mapping", "edit", "Account", "--lost-create", "receipt", expect=65).stderr
+    assert "Pgforce_Receipt__c, which is not there" in said and "docs/deploy/salesforce" in said
+    add_receipts(sync)
+    sync.pgforce.run("mapping", "edit", "Account", "--lost-create", "receipt")
+    exported = json.loads(sync.pgforce.run("export").stdout)
+    assert exported["mappings"][0]["config"]["lost_create"] == "receipt"
+    assert rule(sync, "MUST_LEAVE_TRACES")[0] == "passes"
+    # It loses them again.
+    gone = "<type>CustomObject</type><fullNames>Pgforce_Receipt__c</fullNames>"
+    assert "<success>true</success>" in soap(sync.org, f"<deleteMetadata>{gone}</deleteMetadata>")
+    level, message = rule(sync, "MUST_LEAVE_TRACES")
+    assert (level, "which is not there" in message) == ("errors", True)
+
+
+def rule(sync, rule_id):
+    """The doctor's word on it."""
+    told = json.loads(sync.pgforce.run("doctor", "--json", expect=None).stdout)["mappings"]["Account"]
+    [found] = [(level, item.get("message")) for level in told for item in told[level] if item["rule_id"] == rule_id]
+    return found
+
+
+def test_the_unique_identifier_that_is_shipped_protects_creates(sync):
+    deploy(sync, "identifier", "Account")
+    sync.map(mapping("Account", "Name", "Pgforce_Id__c", upsert="Pgforce_Id__c"))
+    sync.query(
+        "alter table salesforce.account alter column pgforce_id__c set default gen_random_uuid()::text", role="pgforce"
+    )
+    sync.start("archive", "push")
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "drop": "after"})
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    assert sync.settled(1) == [("INSERT", "SUCCESS")]
+    assert {record["Id"] for record in accounts(sync)} == bound(sync)
+    assert len(bound(sync)) == 1
