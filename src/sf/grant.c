@@ -169,9 +169,11 @@ static bool refuse(enum sf_grant grant, const struct http_exchange *exchange, co
                      code, description != NULL ? description : "no reason given", refusal.remedy);
 }
 
+/* Also a page with status 200 may be for a while only: an organisation in maintenance, a proxy on
+ * the way. */
 static bool refuse_other(const struct http_exchange *exchange, struct error *err)
 {
-    bool may_pass = exchange->status >= 500 || exchange->status == 429;
+    bool may_pass = exchange->status == 200 || exchange->status >= 500 || exchange->status == 429;
 
     return error_set(err, may_pass ? ERROR_RETRY : ERROR_CONFIG,
                      "signing in at %s: the answer (status %ld) is none of Salesforce's: is "

@@ -457,12 +457,22 @@ def test_a_login_url_at_which_nobody_answers(sync):
         refused(sync.pgforce, "push", env=env, code=UNREACHABLE, says=["PGFORCE_SF_LOGIN_URL"])
 
 
-@pytest.mark.parametrize("status, code", [(200, CONFIG), (404, CONFIG), (503, RETRY)])
+@pytest.mark.parametrize("status, code", [(200, RETRY), (404, CONFIG), (503, RETRY)])
 def test_an_organisation_that_answers_in_html(sync, status, code):
     fault = {"match": {"path": "/oauth2/token"}, "status": status, "body": "<html>Hello</html>"}
     sync.org.fault(fault)
     refused(sync.pgforce, "import", "-", code=code, stdin=export(account()),
             says=["none of Salesforce's", "PGFORCE_SF_LOGIN_URL"])
+
+
+def test_a_page_instead_of_a_session_stops_no_role_for_good(sync):
+    """As an organisation in maintenance answers, with status 200."""
+    sync.map(account())
+    sync.org.fault({"match": {"path": "/oauth2/token"}, "times": 8, "status": 200, "body": "<html>Back soon</html>"})
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    sync.start("run")
+    assert sync.settled(1) == [("INSERT", "SUCCESS")]
+    eventually(lambda: sync.mapping_states() == {"DATA_SYNCED"})
 
 
 def test_an_organisation_that_answers_in_html_when_asked_for_its_objects(sync):

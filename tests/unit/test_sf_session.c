@@ -183,7 +183,7 @@ static void a_page_instead_of_a_token_is_a_wrong_address_or_an_outage(void **sta
     struct error err = refusal_of((struct org_answer){200, "<html>log in", "text/html", false});
 
     (void)state;
-    assert_int_equal(err.kind, ERROR_CONFIG);
+    assert_int_equal(err.kind, ERROR_RETRY);
     assert_non_null(strstr(err.message, "PGFORCE_SF_LOGIN_URL"));
     err = refusal_of((struct org_answer){404, "<html>", "text/html", false});
     assert_int_equal(err.kind, ERROR_CONFIG);
