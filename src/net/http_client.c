@@ -46,6 +46,8 @@ static void fill_defaults(struct http_client_options *options)
 struct http_client *http_client_new(const struct http_client_options *options, struct error *err)
 {
     const char *agent = options->user_agent;
+    /* The variable that curl and OpenSSL know: libcurl does not look at it by itself. */
+    const char *ca_file = options->ca_file != NULL ? options->ca_file : getenv("SSL_CERT_FILE");
 
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
         (curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_SSL) == 0) {
@@ -53,8 +55,8 @@ struct http_client *http_client_new(const struct http_client_options *options, s
         return NULL;
     }
 
-    if (options->ca_file != NULL && access(options->ca_file, R_OK) != 0) {
-        error_set(err, ERROR_CONFIG, "cannot read the certificates in %s: %s", options->ca_file,
+    if (ca_file != NULL && access(ca_file, R_OK) != 0) {
+        error_set(err, ERROR_CONFIG, "cannot read the certificates in %s: %s", ca_file,
                   strerror(errno));
         return NULL;
     }
@@ -63,7 +65,7 @@ struct http_client *http_client_new(const struct http_client_options *options, s
     client->options = *options;
     fill_defaults(&client->options);
     client->user_agent = memory_strdup(agent != NULL ? agent : "pgforce/" PGFORCE_VERSION);
-    client->ca_file = copy_or_null(options->ca_file);
+    client->ca_file = copy_or_null(ca_file);
     client->proxy = memory_strdup(options->proxy != NULL ? options->proxy : "");
     client->multi = curl_multi_init();
     client->streams = curl_multi_init();

@@ -22,7 +22,7 @@ struct http_client;
 /* Zero or NULL means the default named. */
 struct http_client_options {
     const char *user_agent;     /* "pgforce/VERSION" */
-    const char *ca_file;        /* the system's certificates */
+    const char *ca_file;        /* of $SSL_CERT_FILE, else the system's */
     const char *proxy;          /* none */
     int connect_timeout_ms;     /* 10 s */
     int total_timeout_ms;       /* 120 s, for a whole exchange */
