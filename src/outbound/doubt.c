@@ -13,7 +13,6 @@
 #include "sf/rest.h"
 #include "sf/soql.h"
 #include "sync/delivery.h"
-#include "sync/unit.h"
 
 enum { SOQL_MAX_BYTES = 64 * 1024 };
 
@@ -26,7 +25,9 @@ struct found {
     const char *key;   /* the unique identifier's value; NULL if none */
     const char *trace; /* found by that of a receipt or marker; NULL: in another way */
     json_t *json;      /* owned by the page */
-    bool is_taken;
+    bool is_deleted;
+    int64_t row_id; /* of the row that it belongs to; 0: none */
+    bool is_taken;  /* by a row, or by an entry judged before */
 };
 
 /* Under this name a record that was found by its trace has it: no field is called so. */
@@ -110,10 +111,17 @@ static void append_select(const struct search *search, const char *marker_field,
     buf_printf(soql, " from %s where ", mapping->object_name);
 }
 
+/* What somebody deletes at once was made all the same. */
+static bool can_tell_deleted(const struct search *search)
+{
+    return mapping_field_by_name(search->doubts->mapping, "IsDeleted") != NULL;
+}
+
 static bool read_by_keys(struct search *search, const char *field, const char **keys, size_t count,
                          struct error *err)
 {
-    struct records_keys wanted = {.field = field, .texts = keys, .count = count};
+    struct records_keys wanted = {
+        .field = field, .texts = keys, .count = count, .with_deleted = can_tell_deleted(search)};
     struct buf select BUF_AUTO = {0};
 
     buf_init(&select, SOQL_MAX_BYTES);
@@ -162,7 +170,8 @@ static bool read_receipts(struct search *search, const char **traces, size_t cou
 static bool read_marked(struct search *search, const char *field, const char **traces, size_t count,
                         struct error *err)
 {
-    struct records_keys wanted = {.field = field, .texts = traces, .count = count};
+    struct records_keys wanted = {
+        .field = field, .texts = traces, .count = count, .with_deleted = can_tell_deleted(search)};
     struct buf select BUF_AUTO = {0};
     json_t *records SF_JSON_AUTO = json_array();
 
@@ -215,7 +224,8 @@ static bool read_created(struct search *search, int64_t since_us, struct error *
     soql_datetime(&soql, since_us - CLOCK_SLACK_US);
     if (user_id[0] != '\0')
         buf_printf(&soql, " and CreatedById = '%s'", user_id);
-    return records_read(search->world->session, soql.data, search->records, err);
+    return records_read(search->world->session, soql.data, can_tell_deleted(search),
+                        search->records, err);
 }
 
 /* Reads all that may answer a doubt: by identifier, by id, by trace, and by time where there is
@@ -264,6 +274,7 @@ static void index_found(struct search *search)
         found->json = record;
         found->trace = json_string_value(json_object_get(record, TRACE));
         found->sfid = json_string_value(json_object_get(record, "Id"));
+        found->is_deleted = json_is_true(json_object_get(record, "IsDeleted"));
         /* Whose it is is known, though it looks like another's, too. */
         found->is_taken = found->trace == NULL && found->sfid != NULL &&
                           json_object_get(search->traced, found->sfid) != NULL;
@@ -272,47 +283,101 @@ static void index_found(struct search *search)
     }
 }
 
-/* A record that belongs to a row here is not the one we look for by content; unless that row was
- * copied by a first load under way, which takes our own new records for others' until it ends. */
-static bool mark_bound(struct search *search, struct error *err)
+static const char *list_sfids(const struct search *search)
 {
-    struct buf sql BUF_AUTO = {0};
     json_t *ids = json_array();
 
     for (size_t i = 0; i < search->found_count; i++)
         json_array_append_new(ids, json_string(search->found[i].sfid));
     char *text = json_dumps(ids, JSON_COMPACT);
     json_decref(ids);
+    const char *list = arena_strdup(search->world->arena, text);
+    free(text);
+    return list;
+}
 
-    buf_init(&sql, SOQL_MAX_BYTES);
-    buf_text(&sql, "select f.ordinality - 1 from jsonb_array_elements_text($1::jsonb)"
-                   " with ordinality f join ");
-    pg_append_qualified(&sql, search->doubts->mapping->schema_name,
-                        search->doubts->mapping->table_name);
-    buf_text(&sql, " t on t.sfid = f.value"
-                   " where t._hc_lastop is not null"
-                   " or not exists (select from pgforce.load l"
-                   " where l.mapping_id = $2 and l.is_direct)");
+/*
+ * A record that belongs to a row here is not the one we look for by content; unless that row was
+ * copied by a first load under way, which takes our own new records for others' until it ends. $4:
+ * a deleted one may have been that of a row which is gone, too: the log knows, since then.
+ */
+static void write_owners(const struct mapping *mapping, struct buf *sql)
+{
+    buf_init(sql, SOQL_MAX_BYTES);
+    buf_text(sql, "with f as materialized (select value as sfid, ordinality - 1 as place"
+                  " from jsonb_array_elements_text($1::jsonb) with ordinality)"
+                  " select f.place, t.id from f join ");
+    pg_append_qualified(sql, mapping->schema_name, mapping->table_name);
+    buf_text(sql, " t on t.sfid = f.sfid"
+                  " where t._hc_lastop is not null"
+                  " or not exists (select from pgforce.load l"
+                  " where l.mapping_id = $2 and l.is_direct)"
+                  " union all select f.place, l.record_id from f join ");
+    pg_append_qualified(sql, mapping->schema_name, "_trigger_log");
+    buf_text(sql, " l on l.sfid = f.sfid"
+                  " where l.table_name = $3"
+                  " and l.processed_at >= to_timestamp($4::bigint / 1000000.0)");
+}
+
+/* Since when the log is to be asked about deleted records; 0: there are none. */
+static int64_t logged_since_us(const struct search *search)
+{
+    int64_t since_us = 0;
+
+    for (size_t i = 0; i < search->found_count; i++)
+        if (search->found[i].is_deleted)
+            since_us = search->doubts->items[0]->sent_at_us;
+    for (size_t i = 0; since_us != 0 && i < search->doubts->count; i++)
+        if (search->doubts->items[i]->sent_at_us < since_us)
+            since_us = search->doubts->items[i]->sent_at_us;
+    return since_us;
+}
+
+static bool mark_owners(struct search *search, struct error *err)
+{
+    const struct mapping *mapping = search->doubts->mapping;
+    int64_t since_us = logged_since_us(search);
+    struct pg_number since = pg_number(since_us - 2 * CLOCK_SLACK_US);
+    struct buf sql BUF_AUTO = {0};
+
+    write_owners(mapping, &sql);
     PGresult *result PG_RESULT_AUTO =
         pg_query(search->world->pg, sql.data,
-                 PG_PARAMS(text, pg_number(search->doubts->mapping->id).text), err);
-    free(text);
+                 PG_PARAMS(list_sfids(search), pg_number(mapping->id).text, mapping->table_name,
+                           since_us != 0 ? since.text : NULL),
+                 err);
     if (result == NULL)
         return false;
-    for (int row = 0; row < PQntuples(result); row++)
-        search->found[pg_field_int64(result, row, 0)].is_taken = true;
+    for (int row = 0; row < PQntuples(result); row++) {
+        struct found *found = &search->found[pg_field_int64(result, row, 0)];
+
+        found->row_id = pg_field_int64(result, row, 1);
+        found->is_taken = true;
+    }
     return true;
+}
+
+static bool has_its_key(const struct queue_entry *entry, const struct found *found)
+{
+    return found->key != NULL && strcasecmp(entry->external_id, found->key) == 0;
+}
+
+static bool has_its_trace(const struct queue_entry *entry, const struct found *found)
+{
+    return found->trace != NULL && strcmp(entry->trace, found->trace) == 0;
 }
 
 static bool matches(const struct search *search, const struct queue_entry *entry,
                     const struct found *found)
 {
+    if (found->is_deleted)
+        return false;
     if (!is_insert(entry))
         return entry->sfid != NULL && found->sfid != NULL && strcmp(entry->sfid, found->sfid) == 0;
     if (entry->external_id != NULL)
-        return found->key != NULL && strcasecmp(entry->external_id, found->key) == 0;
+        return has_its_key(entry, found);
     if (entry->trace != NULL)
-        return found->trace != NULL && strcmp(entry->trace, found->trace) == 0;
+        return has_its_trace(entry, found);
     return found->trace == NULL && !found->is_taken && equals_sent(search, entry, found->json);
 }
 
@@ -335,6 +400,57 @@ static struct found *find(struct search *search, const struct queue_entry *entry
     for (size_t i = 0; i < search->found_count; i++)
         if (matches(search, entry, &search->found[i]))
             return &search->found[i];
+    return NULL;
+}
+
+/* Whether a deleted record is the one that an INSERT made: somebody was quicker than we. */
+static bool matches_deleted(const struct search *search, const struct queue_entry *entry,
+                            const struct found *found)
+{
+    if (!found->is_deleted || found->is_taken || !is_created_by_us(search, entry, found))
+        return false;
+    if (entry->external_id != NULL)
+        return has_its_key(entry, found);
+    return entry->trace != NULL ? has_its_trace(entry, found)
+                                : equals_sent(search, entry, found->json);
+}
+
+static struct found *find_deleted(struct search *search, const struct queue_entry *entry)
+{
+    for (size_t i = 0; i < search->found_count; i++)
+        if (matches_deleted(search, entry, &search->found[i]))
+            return &search->found[i];
+    return NULL;
+}
+
+static bool is_changed(const struct search *search, const struct found *found)
+{
+    const char *created = json_string_value(json_object_get(found->json, "CreatedDate"));
+    const char *stamp =
+        json_string_value(records_value(found->json, search->doubts->mapping->stamp));
+    int64_t created_us;
+    int64_t stamp_us;
+
+    return created != NULL && stamp != NULL && sf_datetime_parse(created, &created_us) &&
+           sf_datetime_parse(stamp, &stamp_us) && stamp_us > created_us;
+}
+
+/* A record of nobody's that may have been like the entry's before somebody changed it. As it is now
+ * it is no other entry's either. */
+static const struct found *find_changed(const struct search *search,
+                                        const struct queue_entry *entry)
+{
+    for (size_t i = 0; i < search->found_count; i++) {
+        const struct found *found = &search->found[i];
+        bool is_anothers = found->is_taken || found->is_deleted;
+
+        if (is_anothers || !is_changed(search, found) || !is_created_by_us(search, entry, found))
+            continue;
+        for (size_t j = 0; !is_anothers && j < search->doubts->count; j++)
+            is_anothers = matches(search, search->doubts->items[j], found);
+        if (!is_anothers)
+            return found;
+    }
     return NULL;
 }
 
@@ -383,6 +499,37 @@ static enum delivery_lost_create lost_create_of(const struct search *search,
                                                                          : lost;
 }
 
+/* What stands in Salesforce in place of a new record that is not there. */
+static const struct found *look_further(struct search *search, const struct queue_entry *entry,
+                                        struct delivery_doubt *doubt)
+{
+    if (!is_insert(entry))
+        return NULL;
+    struct found *deleted = find_deleted(search, entry);
+    doubt->was_deleted_since = deleted != NULL;
+    if (deleted != NULL)
+        deleted->is_taken = true;
+    if (deleted != NULL || entry->external_id != NULL || entry->trace != NULL)
+        return deleted;
+    const struct found *changed = find_changed(search, entry);
+    doubt->may_be_changed = changed != NULL;
+    return changed;
+}
+
+static void note_found(const struct search *search, const struct queue_entry *entry,
+                       const struct found *found, struct delivery_doubt *doubt)
+{
+    bool is_anothers = is_insert(entry) && found->row_id != 0 && found->row_id != entry->record_id;
+
+    if (is_anothers) {
+        doubt->was_sent = doubt->may_adopt = false;
+        return;
+    }
+    doubt->equals_ours =
+        strcmp(entry->action, "DELETE") != 0 && equals_sent(search, entry, found->json);
+    doubt->is_created_by_us = is_created_by_us(search, entry, found);
+}
+
 static void judge(struct search *search, size_t index)
 {
     const struct queue_entry *entry = search->doubts->items[index];
@@ -392,9 +539,6 @@ static void judge(struct search *search, size_t index)
         .has_unique_key = entry->external_id != NULL || has_receipt(entry),
         .lost_create = lost_create_of(search, entry),
         .found_count = count_found(search, index, found),
-        .equals_ours = found != NULL && strcmp(entry->action, "DELETE") != 0 &&
-                       equals_sent(search, entry, found->json),
-        .is_created_by_us = found != NULL && is_created_by_us(search, entry, found),
         /* Nobody else has ever known the trace. */
         .was_sent = entry->was_in_doubt || entry->trace != NULL,
         .may_adopt = search->doubts->mapping->adopts_existing && entry->external_id != NULL &&
@@ -406,15 +550,21 @@ static void judge(struct search *search, size_t index)
         doubt.action = DELIVERY_UPDATE;
     int64_t quarantine = quarantine_ms(search, entry, doubt.action);
     doubt.is_quarantine_over = waited_ms >= quarantine;
+    if (found != NULL)
+        note_found(search, entry, found, &doubt);
     if (found != NULL && doubt.found_count == 1)
         found->is_taken = true;
+    const struct found *meant = found != NULL ? found : look_further(search, entry, &doubt);
 
     struct delivery_verdict verdict = delivery_resolve(&doubt);
+    bool is_named = doubt.may_be_changed && verdict.state == DELIVERY_FAILED;
     search->doubts->outcomes[index] = (struct settle_outcome){
         .verdict = verdict,
-        .sfid = verdict.binds_id && found != NULL ? arena_strdup(search->world->arena, found->sfid)
+        .sfid = verdict.binds_id && meant != NULL ? arena_strdup(search->world->arena, meant->sfid)
                                                   : NULL,
-        .message = verdict.reason,
+        .message = is_named ? arena_printf(search->world->arena, "pgforce: %s: %s", verdict.reason,
+                                           meant->sfid)
+                            : verdict.reason,
         .wait_ms = verdict.state == DELIVERY_PENDING ? quarantine - waited_ms : 0,
     };
 }
@@ -430,92 +580,9 @@ bool doubt_resolve(const struct doubt_world *world, struct doubt_entries *doubts
                             doubts->mapping->object_name);
     index_found(&search);
     doubts->outcomes = arena_array(world->arena, struct settle_outcome, doubts->count);
-    if (!mark_bound(&search, err))
+    if (!mark_owners(&search, err))
         return false;
     for (size_t i = 0; i < doubts->count; i++)
         judge(&search, i);
     return true;
-}
-
-/* ---- units ---- */
-
-static bool is_doubt_of(const struct queue_entry *entry, uint64_t commit_lsn)
-{
-    return entry->is_unit && entry->commit_lsn == commit_lsn &&
-           strcmp(entry->phase, "IN_DOUBT") == 0;
-}
-
-/* A change of a record that was to be made in the same call. */
-static bool is_follower(const struct queue_entry *entry)
-{
-    return entry->sfid == NULL && strcmp(entry->action, "INSERT") != 0;
-}
-
-static const char *id_of_record(const struct queue *queue, const struct settle_outcome *outcomes,
-                                const size_t *indexes, size_t count,
-                                const struct queue_entry *entry)
-{
-    for (size_t i = 0; i < count; i++) {
-        const struct queue_entry *other = &queue->entries[indexes[i]];
-
-        if (other->record_id == entry->record_id && outcomes[indexes[i]].sfid != NULL &&
-            strcmp(other->table_name, entry->table_name) == 0)
-            return outcomes[indexes[i]].sfid;
-    }
-    return NULL;
-}
-
-static void agree_doubts(const struct queue *queue, struct settle_outcome *outcomes,
-                         const size_t *indexes, size_t count, struct arena *arena)
-{
-    struct unit_part *parts = arena_array(arena, struct unit_part, count);
-
-    for (size_t i = 0; i < count; i++) {
-        const struct queue_entry *entry = &queue->entries[indexes[i]];
-
-        parts[i].verdict = outcomes[indexes[i]].verdict;
-        parts[i].is_follower = is_follower(entry);
-        delivery_action_parse(entry->action, &parts[i].action);
-    }
-    size_t decided = unit_agree_doubts(parts, count);
-    for (size_t i = 0; i < count; i++) {
-        struct settle_outcome *outcome = &outcomes[indexes[i]];
-        bool has_changed = outcome->verdict.state != parts[i].verdict.state;
-
-        outcome->verdict = parts[i].verdict;
-        outcome->wait_ms = outcomes[indexes[decided]].wait_ms;
-        if (has_changed)
-            outcome->message = parts[i].verdict.reason;
-        if (outcome->verdict.state != DELIVERY_SUCCESS)
-            outcome->sfid = NULL;
-        else if (parts[i].is_follower)
-            outcome->sfid =
-                id_of_record(queue, outcomes, indexes, count, &queue->entries[indexes[i]]);
-    }
-}
-
-void doubt_agree(const struct queue *queue, struct settle_outcome *outcomes, bool *are_judged,
-                 struct arena *arena)
-{
-    size_t *indexes = arena_array(arena, size_t, queue->count);
-    bool *are_seen = arena_array(arena, bool, queue->count);
-
-    for (size_t i = 0; i < queue->count; i++) {
-        uint64_t commit_lsn = queue->entries[i].commit_lsn;
-        bool is_whole = true;
-        size_t count = 0;
-
-        if (!are_judged[i] || are_seen[i] || !is_doubt_of(&queue->entries[i], commit_lsn))
-            continue;
-        for (size_t j = 0; j < queue->count; j++)
-            if (is_doubt_of(&queue->entries[j], commit_lsn)) {
-                indexes[count++] = j;
-                is_whole = is_whole && are_judged[j];
-                are_seen[j] = true;
-            }
-        if (is_whole)
-            agree_doubts(queue, outcomes, indexes, count, arena);
-        for (size_t j = 0; !is_whole && j < count; j++)
-            are_judged[indexes[j]] = false;
-    }
 }

@@ -39,12 +39,4 @@ struct doubt_entries {
 bool doubt_resolve(const struct doubt_world *world, struct doubt_entries *doubts,
                    struct error *err);
 
-/*
- * Of all mappings together, in step with the queue: the outcomes of what was sent as a unit
- * (sync/unit.h) are made to agree. While another entry of its unit is not judged, neither is an
- * entry: are_judged.
- */
-void doubt_agree(const struct queue *queue, struct settle_outcome *outcomes, bool *are_judged,
-                 struct arena *arena);
-
 #endif

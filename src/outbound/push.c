@@ -25,6 +25,7 @@
 #include "mapping/connection.h"
 #include "mapping/mapping.h"
 #include "mapping/usage.h"
+#include "outbound/agree.h"
 #include "outbound/allowance.h"
 #include "outbound/bulk.h"
 #include "outbound/doubt.h"
@@ -428,7 +429,7 @@ static bool resolve_doubts(struct push *push, struct round *round, struct error 
     for (size_t i = 0; i < push->mappings.count; i++)
         if (!resolve_mapping(push, &push->mappings.items[i], &read, err))
             return false;
-    doubt_agree(&push->queue, read.outcomes, read.are_judged, push->arena);
+    agree_doubts(&push->queue, read.outcomes, read.are_judged, push->arena);
     for (size_t i = 0; i < count; i++) {
         const struct queue_entry *entry = &push->queue.entries[i];
 

@@ -15,14 +15,20 @@ json_t *records_value(json_t *record, const struct mapping_field *field)
                            field->reference_field);
 }
 
-static bool read_pages(struct sf_session *session, const char *soql, json_t *records,
+/* Which records a query reads. */
+struct scope {
+    const char *soql;
+    struct sf_query_options options;
+};
+
+static bool read_pages(struct sf_session *session, const struct scope *scope, json_t *records,
                        int64_t *asked_s, struct error *err)
 {
     struct sf_query *query;
     json_t *page = NULL;
     bool is_ok;
 
-    if (!sf_query_open(session, soql, NULL, &query, err))
+    if (!sf_query_open(session, scope->soql, &scope->options, &query, err))
         return false;
     *asked_s = sf_query_server_time_s(query);
     while ((is_ok = sf_query_next(query, &page, err)) && page != NULL) {
@@ -33,11 +39,13 @@ static bool read_pages(struct sf_session *session, const char *soql, json_t *rec
     return is_ok;
 }
 
-bool records_read(struct sf_session *session, const char *soql, json_t *records, struct error *err)
+bool records_read(struct sf_session *session, const char *soql, bool with_deleted, json_t *records,
+                  struct error *err)
 {
+    const struct scope scope = {soql, {.with_deleted = with_deleted}};
     int64_t asked_s;
 
-    return read_pages(session, soql, records, &asked_s, err);
+    return read_pages(session, &scope, records, &asked_s, err);
 }
 
 bool records_read_by_keys(struct sf_session *session, const char *select, struct records_keys *keys,
@@ -52,7 +60,8 @@ bool records_read_by_keys(struct sf_session *session, const char *select, struct
         buf_text(&soql, select);
         if (!soql_in(&soql, keys->field, keys->texts + from,
                      left < KEYS_PER_QUERY ? left : KEYS_PER_QUERY, err) ||
-            !read_pages(session, soql.data, records, &asked_s, err))
+            !read_pages(session, &(struct scope){soql.data, {.with_deleted = keys->with_deleted}},
+                        records, &asked_s, err))
             return false;
         if (from == 0)
             keys->asked_s = asked_s;

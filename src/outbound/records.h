@@ -16,14 +16,16 @@
 /* The value of a field in a record, sent or read: nested where it goes through a relationship. */
 json_t *records_value(json_t *record, const struct mapping_field *field);
 
-/* Appends all pages of a query to records. */
-bool records_read(struct sf_session *session, const char *soql, json_t *records, struct error *err);
+/* Appends all pages of a query to records. with_deleted: queryAll. */
+bool records_read(struct sf_session *session, const char *soql, bool with_deleted, json_t *records,
+                  struct error *err);
 
 /* Which records: those whose field has one of the keys. */
 struct records_keys {
     const char *field;
     const char **texts;
     size_t count;
+    bool with_deleted;
     int64_t asked_s; /* answered: Salesforce's clock at the first answer; 0: not told */
 };
 

@@ -296,6 +296,21 @@ static struct delivery_verdict resend(void)
 
 /* A repeat of a keyed create meets the first in the unique index, so there is nothing to wait for.
  * Without a key only time rules out a second record. */
+/* What was made and deleted is bound all the same: the next poll deletes the row for it. */
+static struct delivery_verdict resolve_absent(const struct delivery_doubt *doubt)
+{
+    if (doubt->was_deleted_since)
+        return succeed(true);
+    if (doubt->has_unique_key)
+        return resend();
+    if (!doubt->is_quarantine_over)
+        return wait_out_quarantine();
+    if (doubt->may_be_changed)
+        return fail("the answer was lost, and a Salesforce record that was made since and then"
+                    " changed may be this row's: look at it, then retry or ignore");
+    return resend();
+}
+
 static struct delivery_verdict resolve_insert(const struct delivery_doubt *doubt)
 {
     /* With a marker several are this row's beyond doubt: the row has one, the others are told. */
@@ -312,8 +327,7 @@ static struct delivery_verdict resolve_insert(const struct delivery_doubt *doubt
                         ? "several Salesforce records have this external id: keep one, then requeue"
                         : "several Salesforce records may be this row: bind one, then requeue");
     if (doubt->found_count == 0)
-        return doubt->has_unique_key || doubt->is_quarantine_over ? resend()
-                                                                  : wait_out_quarantine();
+        return resolve_absent(doubt);
     if (doubt->may_adopt && !doubt->equals_ours)
         return resend();
     if (!doubt->has_unique_key || doubt->was_sent || doubt->equals_ours || doubt->is_created_by_us)

@@ -221,6 +221,12 @@ struct delivery_doubt {
     bool equals_base;      /* it still holds the values from before (UPDATE) */
     bool is_created_by_us; /* by our user, not before it was sent */
     bool was_sent;         /* an attempt of this entry may have been executed */
+    /* An INSERT of which no live record is found: our user has made its record since it was sent,
+     * and somebody has deleted it. */
+    bool was_deleted_since;
+    /* Likewise, without such a key: our user has made some record since, which belongs to no row,
+     * and somebody has changed it; it may have been like this one. */
+    bool may_be_changed;
     bool may_adopt; /* the mapping takes over existing records with the same key: such an INSERT is
                        an upsert, which a repetition does again */
     bool is_quarantine_over; /* no lost request can still take effect: see delivery_quarantine_ms */

@@ -701,3 +701,66 @@ def test_two_records_can_change_their_unique_identifiers_with_each_other(sync, m
         assert "DUPLICATE_VALUE" in sync.value(
             "select sf_message from salesforce._trigger_log where state = 'FAILED' limit 1"
         )
+
+
+def killed_before_its_answer(sync, values):
+    """A new account is made, and push dies before the answer has come. Answers its id."""
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "delay_ms": 20000})
+    sync.query(f"insert into salesforce.account {values}")
+    [record] = eventually(lambda: sync.org.query("select Id from Account"))
+    sync.roles["push"].kill()
+    return record["Id"]
+
+
+@pytest.mark.parametrize("mapped", [account(), nameless_account()], ids=["keyed", "nameless"])
+def test_a_lost_create_whose_record_somebody_deletes_is_not_made_again(sync, mapped):
+    """The row is deleted, as the deletion policy wants it."""
+    sync.load(mapped)
+    is_keyed = "upsert_field" in mapped["config"]
+    made = killed_before_its_answer(
+        sync, "(name, external_id__c) values ('Acme', 'A-1')" if is_keyed else "(name) values ('Acme')"
+    )
+    sync.org.remove("Account", made)
+    sync.start("push", env={"PGFORCE_DOUBT_QUARANTINE_S": "0"})
+    assert sync.settled(1, "state, sfid") == [("SUCCESS", made)]
+    eventually(lambda: sync.query("select id from salesforce.account") == [])
+    assert [row["Id"] for row in sync.org.rows("Account")] == [made]
+
+
+def test_a_lost_create_whose_record_somebody_changes_is_left_to_a_person(sync):
+    sync.map(nameless_account())
+    sync.start("archive", "push")
+    made = killed_before_its_answer(sync, "(name, phone) values ('Acme', '1')")
+    sync.org.advance(2)
+    sync.org.update("Account", made, Phone="2")
+    sync.start("push", env={"PGFORCE_DOUBT_QUARANTINE_S": "0"})
+    [(state, message)] = sync.settled(1, "state, sf_message")
+    assert (state, "may be this row's" in message, made in message) == ("FAILED", True, True)
+    assert len(records(sync)) == 1
+
+
+def test_a_deleted_record_of_another_row_is_not_taken_for_that_of_a_lost_create(sync):
+    """Of one unique identifier, made here and deleted here a moment ago."""
+    sync.load(account())
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')")
+    sync.settled(1)
+    sync.query("delete from salesforce.account")
+    sync.settled(2)
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "drop": "before"})
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Bolt', 'A-1')")
+    assert sync.settled(3)[2] == ("INSERT", "SUCCESS")
+    sync.wait_for_polls()
+    [record] = records(sync)
+    assert sync.query("select name, sfid from salesforce.account") == [("Bolt", record["Id"])]
+
+
+def test_a_record_of_another_row_that_still_has_the_key_is_not_taken_for_the_insert(pushing):
+    """The UPDATE that was to set it free was refused."""
+    sync = pushing
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')")
+    sync.settled(1)
+    sync.query("update salesforce.account set external_id__c = 'A-2', annualrevenue = -5")
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Bolt', 'A-1')")
+    assert sync.settled(3)[1:] == [("UPDATE", "FAILED"), ("INSERT", "FAILED")]
+    assert names(sync) == ["Acme"]
+    assert sync.value("select count(*) from salesforce.account where sfid is not null") == 1
