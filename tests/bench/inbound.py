@@ -30,7 +30,7 @@ class Inbound:
         self.sandbox = sandbox
         self._env = {
             "PGFORCE_DATABASE_URL": server.dsn("pgforce"),
-            "PGFORCE_LOG_LEVEL": "warning",
+            "PGFORCE_LOG_LEVEL": "info",
             "PGFORCE_SF_LOGIN_URL": sandbox.url,
             "PGFORCE_SF_CLIENT_ID": sandbox.client_id,
             "PGFORCE_SF_CLIENT_SECRET": sandbox.client_secret,
@@ -56,9 +56,19 @@ class Inbound:
         if answer.status != 200:
             raise ClusterError(f"the result was not prepared: {answer.body}")
 
+    def prepare_query(self, soql):
+        """The same for the first page by REST: the next such question is answered with it."""
+        page = self.sandbox.query_page(soql, "queryAll")
+        if page.status != 200:
+            raise ClusterError(f"the query was not answered: {page.body}")
+        self.sandbox.fault({"match": {"path": "/queryAll"}, "status": 200, "body": page.json})
+
+    def log(self, name):
+        return self.server.folder / f"{name}.log"
+
     @contextlib.contextmanager
     def role(self, name):
-        log = self.server.folder / f"{name}.log"
+        log = self.log(name)
         child = process.start([PGFORCE, name], log, process.environment(**self._env))
         try:
             yield child
