@@ -273,7 +273,8 @@ create table delivery (
     bulk_job bigint,
     -- Sent together with its transaction: all of it was done, or none.
     is_unit boolean not null default false,
-    primary key (schema_name, log_id)
+    -- In this order, for all or nearly all are of one schema.
+    primary key (log_id, schema_name)
 );
 
 -- What creates without a unique identifier have left in Salesforce to be found by: receipts, to be
