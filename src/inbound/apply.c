@@ -49,7 +49,8 @@ static bool hold_unknown_deletions(struct pg *pg, const struct mapping *mapping,
                          " and d.action = 'INSERT'"
                          " and d.sent_at < clock_timestamp() - interval " SURELY_READ_AGAIN
                          " and l.table_name = @n"
-                         " and l.state = 'PENDING')",
+                         " and (l.state = 'PENDING'"
+                         " or (l.state = 'NEW' and d.was_in_doubt and d.trace is not null)))",
                          held, err);
 }
 
@@ -142,6 +143,16 @@ static bool lock_rows(struct pg *pg, const struct mapping *mapping, int64_t *hel
                          held, err);
 }
 
+static bool hold_late_inserts(struct pg *pg, const struct mapping *mapping, int64_t *held,
+                              struct error *err)
+{
+    return statement_run(pg, mapping,
+                         "delete from @s s"
+                         " where not exists (select from @t t where t.sfid = s.sfid)"
+                         " and exists " STATEMENT_LATE_INSERT,
+                         held, err);
+}
+
 /*
  * A record whose own INSERT is on its way: the answer will bring its sfid. By its unique identifier
  * it is known also where the row has been deleted meanwhile; without one no unknown record can be
@@ -171,6 +182,7 @@ static bool hold_own_inserts(struct pg *pg, const struct mapping *mapping, int64
                          " where d.mapping_id = @id and d.log_id = l.id"
                          " and d.external_id is not null))",
                          held, err) &&
+           hold_late_inserts(pg, mapping, held, err) &&
            statement_run(pg, mapping,
                          "delete from @s s"
                          " using pgforce.delivery d, @log l"

@@ -374,7 +374,8 @@ static bool wait_for_own_inserts(struct pg *pg, const struct mapping *mapping, s
                         " and not exists (select from pgforce.delivery d"
                         " where d.mapping_id = @id"
                         " and d.log_id = l.id"
-                        " and d.external_id is not null))",
+                        " and d.external_id is not null))"
+                        " or exists " STATEMENT_LATE_INSERT,
                         PG_PARAMS(), err);
 
     if (result == NULL)

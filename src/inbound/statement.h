@@ -25,6 +25,18 @@
 #define STATEMENT_ANSWERED_SINCE(parameter)                                                        \
     "l.processed_at >= to_timestamp(" parameter "::bigint / 1000000.0)"
 
+/* The INSERTs that have left a trace and are to be sent again: a first attempt may be done at any
+ * time, and until its trace has been read no unknown record can be told from the one it makes. */
+#define STATEMENT_LATE_INSERT                                                                      \
+    "(select from pgforce.delivery d"                                                              \
+    " join @log l on l.id = d.log_id"                                                              \
+    " where d.mapping_id = @id"                                                                    \
+    " and d.action = 'INSERT'"                                                                     \
+    " and d.was_in_doubt"                                                                          \
+    " and d.trace is not null"                                                                     \
+    " and l.table_name = @n"                                                                       \
+    " and l.state = 'NEW')"
+
 /* NULL on failure; the caller clears the result. */
 PGresult *statement_query(struct pg *pg, const struct mapping *mapping, const char *format,
                           struct pg_params params, struct error *err);

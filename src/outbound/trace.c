@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/wait.h"
 #include "mapping/lost_create.h"
 #include "outbound/records.h"
 #include "sf/collections.h"
@@ -201,6 +202,8 @@ static bool put_off(const struct trace_world *world, const struct lot *lot, cons
 {
     struct buf traces BUF_AUTO = {0};
 
+    if (wait_is_stopping())
+        return true;
     log_warning("cannot tidy up after creates", log_text("object", lot->object_name),
                 log_text("reason", why->message));
     append_traces(lot, &traces);
@@ -255,6 +258,8 @@ static bool tidy_all(const struct trace_world *world,
             return true;
         if (!tidy(world, &lot, err))
             return false;
+        if (wait_is_stopping())
+            return true;
     }
     return true;
 }

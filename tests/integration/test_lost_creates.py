@@ -362,3 +362,28 @@ def test_the_unique_identifier_that_is_shipped_protects_creates(sync):
     assert sync.settled(1) == [("INSERT", "SUCCESS")]
     assert {record["Id"] for record in accounts(sync)} == bound(sync)
     assert len(bound(sync)) == 1
+
+
+def test_a_poll_takes_no_record_for_new_that_a_create_may_have_made(receipting):
+    sync = receipting
+    sync.start("archive", "push", "pull")
+    sync.wait_until_loaded()
+    sync.roles["pull"].stop()
+    sync.org.fault({"match": {"method": "POST", "path": COMPOSITE}, "drop": "after"})
+    # The look comes too early to see it, and the repetition has to wait.
+    nothing = {"totalSize": 0, "done": True, "records": []}
+    sync.org.fault({"match": {"path": "/query"}, "status": 200, "body": nothing})
+    busy = [{"errorCode": "SERVER_UNAVAILABLE", "message": "Try later"}]
+    wait = {"status": 503, "body": busy, "headers": {"Retry-After": "3600"}}
+    sync.org.fault({"match": {"method": "POST", "path": COMPOSITE}, **wait})
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    eventually(lambda: sync.query("select state from pgforce.delivery", role="pgforce") == [("RETRY",)])
+    sync.start("pull")
+    sync.wait_for_polls()
+    assert sync.query("select name, sfid from salesforce.account") == [("Acme", None)]
+    sync.query("update pgforce.delivery set retry_at = now()", role="pgforce")
+    restart_push(sync)
+    assert sync.settled(1) == [("INSERT", "SUCCESS")]
+    [record] = accounts(sync)
+    sync.wait_for_polls()
+    assert sync.query("select name, sfid from salesforce.account") == [("Acme", record["Id"])]

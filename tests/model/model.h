@@ -171,6 +171,7 @@ enum mutant {
     MUTANT_WHOLE_ROW_NO_CHECK,
     MUTANT_NO_REPAIR,
     MUTANT_STALE_READ_REVIVES,
+    MUTANT_NO_LATE_HOLD,
     MUTANT_COUNT,
 };
 
@@ -189,7 +190,9 @@ struct sim {
     bool is_hot;
     bool is_quiet; /* no users, faults or kills: letting things settle */
     bool has_trigger;
-    bool is_merged; /* the connection's algorithm (sync/fold.h) */
+    bool has_receipts; /* a key is a receipt's: it outlives its record, and the pull does not see it
+                        */
+    bool is_merged;    /* the connection's algorithm (sync/fold.h) */
     bool is_verbose;
     enum mutant mutant;
     struct merge_rules rules;
@@ -241,6 +244,7 @@ void sf_run(struct sim *sim);
 bool sf_is_idle(const struct sim *sim);
 struct sf_answer sf_send(struct sim *sim, const struct sf_request *request);
 const struct sf_record *sf_find(const struct sim *sim, uint32_t id);
+/* Alive, unless it is by its receipt. */
 const struct sf_record *sf_find_key(const struct sim *sim, token_t key);
 /* latestDateCovered: before every transaction still open. */
 int64_t sf_covered_us(const struct sim *sim);

@@ -311,9 +311,16 @@ static bool meet_by_key(struct sim *sim, struct pg_row *row, const struct sf_rec
 
 static bool is_create_under_way(const struct sim *sim)
 {
-    for (size_t i = 0; i < sim->log_count; i++)
-        if (sim->log[i].action == DELIVERY_INSERT && sim->log[i].state == DELIVERY_PENDING)
+    for (size_t i = 0; i < sim->log_count; i++) {
+        const struct log_entry *entry = &sim->log[i];
+        /* A first attempt may be done at any time, and only its receipt tells whose record it is.
+         */
+        bool may_be_done = sim->has_receipts && entry->was_sent && entry->state == DELIVERY_NEW &&
+                           !is_mutant(sim, MUTANT_NO_LATE_HOLD);
+
+        if (entry->action == DELIVERY_INSERT && (entry->state == DELIVERY_PENDING || may_be_done))
             return true;
+    }
     return false;
 }
 
@@ -331,8 +338,9 @@ static bool meet_deletion(struct sim *sim, struct pg_row *row)
 static bool apply(struct sim *sim, const struct sf_record *theirs, uint64_t began)
 {
     struct pg_row *row = pg_row_of(sim, theirs->id);
-    struct pg_row *by_key =
-        is_mutant(sim, MUTANT_NO_KEY_MATCH) ? NULL : pg_row_of_key(sim, theirs->key);
+    struct pg_row *by_key = is_mutant(sim, MUTANT_NO_KEY_MATCH) || sim->has_receipts
+                                ? NULL
+                                : pg_row_of_key(sim, theirs->key);
     struct pg_row *met = row != NULL ? row : by_key;
 
     if (met != NULL && !is_mutant(sim, MUTANT_NO_STALE_CHECK) &&
@@ -343,6 +351,8 @@ static bool apply(struct sim *sim, const struct sf_record *theirs, uint64_t bega
         return false;
     if (theirs->is_deleted)
         return meet_deletion(sim, row);
+    if (row == NULL && sim->has_receipts && is_create_under_way(sim))
+        return false;
     if (row == NULL)
         return by_key != NULL ? meet_by_key(sim, by_key, theirs, began) : insert_new(sim, theirs);
     if (row->is_deleted)

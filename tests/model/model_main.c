@@ -40,6 +40,7 @@ static const char *const mutant_names[MUTANT_COUNT] = {
     [MUTANT_WHOLE_ROW_NO_CHECK] = "whole-row-no-check",
     [MUTANT_NO_REPAIR] = "no-repair",
     [MUTANT_STALE_READ_REVIVES] = "stale-read-revives",
+    [MUTANT_NO_LATE_HOLD] = "no-late-hold",
 };
 
 /* splitmix64 */
@@ -180,6 +181,7 @@ static void set_up(struct sim *sim, const struct options *options, uint64_t seed
     sim->pg_clock_offset_us = (int64_t)sim_random(sim, 4000001) - 2000000;
     sim->has_trigger = sim_chance(sim, 30);
     sim->is_merged = sim_chance(sim, 30);
+    sim->has_receipts = seed % 4 == 0;
     sim->rules = (struct merge_rules){
         .policy = (enum merge_policy)sim_random(sim, 3),
         .tie = sim_chance(sim, 50) ? MERGE_POSTGRES : MERGE_SALESFORCE,

@@ -49,11 +49,13 @@ static bool shape_insert(struct sim *sim, struct log_entry *entry, struct sf_req
 {
     const struct pg_row *row = row_of(sim, entry);
 
-    if (row->is_deleted)
+    /* Without a key of its own, what may have been done is found, and deleted, by its receipt. */
+    if (row->is_deleted && !(sim->has_receipts && entry->was_sent))
         return false;
     *request = (struct sf_request){.op = SF_CREATE,
                                    .key = sim->mutant == MUTANT_NO_EXTERNAL_ID ? 0 : row->key,
-                                   .is_upsert = sim->mutant == MUTANT_CREATE_BY_UPSERT};
+                                   .is_upsert = sim->mutant == MUTANT_CREATE_BY_UPSERT &&
+                                                !sim->has_receipts};
     memcpy(request->fields, entry->was_sent ? entry->intent.fields : row->fields,
            sizeof(request->fields));
     return true;

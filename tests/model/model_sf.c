@@ -28,7 +28,7 @@ const struct sf_record *sf_find(const struct sim *sim, uint32_t id)
 const struct sf_record *sf_find_key(const struct sim *sim, token_t key)
 {
     for (size_t i = 0; key != 0 && i < sim->record_count; i++)
-        if (sim->records[i].key == key && !sim->records[i].is_deleted)
+        if (sim->records[i].key == key && (!sim->records[i].is_deleted || sim->has_receipts))
             return &sim->records[i];
     return NULL;
 }
@@ -100,7 +100,7 @@ static struct sf_answer create(struct sim *sim, const struct sf_request *request
         return accept(record, stamp_us);
     }
     if (holder != NULL)
-        return refuse(DELIVERY_ERROR_ALREADY_DONE, holder->id);
+        return refuse(DELIVERY_ERROR_ALREADY_DONE, sim->has_receipts ? 0 : holder->id);
     if (sim->record_count == MAX_RECORDS)
         return refuse(DELIVERY_ERROR_TRANSIENT, 0);
     struct sf_record *record = &sim->records[sim->record_count++];
@@ -115,7 +115,7 @@ static struct sf_answer undelete(struct sim *sim, const struct sf_request *reque
 {
     struct sf_record *record = &sim->records[request->id - 1];
 
-    if (!record->is_deleted || sf_find_key(sim, record->key) != NULL)
+    if (!record->is_deleted || (!sim->has_receipts && sf_find_key(sim, record->key) != NULL))
         return refuse(DELIVERY_ERROR_DATA, 0);
     record->is_deleted = false;
     record->undeleted_us = sim->now_us;
