@@ -1,7 +1,11 @@
 """Writing what Salesforce has changed into tables that others use: nobody waits for it, and nothing of what may
 happen to a transaction stops it."""
 
+import subprocess
+import threading
+
 import pytest
+from cluster import give_to_server
 from eventually import eventually
 from sync import account, contact, mapping
 
@@ -66,6 +70,87 @@ def test_what_is_the_worlds_fault_is_tried_again_until_it_is_over(sync, sqlstate
     eventually(lambda: count(sync) == 3)
     assert refused(sync) == []
     assert sync.mapping_states() == {"DATA_SYNCED"}
+
+
+# The real thing, where it can be had.
+
+LEDGER = """
+create table public.ledger (total integer);
+insert into public.ledger values (0);
+grant all on public.ledger to app;
+create function public.add_up() returns trigger language plpgsql security definer as
+$$ begin perform pg_advisory_xact_lock(7); update public.ledger set total = total + 1; return null; end $$;
+create trigger add_up after update on salesforce.account for each row execute function public.add_up();
+"""
+
+
+def waiting(sync, application_name, event):
+    found = sync.query(
+        "select count(*) from pg_stat_activity where application_name like %s and wait_event = %s",
+        [application_name, event],
+        role="postgres",
+    )
+    return found[0][0] > 0
+
+
+def test_a_deadlock_with_an_application_is_waited_out(sync):
+    """The application has what a trigger of the table wants, and wants the row that pull has."""
+    acme = sync.org.create("Account", Name="Acme", Phone="1", Industry="Energy")
+    sync.load(account())
+    sync.roles["push"].stop()
+    sync.database.psql(LEDGER, role="postgres")
+    # Who waits last finds the deadlock and gives in: that is to be pull.
+    sync.database.psql("alter role app set deadlock_timeout = '10min'", role="postgres")
+    gate = sync.database.connect("postgres")
+    gate.cursor().execute("select pg_advisory_lock(7)")
+    user = sync.database.connect(autocommit=False)
+    cursor = user.cursor()
+    cursor.execute("set application_name = 'the application'; update public.ledger set total = total")
+    sync.org.update("Account", acme, Industry="Banking")
+    eventually(lambda: waiting(sync, "pgforce pull%", "advisory"))
+    update = threading.Thread(target=cursor.execute, args=["update salesforce.account set phone = 'ours'"])
+    update.start()
+    eventually(lambda: waiting(sync, "the application", "transactionid"))
+    gate.close()
+    eventually(lambda: "SQLSTATE 40P01" in sync.roles["pull"].log_text())
+    update.join()
+    user.commit()
+    user.close()
+    eventually(lambda: sync.query("select phone, industry from salesforce.account") == [("ours", "Banking")])
+    sync.database.psql("alter role app reset deadlock_timeout", role="postgres")
+
+
+@pytest.fixture
+def small_disk(sync, scratch):
+    """A disk of 8 MB for a tablespace, and a file that takes nearly all of it."""
+    folder = scratch / f"disk-{sync.database.name}"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("a disk can be mounted by root alone, where the kernel lets him")
+    give_to_server(folder)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_disk_that_is_full_is_waited_for(sync, small_disk):
+    sync.load(account())
+    connection = sync.database.connect("postgres")
+    connection.cursor().execute(f"create tablespace small_disk location '{small_disk}'")
+    connection.cursor().execute("alter table salesforce.account set tablespace small_disk")
+    connection.close()
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(7 * 1024 * 1024 + 512 * 1024))
+    sync.org.load("Account", 5000)
+    eventually(lambda: "SQLSTATE 53100" in sync.roles["pull"].log_text())
+    filler.unlink()
+    eventually(lambda: count(sync) == 5000)
+    assert refused(sync) == []
+    assert sync.mapping_states() == {"DATA_SYNCED"}
+    sync.database.psql("alter table salesforce.account set tablespace pg_default", role="postgres")
+    sync.database.psql("drop tablespace small_disk", role="postgres")
 
 
 def test_a_row_that_a_users_trigger_refuses_is_recorded_and_the_others_go_on(sync):

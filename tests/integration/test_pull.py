@@ -2,6 +2,7 @@
 
 import datetime
 
+import pytest
 from eventually import eventually
 from sync import account, contact, mapping, nameless_account
 
@@ -70,6 +71,54 @@ def test_every_type_arrives_as_postgresql_would_write_it(sync):
     )
     assert empty[:3] == (None, None, None)
     assert empty[7] == "false"
+
+
+# A field of each type of Heroku Connect's table that is not among an Invoice's: its definition, its column, a value
+# as Salesforce has it, and as PostgreSQL writes it.
+TYPES = [
+    ({"type": "string", "length": 12, "displayFormat": "K-{0000}"}, "character varying(12)", None, "K-0001"),
+    ({"type": "string", "length": 1300, "calculatedFormula": "Name & '!'"}, "character varying(1300)", None, "One!"),
+    ({"type": "boolean", "calculatedFormula": "Name = 'One'"}, "boolean", None, "true"),
+    ({"type": "date", "calculatedFormula": "DATE(2026, 2, 28)"}, "date", None, "2026-02-28"),
+    ({"type": "double", "scale": 3, "calculatedFormula": "1 / 8"}, "double precision", None, "0.125"),
+    ({"type": "reference", "referenceTo": ["Account"]}, "character varying(18)", "account", "account"),
+    ({"type": "currency", "precision": 18, "scale": 2}, "double precision", 1234567890.12, "1234567890.12"),
+    ({"type": "percent", "precision": 5, "scale": 2}, "double precision", 100, "100"),
+    ({"type": "double", "precision": 18, "scale": 6}, "double precision", -0.000125, "-0.000125"),
+    ({"type": "int", "digits": 9}, "integer", -123456789, "-123456789"),
+    ({"type": "phone"}, "character varying(40)", "(650) 555-0100", "(650) 555-0100"),
+    ({"type": "url"}, "character varying(255)", "https://a.example/?b=c&d", "https://a.example/?b=c&d"),
+    ({"type": "textarea", "length": 255}, "character varying(255)", 'a,"b"\nc', 'a,"b"\nc'),
+    ({"type": "textarea", "length": 32768}, "text", "x" * 3000, "x" * 3000),
+    ({"type": "textarea", "length": 32768, "htmlFormatted": True}, "text", "<b>x</b>", "<b>x</b>"),
+    ({"type": "multipicklist", "picklistValues": ["a 1", "b 2"]}, "character varying(4099)", "a 1;b 2", "a 1;b 2"),
+    ({"type": "datetime"}, "timestamp without time zone", "2026-03-29T01:30:00.000+0000", "2026-03-29 01:30:00"),
+]
+
+
+@pytest.mark.parametrize("bulk_above", ["0", "1000"], ids=["by Bulk", "by REST"])
+def test_a_field_of_each_type_has_the_column_and_the_text_it_has_on_heroku_connect(sync, bulk_above):
+    sync.pgforce.env["PGFORCE_BULK_READ_ABOVE"] = bulk_above
+    names = [f"F{number}__c" for number in range(len(TYPES))]
+    fields = [{"name": name, **definition} for name, (definition, *_) in zip(names, TYPES)]
+    sync.org.define({"name": "Kind__c", "label": "Kind", "fields": fields})
+    parent = sync.org.create("Account", Name="Parent")
+    given = {name: parent if value == "account" else value for name, (_, _, value, _) in zip(names, TYPES)}
+    sync.org.create("Kind__c", Name="One", **{name: value for name, value in given.items() if value is not None})
+    sync.load(mapping("Kind__c", "Name", *names))
+    types = sync.query(
+        """select format_type(atttypid, atttypmod) from pg_attribute
+           where attrelid = 'salesforce.kind__c'::regclass and attname ~ '^f[0-9]+__c$'
+           order by substr(attname, 2, length(attname) - 4)::integer"""
+    )
+    assert [name for (name,) in types] == [column for (_, column, _, _) in TYPES]
+    [found] = sync.query(f"select {', '.join(f'{name}::text' for name in names)} from salesforce.kind__c")
+    wanted = tuple(parent if text == "account" else text for (_, _, _, text) in TYPES)
+    assert found == wanted
+    # A poll by the same way brings nothing new: what it reads is equal to the text that is there.
+    before = sync.query("select xmin::text from salesforce.kind__c")
+    sync.wait_for_polls(2)
+    assert sync.query("select xmin::text from salesforce.kind__c") == before
 
 
 def test_a_killed_load_goes_on_where_it_was(sync):
@@ -175,6 +224,20 @@ def test_thousands_of_changes_at_once_arrive(sync):
     assert count(sync, "_hc_lastop = 'SYNCED'") == 3000
 
 
+def test_more_records_of_one_stamp_than_a_page_has_arrive_though_the_cursor_is_lost(sync):
+    sync.load(account())
+    sync.roles["pull"].stop()
+    stamp = sync.org.retrieve("Account", sync.org.create("Account", Name="Now"))["SystemModstamp"]
+    sync.org.insert("Account", *[{"Name": f"Same {n}", "SystemModstamp": stamp} for n in range(2500)])
+    # The second page is not answered, and its cursor is gone: the poll begins anew, from the same mark.
+    lost = [{"errorCode": "INVALID_QUERY_LOCATOR", "message": "invalid query locator"}]
+    sync.org.fault({"match": {"method": "GET", "path": "/query/"}, "status": 400, "body": lost})
+    sync.start("pull")
+    eventually(lambda: "invalid query locator" in sync.roles["pull"].log_text())
+    eventually(lambda: count(sync) == 2501)
+    assert sync.value("select count(distinct sfid) from salesforce.account") == 2501
+
+
 def test_rows_that_are_equal_are_not_written_again(sync):
     sync.org.load("Account", 50)
     sync.load(account())
@@ -260,7 +323,14 @@ def test_a_local_change_that_waits_and_an_inbound_one_are_merged_field_by_field(
     assert rows(sync, "name, phone, industry") == [("Acme", "ours", "Banking")]
 
 
-def test_a_local_change_that_the_log_does_not_have_yet_is_not_overwritten(sync):
+# Where a role's transactions see nothing of what comes after they began, ours must.
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read"])
+def test_a_local_change_that_the_log_does_not_have_yet_is_not_overwritten(sync, isolation):
+    sync.database.psql(
+        f'alter role pgforce in database "{sync.database.name}"'
+        f" set default_transaction_isolation = '{isolation}'",
+        role="postgres",
+    )
     acme = sync.org.create("Account", Name="Acme", Phone="1", Industry="Energy")
     sync.load(account())
     sync.roles["push"].stop()
