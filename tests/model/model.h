@@ -127,11 +127,12 @@ struct log_entry {
     enum delivery_action action;
     uint32_t row;
     bool carries[FIELDS];
-    token_t captured[FIELDS]; /* as the log had them; what is sent is the row's */
+    token_t captured[FIELDS]; /* as the log had them: what the ordered algorithm sends */
     enum delivery_state state;
     enum delivery_phase phase;
     uint32_t attempt;
     bool was_sent;
+    bool is_set_back; /* by an operator */
     bool is_mendable; /* refused for its values, or for its record was away: set back by an operator
                        */
     int64_t not_before_us;
@@ -246,6 +247,8 @@ struct sf_answer sf_send(struct sim *sim, const struct sf_request *request);
 const struct sf_record *sf_find(const struct sim *sim, uint32_t id);
 /* Alive, unless it is by its receipt. */
 const struct sf_record *sf_find_key(const struct sim *sim, token_t key);
+/* The last one made. */
+const struct sf_record *sf_find_deleted_key(const struct sim *sim, token_t key);
 /* latestDateCovered: before every transaction still open. */
 int64_t sf_covered_us(const struct sim *sim);
 int64_t sf_stamp_us(const struct sim *sim);
@@ -272,6 +275,8 @@ void engine_push(struct sim *sim);
 struct merge_result engine_merge(struct sim *sim, const struct pg_row *row, size_t field,
                                  const struct sf_record *theirs);
 void engine_ledger(struct sim *sim, const struct merge_result *result);
+/* Salesforce's value of the field has won: no entry that waits carries its own any more. */
+void engine_overrule(struct sim *sim, const struct pg_row *row, size_t field);
 
 /* model_oracle.c */
 bool oracle_is_settled(const struct sim *sim);

@@ -187,6 +187,14 @@ void engine_ledger(struct sim *sim, const struct merge_result *result)
     sim->values[token].is_in_ledger = true;
 }
 
+void engine_overrule(struct sim *sim, const struct pg_row *row, size_t field)
+{
+    for (size_t i = 0; i < sim->log_count; i++)
+        if (&sim->rows[sim->log[i].row] == row && sim->log[i].state == DELIVERY_NEW &&
+            sim->log[i].action == DELIVERY_UPDATE)
+            sim->log[i].carries[field] = false;
+}
+
 /* --- pull ------------------------------------------------------------------------------------ */
 
 /* A change that is still on its way to the log must not be queued beside it. */
@@ -212,6 +220,7 @@ static void queue_repair(struct sim *sim, const struct pg_row *row, const bool *
         return;
     struct log_entry *entry = pg_log_append(sim, DELIVERY_UPDATE, (uint32_t)(row - sim->rows));
     memcpy(entry->carries, sends, sizeof(entry->carries));
+    memcpy(entry->captured, row->fields, sizeof(entry->captured));
     sim_trace(sim, "pull queues a repair row=%u", entry->row);
 }
 
@@ -229,6 +238,7 @@ static void merge_record(struct sim *sim, struct pg_row *row, const struct sf_re
         if (result.takes_theirs) {
             taken[i] = theirs->fields[i];
             takes_any = true;
+            engine_overrule(sim, row, i);
         }
         if (result.moves_base)
             pg_set_base(sim, row, i, theirs->fields[i]);

@@ -222,8 +222,10 @@ void pg_operator_retries(struct sim *sim)
 {
     for (size_t i = 0; i < sim->log_count; i++)
         if (sim->log[i].state == DELIVERY_FAILED && sim->log[i].is_mendable &&
-            !sim->rows[sim->log[i].row].is_deleted)
+            !sim->rows[sim->log[i].row].is_deleted) {
             delivery_move(DELIVERY_FAILED, DELIVERY_REQUEUING, &sim->log[i].state);
+            sim->log[i].is_set_back = true;
+        }
 }
 
 /* The last confirmations of the slot were not on disk yet; the receiver begins again from there. */

@@ -44,7 +44,8 @@ static void remember_in_flight(struct pg_row *row, const struct sf_request *requ
 
 /* --- the intent ------------------------------------------------------------------------------- */
 
-/* What an INSERT sends: the row as it is, or, repeated, exactly what it sent before. */
+/* What an INSERT sends: its own values; merged, or set back, the row as it is; repeated, exactly
+ * what it sent before. */
 static bool shape_insert(struct sim *sim, struct log_entry *entry, struct sf_request *request)
 {
     const struct pg_row *row = row_of(sim, entry);
@@ -56,9 +57,35 @@ static bool shape_insert(struct sim *sim, struct log_entry *entry, struct sf_req
                                    .key = sim->mutant == MUTANT_NO_EXTERNAL_ID ? 0 : row->key,
                                    .is_upsert = sim->mutant == MUTANT_CREATE_BY_UPSERT &&
                                                 !sim->has_receipts};
-    memcpy(request->fields, entry->was_sent ? entry->intent.fields : row->fields,
-           sizeof(request->fields));
+    bool is_own = !sim->is_merged && !entry->is_set_back;
+    for (size_t i = 0; i < FIELDS; i++)
+        request->fields[i] =
+            is_own && entry->captured[i] != 0 ? entry->captured[i] : row->fields[i];
+    if (entry->was_sent)
+        memcpy(request->fields, entry->intent.fields, sizeof(request->fields));
     return true;
+}
+
+/* An entry that goes again leaves to a later one what that carries: state, not history. */
+static bool is_left_out(const struct sim *sim, const struct log_entry *entry, size_t field)
+{
+    if (sim->is_merged || (!entry->was_sent && !entry->is_set_back) ||
+        sim->mutant == MUTANT_HISTORY_NOT_STATE)
+        return false;
+    for (const struct log_entry *later = entry + 1; later < sim->log + sim->log_count; later++)
+        if (later->row == entry->row && later->action == DELIVERY_UPDATE && later->carries[field] &&
+            (later->state == DELIVERY_NEW || later->state == DELIVERY_PENDING ||
+             later->state == DELIVERY_SUCCESS || later->state == DELIVERY_MERGED))
+            return true;
+    return false;
+}
+
+/* Merged: the newest value; ordered: the entry's own. */
+static token_t value_to_send(const struct sim *sim, const struct log_entry *entry,
+                             const struct pg_row *row, size_t field)
+{
+    return !sim->is_merged && entry->captured[field] != 0 ? entry->captured[field]
+                                                          : row->fields[field];
 }
 
 /* The row was bound by the pull before its INSERT was settled. What differs goes as an UPDATE. */
@@ -81,8 +108,8 @@ static bool has_conflict_check(const struct sim *sim)
     return sim->mutant != MUTANT_NO_CONFLICT_CHECK && sim->mutant != MUTANT_WHOLE_ROW_NO_CHECK;
 }
 
-/* What an UPDATE sends: of the fields it carries, the present value of those where ours is newer
- * than what both sides agreed on. */
+/* What an UPDATE sends: of the fields it carries, those where ours is newer than what both sides
+ * agreed on. */
 static bool shape_update(struct sim *sim, struct log_entry *entry, const struct sf_record *theirs,
                          struct sf_request *request)
 {
@@ -94,21 +121,21 @@ static bool shape_update(struct sim *sim, struct log_entry *entry, const struct 
     *request = (struct sf_request){
         .op = SF_UPDATE, .id = row->bound_id, .unmodified_since_us = theirs->stamp_us};
     for (size_t i = 0; i < FIELDS; i++) {
-        if (!entry->carries[i])
+        if (!entry->carries[i] || is_left_out(sim, entry, i))
             continue;
+        token_t ours = value_to_send(sim, entry, row, i);
         struct merge_result result = engine_merge(sim, row, i, theirs);
         if (!has_conflict_check(sim))
             result = (struct merge_result){.what = row->fields[i] != row->base[i] ? MERGE_OUR_CHANGE
                                                                                   : MERGE_QUIET};
         engine_ledger(sim, &result);
-        bool differs = row->fields[i] != theirs->fields[i];
+        bool differs = ours != theirs->fields[i];
         if (result.takes_theirs) {
             taken[i] = theirs->fields[i];
             takes_any = true;
+            engine_overrule(sim, row, i);
         } else if (differs && result.what != MERGE_QUIET) {
-            request->fields[i] = row->fields[i];
-            if (sim->mutant == MUTANT_HISTORY_NOT_STATE && entry->captured[i] != 0)
-                request->fields[i] = entry->captured[i];
+            request->fields[i] = ours;
             sends_any = true;
         }
         if (result.moves_base)
@@ -369,6 +396,10 @@ static void resolve(struct sim *sim, struct log_entry *entry)
     };
     uint32_t id = found != NULL ? found->id : 0;
 
+    if (found == NULL && is_create && sf_find_deleted_key(sim, intent->key) != NULL) {
+        doubt.was_deleted_since = true;
+        id = sf_find_deleted_key(sim, intent->key)->id;
+    }
     if (sim->mutant == MUTANT_NO_DOUBT_HOLD)
         doubt.is_quarantine_over = true;
     if (found != NULL) {

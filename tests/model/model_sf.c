@@ -33,6 +33,14 @@ const struct sf_record *sf_find_key(const struct sim *sim, token_t key)
     return NULL;
 }
 
+const struct sf_record *sf_find_deleted_key(const struct sim *sim, token_t key)
+{
+    for (size_t i = sim->record_count; key != 0 && i-- > 0;)
+        if (sim->records[i].key == key && sim->records[i].is_deleted)
+            return &sim->records[i];
+    return NULL;
+}
+
 int64_t sf_covered_us(const struct sim *sim)
 {
     int64_t covered_us = sf_stamp_us(sim);

@@ -32,6 +32,6 @@ no-repair uniform 5000
 no-doubt-hold hot 40000
 history-not-state uniform 500
 stale-read-revives uniform 500
-no-late-hold hot 5000
+no-late-hold uniform 5000
 END
 exit $missed
