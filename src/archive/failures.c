@@ -273,7 +273,11 @@ static bool retry_one(const struct retrying *retrying, const struct chosen *chos
         retrying->result->rowless++;
         return true;
     }
-    if (!retrying->is_merged && strcmp(chosen->action, "DELETE") != 0)
+    /* An archived UPDATE would come back behind newer ones. */
+    bool needs_row =
+        strcmp(chosen->action, "DELETE") != 0 &&
+        (!retrying->is_merged || (chosen->is_archived && strcmp(chosen->action, "UPDATE") == 0));
+    if (needs_row)
         return capture_again(retrying, chosen, err);
     if (chosen->is_archived)
         return copy_back(retrying, chosen, err);

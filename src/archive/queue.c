@@ -81,7 +81,11 @@ static void fill_entry(const PGresult *result, int row, struct arena *arena,
     ")), d.external_id, d.body,"                                                                   \
     " (extract(epoch from d.sent_at) * 1000000)::bigint,"                                          \
     " coalesce(d.was_in_doubt, false), r.processed_at is not null and r.state = 'NEW',"            \
-    " case when r.state = 'NEW' and r.action = 'UPDATE'"                                           \
+    " case when r.state = 'NEW' and r.action = 'UPDATE' and r.commit_lsn is null"                  \
+    " then (select string_agg(n.\"values\", ', ') from @ n where n.created_at > r.created_at"      \
+    " and n.table_name = r.table_name and n.record_id = r.record_id"                               \
+    " and n.action = 'UPDATE' and n.state in ('SUCCESS', 'MERGED'))"                               \
+    " when r.state = 'NEW' and r.action = 'UPDATE'"                                                \
     " and (r.processed_at is not null or d.was_in_doubt)"                                          \
     " then (select string_agg(n.\"values\", ', ') from @ n where n.id > r.id"                      \
     " and n.table_name = r.table_name and n.record_id = r.record_id"                               \
@@ -95,7 +99,7 @@ static void fill_entry(const PGresult *result, int row, struct arena *arena,
 
 #define ENTRY                                                                                      \
     " l.id, l.table_name, l.record_id, l.action, l.state, l.sfid, l.\"values\", l.processed_at,"   \
-    " l.commit_lsn, l.old"
+    " l.commit_lsn, l.old, l.created_at"
 
 static bool take(struct pg *pg, const char *sql, struct pg_params params, struct queue *queue,
                  struct error *err)

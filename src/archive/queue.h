@@ -29,7 +29,8 @@ struct queue_entry {
     bool was_settled;   /* and is NEW again: a user set it back */
     /* Of an UPDATE that goes again, set back or after a doubt: the values, one hstore text after
      * the other, of the record's later UPDATEs that Salesforce has taken or that wait; NULL if
-     * none. */
+     * none. Of one made by hand, which may be a copy of an old one: those that Salesforce has taken
+     * of what was made after it. */
     const char *later_values;
     /* From pgforce.delivery; phase is "" where the entry has none. */
     const char *phase;

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "inbound/statement.h"
+#include "sf/id.h"
 #include "sf/rest.h"
 #include "sf/soql.h"
 
@@ -132,21 +133,34 @@ static bool note_alive(void *context, const json_t *records, struct error *err)
     return true;
 }
 
+/* Somebody may have written into sfid what is no id: no record has it, and no query takes it. */
+static struct ids askable_ids(const struct removal *removal)
+{
+    struct ids asked = {.items = arena_array(removal->arena, const char *, ASKED_AT_ONCE)};
+
+    for (size_t i = removal->from; i < removal->to; i++)
+        if (sf_id_is_valid(removal->known.items[i]))
+            asked.items[asked.count++] = removal->known.items[i];
+    return asked;
+}
+
 static bool ask_alive(struct removal *removal, struct error *err)
 {
     const struct poll *poll = removal->poll;
     struct buf soql BUF_AUTO = {0};
     struct sf_query *query;
 
+    removal->alive.items = arena_array(removal->arena, const char *, ASKED_AT_ONCE);
+    removal->alive.count = 0;
+    const struct ids asked = askable_ids(removal);
+    if (asked.count == 0)
+        return true;
     buf_init(&soql, SOQL_MAX_BYTES);
     buf_printf(&soql, "select Id from %s", poll->mapping->object_name);
     poll_append_where(poll, true, &soql);
-    if (!soql_in(&soql, "Id", removal->known.items + removal->from, removal->to - removal->from,
-                 err) ||
+    if (!soql_in(&soql, "Id", asked.items, asked.count, err) ||
         !sf_query_open(poll->session, soql.data, NULL, &query, err))
         return false;
-    removal->alive.items = arena_array(removal->arena, const char *, ASKED_AT_ONCE);
-    removal->alive.count = 0;
     bool is_ok = sf_query_each(query, note_alive, removal, err);
     sf_query_close(query);
     return is_ok;

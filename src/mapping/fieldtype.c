@@ -423,6 +423,11 @@ const struct fieldtype *fieldtype_find(const char *name)
     return NULL;
 }
 
+bool fieldtype_is_number(const struct fieldtype *type)
+{
+    return type->form->wrap == number_wrap;
+}
+
 const char *fieldtype_name(const struct fieldtype *type)
 {
     return type->name;

@@ -30,6 +30,8 @@ const struct fieldtype *fieldtype_find(const char *name);
  * not of numbers. */
 const struct fieldtype *fieldtype_exact(const struct fieldtype *type);
 
+bool fieldtype_is_number(const struct fieldtype *type);
+
 const char *fieldtype_name(const struct fieldtype *type);
 
 /* Why fields of this type cannot be mapped, to be shown; NULL when they can. */

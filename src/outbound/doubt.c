@@ -3,11 +3,11 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/buf.h"
 #include "mapping/lost_create.h"
 #include "mapping/mask.h"
+#include "outbound/identifier.h"
 #include "outbound/records.h"
 #include "sf/datetime.h"
 #include "sf/rest.h"
@@ -117,11 +117,15 @@ static bool can_tell_deleted(const struct search *search)
     return mapping_field_by_name(search->doubts->mapping, "IsDeleted") != NULL;
 }
 
-static bool read_by_keys(struct search *search, const char *field, const char **keys, size_t count,
-                         struct error *err)
+/* field NULL: the Id. */
+static bool read_by_keys(struct search *search, const struct mapping_field *field,
+                         const char **keys, size_t count, struct error *err)
 {
-    struct records_keys wanted = {
-        .field = field, .texts = keys, .count = count, .with_deleted = can_tell_deleted(search)};
+    struct records_keys wanted = {.field = field != NULL ? field->soql_path : "Id",
+                                  .texts = keys,
+                                  .count = count,
+                                  .with_deleted = can_tell_deleted(search),
+                                  .are_numbers = field != NULL && fieldtype_is_number(field->type)};
     struct buf select BUF_AUTO = {0};
 
     buf_init(&select, SOQL_MAX_BYTES);
@@ -241,18 +245,22 @@ static bool read_back(struct search *search, struct error *err)
 
     for (size_t i = 0; i < doubts->count; i++) {
         const struct queue_entry *entry = doubts->items[i];
+        const char *key = is_insert(entry) && entry->external_id != NULL
+                              ? identifier_in_query(doubts->mapping->upsert, entry->external_id,
+                                                    search->world->arena)
+                              : NULL;
 
         if (!is_insert(entry) && entry->sfid != NULL)
             sfids[sfid_count++] = entry->sfid;
-        else if (is_insert(entry) && entry->external_id != NULL)
-            external_ids[external_id_count++] = entry->external_id;
+        else if (key != NULL)
+            external_ids[external_id_count++] = key;
         else if (is_insert(entry) && entry->trace == NULL && entry->sent_at_us < since_us)
             since_us = entry->sent_at_us;
     }
-    if (external_id_count > 0 && !read_by_keys(search, doubts->mapping->upsert->soql_path,
-                                               external_ids, external_id_count, err))
+    if (external_id_count > 0 &&
+        !read_by_keys(search, doubts->mapping->upsert, external_ids, external_id_count, err))
         return false;
-    if (sfid_count > 0 && !read_by_keys(search, "Id", sfids, sfid_count, err))
+    if (sfid_count > 0 && !read_by_keys(search, NULL, sfids, sfid_count, err))
         return false;
     if (!read_traced(search, err))
         return false;
@@ -279,7 +287,7 @@ static void index_found(struct search *search)
         found->is_taken = found->trace == NULL && found->sfid != NULL &&
                           json_object_get(search->traced, found->sfid) != NULL;
         if (mapping->upsert != NULL)
-            found->key = json_string_value(records_value(record, mapping->upsert));
+            found->key = identifier_of(mapping->upsert, record, search->world->arena);
     }
 }
 
@@ -357,9 +365,11 @@ static bool mark_owners(struct search *search, struct error *err)
     return true;
 }
 
-static bool has_its_key(const struct queue_entry *entry, const struct found *found)
+static bool has_its_key(const struct search *search, const struct queue_entry *entry,
+                        const struct found *found)
 {
-    return found->key != NULL && strcasecmp(entry->external_id, found->key) == 0;
+    return identifier_is_same(search->doubts->mapping->upsert, entry->external_id, found->key,
+                              search->world->arena);
 }
 
 static bool has_its_trace(const struct queue_entry *entry, const struct found *found)
@@ -375,7 +385,7 @@ static bool matches(const struct search *search, const struct queue_entry *entry
     if (!is_insert(entry))
         return entry->sfid != NULL && found->sfid != NULL && strcmp(entry->sfid, found->sfid) == 0;
     if (entry->external_id != NULL)
-        return has_its_key(entry, found);
+        return has_its_key(search, entry, found);
     if (entry->trace != NULL)
         return has_its_trace(entry, found);
     return found->trace == NULL && !found->is_taken && equals_sent(search, entry, found->json);
@@ -410,7 +420,7 @@ static bool matches_deleted(const struct search *search, const struct queue_entr
     if (!found->is_deleted || found->is_taken || !is_created_by_us(search, entry, found))
         return false;
     if (entry->external_id != NULL)
-        return has_its_key(entry, found);
+        return has_its_key(search, entry, found);
     return entry->trace != NULL ? has_its_trace(entry, found)
                                 : equals_sent(search, entry, found->json);
 }

@@ -308,7 +308,10 @@ struct plan *plan_make(const struct mapping_list *mappings, const uint32_t *rank
         fill_entry(&planner, &queue->entries[i], &plan->orders[i], &plan->entries[i]);
         plan->has_unmapped = plan->has_unmapped || plan->entries[i].mapping == NULL;
     }
-    for (size_t i = 0; !is_merged && i < queue->count; i++) {
+    for (size_t i = 0; i < queue->count; i++) {
+        /* Merged, what was in doubt goes alone and whole. */
+        if (is_merged && !queue->entries[i].was_settled && queue->entries[i].commit_lsn != 0)
+            continue;
         leave_later(&planner, &queue->entries[i], &plan->entries[i]);
         plan->left_count += plan->entries[i].left_count;
     }

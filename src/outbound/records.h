@@ -26,6 +26,7 @@ struct records_keys {
     const char **texts;
     size_t count;
     bool with_deleted;
+    bool are_numbers;
     int64_t asked_s; /* answered: Salesforce's clock at the first answer; 0: not told */
 };
 

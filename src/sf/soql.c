@@ -128,16 +128,43 @@ bool soql_select(struct buf *out, const char *const *fields, size_t count, const
     return append_name(out, object, err) && check_room(out, err);
 }
 
-bool soql_in(struct buf *out, const char *field, const char *const *values, size_t count,
-             struct error *err)
+static bool append_number(struct buf *out, const char *text, struct error *err)
+{
+    if (text[0] == '\0' || strspn(text, "0123456789-.") != strlen(text))
+        return error_set(err, ERROR_RECORD, "a value is no number and fits no query");
+    buf_text(out, text);
+    return check_room(out, err);
+}
+
+static bool begin_in(struct buf *out, const char *field, size_t count, struct error *err)
 {
     if (count == 0)
         return error_set(err, ERROR_BUG, "a query for no value of %s", field);
-    if (!append_name(out, field, err))
+    return append_name(out, field, err);
+}
+
+bool soql_in(struct buf *out, const char *field, const char *const *values, size_t count,
+             struct error *err)
+{
+    if (!begin_in(out, field, count, err))
         return false;
     for (size_t i = 0; i < count; i++) {
         buf_text(out, i == 0 ? " in (" : ", ");
         if (!soql_quote(out, values[i], err))
+            return false;
+    }
+    buf_char(out, ')');
+    return check_room(out, err);
+}
+
+bool soql_in_numbers(struct buf *out, const char *field, const char *const *values, size_t count,
+                     struct error *err)
+{
+    if (!begin_in(out, field, count, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        buf_text(out, i == 0 ? " in (" : ", ");
+        if (!append_number(out, values[i], err))
             return false;
     }
     buf_char(out, ')');

@@ -34,4 +34,9 @@ bool soql_select(struct buf *out, const char *const *fields, size_t count, const
 bool soql_in(struct buf *out, const char *field, const char *const *values, size_t count,
              struct error *err);
 
+/* "Code__c in (1, 2.5)", as a field of a number wants it. ERROR_RECORD for what is no plain number.
+ */
+bool soql_in_numbers(struct buf *out, const char *field, const char *const *values, size_t count,
+                     struct error *err);
+
 #endif

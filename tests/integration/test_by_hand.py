@@ -97,6 +97,18 @@ def test_an_sfid_that_is_no_id_fails_its_own_row_alone(pushing, action):
         assert json.loads(said[0][1])["src"] == "pgforce"
 
 
+def test_an_sfid_that_is_no_id_does_not_stop_a_reload(sync):
+    """No record of Salesforce's has it, so the row goes as those do whose records are gone."""
+    sync.load(account())
+    sync.query("insert into salesforce.account (name) values ('Acme'), ('Bolt')")
+    sync.settled(2)
+    sync.query("update salesforce.account set sfid = 'garbage' where name = 'Acme'")
+    sync.settled(3)
+    sync.pgforce.run("mapping", "reload", "Account", "--wait")
+    assert sync.query("select name from salesforce.account where sfid = 'garbage'") == []
+    assert sync.query("select name from salesforce.account order by name") == [("Acme",), ("Bolt",)]
+
+
 def test_requeue_is_new_at_once(pushing):
     sync = pushing
     sync.query("insert into salesforce.account (name, annualrevenue) values ('Acme', -5)")

@@ -7,6 +7,7 @@ import pytest
 
 from eventually import eventually
 from sync import account, contact, mapping, nameless_account
+from test_sandbox_object_add import add
 from test_sandbox_users import add_user, sign_in
 
 COLLECTIONS = "/composite/sobjects"
@@ -377,6 +378,32 @@ def test_a_lost_update_and_a_lost_delete_are_done_once_and_settled(pushing):
     sync.query("delete from salesforce.account")
     assert sync.settled(3)[2] == ("DELETE", "SUCCESS")
     assert records(sync) == []
+
+
+@pytest.mark.parametrize("drop", ["before", "after"])
+def test_lost_creates_whose_identifiers_no_query_can_hold_at_once_are_found(pushing, drop):
+    """Too long together for one address; and one with a character that SOQL has no literal for."""
+    sync = pushing
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "drop": drop})
+    sync.query("insert into salesforce.account (name, external_id__c)"
+               " select 'n' || n, n || repeat('漢', 60) from generate_series(1, 60) n"
+               " union all select 'odd', E'A\\x012'")
+    assert set(sync.settled(61, "state")) == {("SUCCESS",)}
+    assert len(records(sync)) == 61
+    assert sync.value("select count(distinct sfid) from salesforce.account") == 61
+
+
+@pytest.mark.parametrize("drop", ["before", "after"])
+def test_a_lost_create_with_a_number_as_its_identifier_is_found(sync, drop):
+    fields = ("--field", "Code__c:double(18,0),unique,external-id", "--field", "Price__c:currency(16,2)")
+    assert add("Plan__c", *fields, "--url", sync.org.url).returncode == 0
+    sync.map(mapping("Plan__c", "Code__c", "Price__c", upsert="Code__c"))
+    sync.start("archive", "push")
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "drop": drop})
+    sync.query("insert into salesforce.plan__c (code__c, price__c) values (1, 2.5), (3000000000000000, 3)")
+    assert sync.settled(2) == [("INSERT", "SUCCESS")] * 2
+    found = {record["Code__c"]: record["Id"] for record in sync.org.query("select Id, Code__c from Plan__c")}
+    assert dict(sync.query("select code__c, sfid from salesforce.plan__c")) == found
 
 
 def test_a_write_in_doubt_holds_up_its_own_record_only(sync):

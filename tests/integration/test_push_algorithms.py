@@ -4,6 +4,7 @@ import pytest
 
 from eventually import eventually
 from sync import account, mapping
+from test_failures import archive_by_hand
 
 COLLECTIONS = "/composite/sobjects"
 
@@ -261,3 +262,40 @@ def test_a_lost_second_step_is_done_once(sync, drop):
     assert sync.settled(2, "state") == [("SUCCESS",)] * 2
     found = sync.org.query("select Name, Parent.Name from Account order by Name")
     assert [record["Parent"]["Name"] for record in found] == ["Bolt", "Acme"]
+
+
+REFUSAL = [{"success": False, "errors": [{"statusCode": "FIELD_CUSTOM_VALIDATION_EXCEPTION", "message": "no", "fields": []}]}]
+# As applications copy an archived entry back: all that Heroku Connect's table has, but its id.
+COPY = """
+insert into salesforce._trigger_log (txid, created_at, updated_at, processed_at, processed_tx, state, action,
+    table_name, record_id, sfid, old, "values", sf_result, sf_message)
+select txid, created_at, updated_at, processed_at, processed_tx, 'NEW', action,
+    table_name, record_id, sfid, old, "values", sf_result, sf_message
+from salesforce._trigger_log_archive where id = 2
+"""
+
+
+@pytest.mark.parametrize("merges", [False, True])
+@pytest.mark.parametrize("way", ["set back", "retried", "retried from the archive", "copied from the archive"])
+def test_no_way_of_trying_again_brings_a_value_of_the_past_back(sync, merges, way):
+    sync.map(account(), poll_db_no_merge=not merges)
+    sync.start("archive", "push")
+    sync.query("insert into salesforce.account (name, phone) values ('Acme', '0')")
+    sync.settled(1)
+    sync.org.fault({"match": {"method": "PATCH", "path": COLLECTIONS}, "status": 200, "body": REFUSAL})
+    sync.query("update salesforce.account set phone = '1', industry = 'Energy'")
+    assert sync.settled(2, "state")[1] == ("FAILED",)
+    sync.query("update salesforce.account set phone = '2'")
+    assert sync.settled(3, "state")[2] == ("SUCCESS",)
+    if "archive" in way:
+        archive_by_hand(sync, 2)
+    if way == "set back":
+        sync.query("update salesforce._trigger_log set state = 'NEW' where id = 2")
+    elif way == "copied from the archive":
+        sync.query(COPY)
+    else:
+        sync.pgforce.run("retry", "--id", "2")
+    eventually(lambda: accounts(sync, "Phone, Industry") == [("2", "Energy")])
+    eventually(lambda: sync.query("select count(*) from salesforce._trigger_log where state in ('NEW', 'PENDING')")
+               == [(0,)])
+    assert accounts(sync, "Phone, Industry") == [("2", "Energy")]

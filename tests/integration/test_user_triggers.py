@@ -62,6 +62,30 @@ def test_what_a_trigger_does_to_other_mapped_tables_is_sent(sync):
     assert sync.entries("table_name, action, state") == [("contact", "INSERT", "SUCCESS")]
 
 
+def test_a_trigger_written_for_heroku_connect_that_switches_xmlbinary_goes_on_working(sync):
+    sync.load(account(), contact())
+    define(
+        sync,
+        """create function public.greet() returns trigger language plpgsql as
+            $$
+            declare
+                before varchar := public.get_xmlbinary();
+            begin
+                set local xmlbinary to 'base64';
+                insert into salesforce.contact (lastname) values (new.name);
+                execute 'set local xmlbinary to ' || before;
+                return new;
+            end $$;
+        create trigger greet after insert on salesforce.account
+            for each row when (public.get_xmlbinary() in ('base64', 'hex')) execute function public.greet();""",
+    )
+    sync.org.create("Account", Name="Acme")
+    eventually(lambda: sync.entries("table_name, action, state") == [("contact", "INSERT", "SUCCESS")])
+    sync.query("set xmlbinary = 'hex'; insert into salesforce.account (name) values ('Bolt')")
+    sync.settled(3)
+    assert sorted(c["LastName"] for c in sync.org.query("select LastName from Contact")) == ["Acme", "Bolt"]
+
+
 def test_a_deletion_from_salesforce_is_no_echo_and_what_its_trigger_deletes_is_sent(sync):
     acme = sync.org.create("Account", Name="Acme")
     sync.org.create("Contact", LastName="Coyote")
