@@ -40,7 +40,9 @@ static bool ask(const struct apply_world *world, const struct mapping *mapping, 
 }
 
 /* Whether the log has such entries of the staged records. The log is asked first for any at all: it
- * mostly has none, and then no row is looked up. */
+ * mostly has none, and then no row is looked up. Then they are counted: the planner, asked whether
+ * there is one, trusts to find it soon, and compares each row with each record when there is none.
+ */
 static bool are_busy(const struct apply_world *world, const struct mapping *mapping, bool *are,
                      struct error *err)
 {
@@ -49,8 +51,8 @@ static bool are_busy(const struct apply_world *world, const struct mapping *mapp
                " or exists (select from @log l where l.table_name = @n and l.state = 'FAILED')",
                are, err) &&
            (!*are || ask(world, mapping,
-                         "select exists (select from @t t join @s s on s.sfid = t.sfid"
-                         " where " IS_BUSY ")",
+                         "select count(*) > 0 from @t t join @s s on s.sfid = t.sfid"
+                         " where " IS_BUSY,
                          are, err));
 }
 
