@@ -121,7 +121,8 @@ static bool note_stop(struct run *run)
 {
     if (!wait_is_stopping())
         return true;
-    bool has_grace = !wait_is_given_up() && !run->transfers[0].exchange->is_held;
+    bool is_held = run->count > 0 && run->transfers[0].exchange->is_held;
+    bool has_grace = !wait_is_given_up() && !is_held;
     if (run->cut_at_ms == 0)
         run->cut_at_ms =
             clock_monotonic_ms() + (has_grace ? run->client->options.stop_grace_ms : 0);
