@@ -37,7 +37,7 @@ struct trigger_log {
     bool is_copying;
     uint64_t full_xid; /* the server's current transaction id with its epoch, when it was read */
     int64_t xid_read_ms;
-    bool has_unsent_delete;
+    lsn_t unsent_delete; /* commit of the first DELETE of a row without sfid in this COPY, or 0 */
 };
 
 struct entry {
@@ -184,7 +184,7 @@ bool trigger_log_begin(struct trigger_log *log, struct error *err)
     buf_text(&sql, "._trigger_log (txid, created_at, updated_at, state, action, table_name,"
                    " record_id, sfid, old, \"values\", sf_message, commit_lsn, seq, commit_time,"
                    " origin) from stdin");
-    log->has_unsent_delete = false;
+    log->unsent_delete = 0;
     log->is_copying = copy_begin(&log->copy, log->pg, sql.data, err);
     return log->is_copying;
 }
@@ -326,7 +326,8 @@ static void fill_delete(struct trigger_log *log, const struct row *row, struct e
     entry->record_id = column_text(log, row, "id", row->old_values);
     entry->sfid = column_text(log, row, "sfid", row->old_values);
     entry->old = print_old(log, row);
-    log->has_unsent_delete = log->has_unsent_delete || entry->sfid == NULL;
+    if (entry->sfid == NULL && log->unsent_delete == 0)
+        log->unsent_delete = entry->event->transaction->commit_lsn;
 }
 
 /* A DELETE is taken to have an INSERT on its way until trigger_log_end can ask. */
@@ -444,7 +445,8 @@ bool trigger_log_append(struct trigger_log *log, const struct event *event, stru
 
 /*
  * A DELETE of a row without sfid is Heroku Connect's IGNORE, unless the row's INSERT is on its way:
- * then the record may come to be, and must go again. COPY cannot ask, so the question comes after.
+ * then the record may come to be, and must go again. COPY cannot ask, so the question comes after,
+ * of what was copied: those that wait from before were asked then.
  */
 static bool ignore_deletes_of_unsent_rows(struct trigger_log *log, struct error *err)
 {
@@ -460,6 +462,7 @@ static bool ignore_deletes_of_unsent_rows(struct trigger_log *log, struct error 
                " where state = 'NEW'"
                " and action = 'DELETE'"
                " and sfid is null"
+               " and commit_lsn >= $1::pg_lsn"
                " and not exists ("
                "select from %s inserted"
                " where inserted.table_name = deleted.table_name"
@@ -468,7 +471,7 @@ static bool ignore_deletes_of_unsent_rows(struct trigger_log *log, struct error 
                " and inserted.state in ('NEW', 'PENDING', 'SUCCESS')"
                " and inserted.id < deleted.id)",
                table.data, table.data);
-    return pg_script(log->pg, sql.data, err);
+    return pg_run(log->pg, sql.data, PG_PARAMS(lsn_format(log->unsent_delete).text), err);
 }
 
 bool trigger_log_end(struct trigger_log *log, struct error *err)
@@ -476,5 +479,5 @@ bool trigger_log_end(struct trigger_log *log, struct error *err)
     log->is_copying = false;
     if (!copy_end(&log->copy, err))
         return error_prefix(err, "writing to _trigger_log");
-    return !log->has_unsent_delete || ignore_deletes_of_unsent_rows(log, err);
+    return log->unsent_delete == 0 || ignore_deletes_of_unsent_rows(log, err);
 }

@@ -423,3 +423,16 @@ def test_pending_is_what_a_row_says_of_itself_until_it_is_sent(sync):
     sync.start("archive")
     sync.query("insert into salesforce.account (name) values ('Acme')")
     assert sync.value("select _hc_lastop from salesforce.account") == "PENDING"
+
+
+def test_a_delete_of_a_row_never_sent_is_judged_once_and_not_with_each_that_comes_later(sync):
+    """Each settling of a busy archive looked at all that waited."""
+    sync.map(account())
+    sync.query(
+        "insert into salesforce._trigger_log (state, action, table_name, record_id)"
+        " values ('NEW', 'DELETE', 'account', 1000000)"
+    )
+    sync.start("archive")
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    sync.query("delete from salesforce.account")
+    assert sync.logged(3) == [("DELETE", "NEW"), ("INSERT", "NEW"), ("DELETE", "NEW")]
