@@ -70,7 +70,7 @@ static bool find_known(struct removal *removal, const struct deletions *deletion
 
 /* ---- waiting for a confirmation ---- */
 
-static bool is_suspicious(const struct poll *poll, size_t count, bool *answer, struct error *err)
+static bool is_suspicious(const struct poll *poll, int64_t count, bool *answer, struct error *err)
 {
     *answer = false;
     if (count <= GUARD_ROWS)
@@ -79,7 +79,7 @@ static bool is_suspicious(const struct poll *poll, size_t count, bool *answer, s
         poll->world.pg, poll->mapping, "select count(*) from @t t", PG_PARAMS(), err);
     if (result == NULL)
         return false;
-    *answer = (int64_t)count * 100 > pg_field_int64(result, 0, 0) * GUARD_PERCENT;
+    *answer = count * 100 > pg_field_int64(result, 0, 0) * GUARD_PERCENT;
     return true;
 }
 
@@ -251,10 +251,11 @@ static bool apply_or_hold(struct removal *removal, const struct deletions *delet
     bool needs_confirmation = false;
 
     if (!find_known(removal, deletions, err) ||
-        (deletions->is_inferred && !forget_returned(removal, err)))
+        (deletions->is_all && !forget_returned(removal, err)))
         return false;
     if ((deletions->is_inferred || poll->world.confirms_all_deletions) &&
-        !is_suspicious(poll, removal->known.count, &needs_confirmation, err))
+        !is_suspicious(poll, deletions->earlier + (int64_t)removal->known.count,
+                       &needs_confirmation, err))
         return false;
     return needs_confirmation ? hold(poll, &removal->known, err)
                               : remove_known(removal, report, err);
@@ -265,7 +266,7 @@ bool deletions_apply(const struct poll *poll, const struct deletions *deletions,
 {
     struct removal removal = {.poll = poll};
 
-    if (deletions->count == 0 && !deletions->is_inferred)
+    if (deletions->count == 0 && !deletions->is_all)
         return true;
     removal.arena = arena_new();
     bool is_ok = apply_or_hold(&removal, deletions, report, err);

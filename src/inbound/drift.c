@@ -59,10 +59,14 @@ static void sort_out(const struct compare_range *range, struct drift_pass *pass,
 
 /* ---- repairing it ---- */
 
-static bool repair(const struct poll *poll, const struct differences *differences,
+/* earlier: the rows without a record that the pass has found in other ranges. */
+static bool repair(const struct poll *poll, const struct differences *differences, int64_t earlier,
                    struct error *err)
 {
-    const struct deletions extra = {differences->extra, differences->extra_count, true};
+    const struct deletions extra = {.ids = differences->extra,
+                                    .count = differences->extra_count,
+                                    .is_inferred = true,
+                                    .earlier = earlier};
     struct apply_report report = {0};
 
     for (size_t done = 0; done < differences->read_count; done += FETCH_AT_ONCE) {
@@ -85,7 +89,7 @@ static bool work_range(struct compare_range *range, bool is_repaired, struct dri
     if (!compare_read(range, err))
         return false;
     sort_out(range, &next, &differences);
-    if (is_repaired && !repair(range->poll, &differences, err))
+    if (is_repaired && !repair(range->poll, &differences, pass->extra, err))
         return false;
     memcpy(next.after_id, range->last, sizeof(next.after_id));
     next.is_over = range->last[0] == '\0';

@@ -102,7 +102,7 @@ bool sweep_run(const struct poll *poll, struct apply_report *report, struct erro
     struct sweep sweep = {.poll = poll, .arena = arena_new()};
     bool is_ok = find_gone(&sweep, err);
     const struct deletions deletions = {
-        .ids = sweep.gone, .count = sweep.count, .is_inferred = true};
+        .ids = sweep.gone, .count = sweep.count, .is_inferred = true, .is_all = true};
 
     is_ok = is_ok && (sweep.count == 0 || deletions_apply(poll, &deletions, report, err)) &&
             pg_run(poll->world.pg,

@@ -162,6 +162,29 @@ def test_a_comparison_that_was_killed_goes_on_where_it_was(sync):
     assert f"Id > '{first}'" in ranges[0]
 
 
+def test_a_view_that_is_emptied_in_part_is_held_though_each_range_alone_would_not_be(sync):
+    """Two ranges lack 900 records each: of 21,000 that is less than 5 % each, and more together."""
+    records = [{"Id": f"0010000000{n:05d}AAA", "Name": "Old", "SystemModstamp": LONG_AGO} for n in range(21_000)]
+    for start in range(0, len(records), 3000):
+        sync.org.insert("Account", *records[start : start + 3000])
+    sync.map(account())
+    sync.start("archive", "pull")
+    sync.wait_until_loaded()
+    for start in (0, 15_000):
+        sync.org.purge(*[record["Id"] for record in records[start : start + 900]])
+    assert repair(sync) == {**CLEAN, "checked": 19_200, "extra": 1800}
+    held = "select count(*), min(sfid), max(sfid) from pgforce.held_deletion"
+    assert sync.query(held, role="pgforce") == [(900, records[15_000]["Id"], records[15_899]["Id"])]
+    assert sync.value("select count(*) from salesforce.account") == 20_100
+    # One more, of the first range, is no reason to forget those that wait; what comes next waits too.
+    sync.org.purge(records[901]["Id"])
+    assert repair(sync)["extra"] == 1
+    assert sync.query(held, role="pgforce")[0][0] == 900
+    assert sync.value("select count(*) from salesforce.account") == 20_099
+    sync.pgforce.run("mapping", "confirm", "Account")
+    eventually(lambda: sync.value("select count(*) from salesforce.account") == 19_199)
+
+
 def test_a_comparison_reads_each_row_by_its_index_and_none_for_other_ranges(sync):
     sync.org.load("Account", 40_000)
     sync.map(account(polling_seconds=600))
