@@ -107,6 +107,20 @@ def test_every_type_arrives_as_salesforce_writes_it(sync):
     assert {name: found[name] for name in expected} == expected
 
 
+def test_the_parts_of_a_compound_field_are_written_each(sync):
+    sync.map(mapping("Account", "Name", "BillingStreet", "BillingCity", "BillingLatitude", "BillingLongitude"))
+    sync.start("archive", "push")
+    sync.query("insert into salesforce.account (name, billingstreet, billingcity, billinglatitude, billinglongitude)"
+               " values ('Acme', E'1 Main St\\nFloor 2', 'Paris', 48.8566, -2.3522)")
+    sync.settled(1)
+    sync.query("update salesforce.account set billingcity = 'Lyon', billinglatitude = null")
+    assert sync.settled(2)[1] == ("UPDATE", "SUCCESS")
+    [found] = sync.org.query("select BillingAddress from Account")
+    address = found["BillingAddress"]
+    assert (address["street"], address["city"]) == ("1 Main St\nFloor 2", "Lyon")
+    assert (address["latitude"], address["longitude"]) == (None, -2.3522)
+
+
 def test_an_empty_text_is_null_over_there_and_then_here(pushing):
     sync = pushing
     sync.query("insert into salesforce.account (name, phone, industry) values ('Acme', '', 'Energy')")
@@ -633,6 +647,28 @@ def test_different_records_are_sent_beside_each_other(pushing):
     eventually(lambda: len(records(sync)) == 400)
     assert set(sync.entries("state")) == {("PENDING",)}
     assert set(sync.settled(400, "state")) == {("SUCCESS",)}
+
+
+def test_the_option_says_how_many_requests_are_on_their_way_at_once(sync):
+    sync.map(account())
+    sync.start("archive", "push", env={"PGFORCE_PUSH_PARALLEL": "1"})
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "delay_ms": 500, "times": 3})
+    sync.query(
+        "insert into salesforce.account (name, external_id__c)"
+        " select 'Account ' || n, 'A-' || n from generate_series(1, 600) n"
+    )
+    seen = set()
+
+    def is_over():
+        [(waiting, done)] = sync.query(
+            "select count(*) filter (where state = 'PENDING'), count(*) filter (where state = 'SUCCESS')"
+            " from salesforce._trigger_log"
+        )
+        seen.add(waiting)
+        return done == 600
+
+    eventually(is_over)
+    assert max(seen) <= 200
 
 
 def test_four_thousand_writes_in_doubt_delay_no_other(sync):

@@ -289,6 +289,32 @@ def test_look_ups_in_the_archive_use_an_index_whatever_its_size(mapped):
         assert "Seq Scan on salesforce_archive_" + day(mapped, 0) not in plan, plan
 
 
+def test_nobody_who_captures_sends_or_polls_looks_into_the_archive_whatever_its_size(sync):
+    def looks():
+        return sync.value("select sum(seq_scan + coalesce(idx_scan, 0)) from pg_stat_all_tables"
+                          " where relid in (select inhrelid from pg_inherits"
+                          " where inhparent = 'salesforce._trigger_log_archive'::regclass)", role="postgres")
+
+    made = looks()  # to make the days
+    sync.load(account())
+    sync.query("insert into salesforce.account (name, annualrevenue) values ('Acme', 1), ('Broke', -5)")
+    sync.settled(2)
+    sync.query("update salesforce.account set phone = '1', annualrevenue = 2")
+    sync.settled(4)
+    sync.query("update salesforce._trigger_log set state = 'NEW' where state = 'FAILED'")
+    sync.settled(4)
+    sync.query("delete from salesforce.account")
+    sync.settled(6)
+    sync.wait_for_polls()
+    # What a session has counted is told when it ends.
+    for role in ("push", "pull", "archive"):
+        assert sync.roles[role].stop() == 0
+    before = looks()
+    assert archived(sync) == []
+    eventually(lambda: looks() > before)
+    assert before == made
+
+
 def test_a_conflict_is_forgotten_when_the_archive_would_be_unless_its_entry_waits(mapped):
     sync = mapped
     waiting = write(sync, state="'NEW'", processed_at="null")
