@@ -81,7 +81,7 @@ class ManyUsers(Users):
 
     def act(self):
         self.rounds += 1
-        prefix = f"B{self.rounds}"
+        prefix = f"B{self.rounds}-"
         self.sync.query(
             "insert into salesforce.account (name, phone, external_id__c)"
             " select %s || n, 'new', %s || n from generate_series(1, 6) n",
@@ -90,7 +90,7 @@ class ManyUsers(Users):
         self.expected |= {f"{prefix}{n}": (f"{prefix}{n}", "new") for n in range(1, 7)}
         self.entries += 6
         if self.rounds > 1:
-            before = f"B{self.rounds - 1}"
+            before = f"B{self.rounds - 1}-"
             self.sync.query(
                 "update salesforce.account set phone = 'changed' where external_id__c like %s", [f"{before}%"]
             )
