@@ -263,10 +263,10 @@ static const struct checks_rule rules[] = {
      .title = "a mapping that writes has a unique identifier",
      .scope = CHECKS_MAPPING,
      .needs = CHECKS_NEEDS_SETUP,
-     .sql = "select object_name, 'YELLOW', 'there is no unique identifier: a create whose answer is"
-            " lost is looked for by its content',"
+     .sql = "select mapped.object_name, 'YELLOW', 'there is no unique identifier: a create whose"
+            " answer is lost is looked for by its content',"
             " format('pgforce mapping edit %1$s --unique-id <a unique external id> -- or:"
-            " pgforce mapping edit %1$s --lost-create receipt', object_name)"
+            " pgforce mapping edit %1$s --lost-create receipt', mapped.object_name)"
             " from mapped join pgforce.mapping m on m.id = mapped.id"
             " where mapped.access = 'read_write' and mapped.upsert_field is null"
             " and not mapped.is_orphan"

@@ -182,5 +182,5 @@ def test_the_text_names_level_rule_and_remedy(sync):
     sync.map(mapping("Lead", "Company"))
     said = sync.pgforce.run("doctor", "--offline").stdout
     assert "YELLOW  SHOULD_HAVE_UNIQUE_IDENTIFIER" in said
-    assert "-> pgforce mapping edit Lead --upsert-field" in said
+    assert "-> pgforce mapping edit Lead --unique-id" in said
     assert said.splitlines()[-1].startswith("0 errors, ")

@@ -387,3 +387,29 @@ def test_a_poll_takes_no_record_for_new_that_a_create_may_have_made(receipting):
     [record] = accounts(sync)
     sync.wait_for_polls()
     assert sync.query("select name, sfid from salesforce.account") == [("Acme", record["Id"])]
+
+
+def late(sync):
+    """The first attempt of a create that was given up, done now."""
+    [(key,)] = sync.query("select trace from pgforce.trace where is_resent", role="pgforce")
+    receipt = {"attributes": {"type": "Pgforce_Receipt__c"}, "Key__c": key, "Record_Id__c": "@{r0.id}"}
+    base = f"/services/data/v{sync.org.version}"
+    steps = [
+        {"method": "POST", "url": f"{base}/sobjects/Account", "referenceId": "r0", "body": {"Name": "Acme"}},
+        {"method": "POST", "url": f"{base}/composite/sobjects", "referenceId": "r1",
+         "body": {"allOrNone": True, "records": [receipt]}},
+    ]  # fmt: skip
+    return sync.org.post("composite", {"allOrNone": True, "compositeRequest": steps}).json["compositeResponse"]
+
+
+def test_a_first_attempt_that_is_done_after_its_repetition_is_undone(receipting):
+    sync = receipting
+    sync.start("archive", "push")
+    sync.org.fault({"match": {"method": "POST", "path": COMPOSITE}, "drop": "before"})
+    sync.query("insert into salesforce.account (name) values ('Acme')")
+    assert sync.settled(1) == [("INSERT", "SUCCESS")]
+    done = late(sync)
+    assert done[0]["httpStatusCode"] == 400
+    assert done[1]["body"][0]["errors"][0]["statusCode"] == "DUPLICATE_VALUE"
+    assert {record["Id"] for record in accounts(sync)} == bound(sync)
+    assert len(bound(sync)) == 1
