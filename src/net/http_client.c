@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,17 +75,27 @@ struct http_client *http_client_new(const struct http_client_options *options, s
     return client;
 }
 
-void http_client_free(struct http_client *client)
+static void forget(struct http_client *client, struct http_transfer *transfer)
 {
-    if (client == NULL)
-        return;
-    curl_multi_cleanup(client->multi);
-    curl_multi_cleanup(client->streams);
-    free(client->user_agent);
-    free(client->ca_file);
-    free(client->proxy);
-    free(client);
-    curl_global_cleanup();
+    struct http_transfer **at = &client->begun;
+
+    while (*at != transfer)
+        at = &(*at)->next;
+    *at = transfer->next;
+    client->active -= transfer->multi != NULL;
+    transfer->exchange->is_over = true;
+    http_transfer_finish(transfer);
+    free(transfer);
+}
+
+static void conclude(struct http_client *client, struct http_transfer *transfer, CURLcode code)
+{
+    struct http_exchange *exchange = transfer->exchange;
+
+    http_transfer_conclude(transfer, code);
+    if (exchange->fate == HTTP_ANSWERED)
+        exchange->problem[0] = '\0';
+    forget(client, transfer);
 }
 
 static size_t collect_finished(struct http_client *client)
@@ -100,129 +111,163 @@ static size_t collect_finished(struct http_client *client)
         if (message->msg != CURLMSG_DONE)
             continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
-        http_transfer_conclude(transfer, code);
-        http_transfer_finish(transfer);
+        conclude(client, transfer, code);
         finished++;
     }
     return finished;
 }
 
-struct run {
-    struct http_client *client;
-    struct http_transfer *transfers;
-    size_t count;
-    size_t started;
-    size_t active;
-    int64_t cut_at_ms; /* 0 until told to stop */
-};
-
-/* False when told to stop and the grace is over. */
-static bool note_stop(struct run *run)
+static void cut(struct http_client *client, struct http_transfer *transfer)
 {
-    if (!wait_is_stopping())
-        return true;
-    bool is_held = run->count > 0 && run->transfers[0].exchange->is_held;
-    bool has_grace = !wait_is_given_up() && !is_held;
-    if (run->cut_at_ms == 0)
-        run->cut_at_ms =
-            clock_monotonic_ms() + (has_grace ? run->client->options.stop_grace_ms : 0);
-    return clock_monotonic_ms() < run->cut_at_ms;
+    struct http_exchange *exchange = transfer->exchange;
+
+    if (transfer->multi == NULL) {
+        forget(client, transfer);
+        return;
+    }
+    conclude(client, transfer, CURLE_OPERATION_TIMEDOUT);
+    snprintf(exchange->problem, sizeof(exchange->problem), "cut: told to stop");
 }
 
-static void start_more(struct run *run)
+/* Those that are not on their way yet, or all. False: there were some. */
+static bool cut_begun(struct http_client *client, bool are_all)
 {
-    while (run->cut_at_ms == 0 && run->started < run->count &&
-           run->active < run->client->options.max_parallel) {
-        http_transfer_start(run->client, &run->transfers[run->started], run->client->multi);
-        run->started++;
-        run->active++;
+    bool has_cut = false;
+
+    for (struct http_transfer *transfer = client->begun, *next; transfer != NULL; transfer = next) {
+        next = transfer->next;
+        if (!are_all && transfer->multi != NULL)
+            continue;
+        cut(client, transfer);
+        has_cut = true;
+    }
+    return !has_cut;
+}
+
+void http_client_free(struct http_client *client)
+{
+    if (client == NULL)
+        return;
+    cut_begun(client, true);
+    curl_multi_cleanup(client->multi);
+    curl_multi_cleanup(client->streams);
+    free(client->user_agent);
+    free(client->ca_file);
+    free(client->proxy);
+    free(client);
+    curl_global_cleanup();
+}
+
+/* Nothing new starts once we are told to stop; what is on its way has the grace. False when
+ * something will have no answer. */
+static bool heed_stop(struct http_client *client)
+{
+    if (!wait_is_stopping()) {
+        client->cut_at_ms = 0;
+        return true;
+    }
+    bool has_grace =
+        !wait_is_given_up() && client->begun != NULL && !client->begun->exchange->is_held;
+    if (client->cut_at_ms == 0)
+        client->cut_at_ms = clock_monotonic_ms() + (has_grace ? client->options.stop_grace_ms : 0);
+    return cut_begun(client, clock_monotonic_ms() >= client->cut_at_ms);
+}
+
+static void start_more(struct http_client *client)
+{
+    for (struct http_transfer *transfer = client->begun;
+         transfer != NULL && client->active < client->options.max_parallel;
+         transfer = transfer->next) {
+        if (transfer->multi != NULL)
+            continue;
+        http_transfer_start(transfer, client->multi);
+        client->active++;
     }
 }
 
-/* The other side is at work now, and so can we be. */
-static bool work_meanwhile(struct run *run)
+static CURLMcode poll_all(struct http_client *client, int fd, short events, int timeout_ms)
 {
-    struct http_client *client = run->client;
-    void (*work)(void *context) = client->meanwhile;
+    struct curl_waitfd waited[2];
+    unsigned int count = 0;
+    int stop_fd = wait_stop_fd();
 
-    if (work == NULL || run->active == 0)
-        return false;
-    for (size_t i = 0; i < run->started; i++)
-        if (run->transfers[i].easy != NULL && !http_transfer_has_left(&run->transfers[i]))
-            return false;
-    client->meanwhile = NULL;
-    work(client->meanwhile_context);
-    return true;
+    /* Once told to stop the descriptor stays readable and would make the wait a spin. */
+    if (stop_fd >= 0 && client->cut_at_ms == 0)
+        waited[count++] = (struct curl_waitfd){.fd = stop_fd, .events = CURL_WAIT_POLLIN};
+    if (fd >= 0)
+        waited[count++] =
+            (struct curl_waitfd){.fd = fd,
+                                 .events = (short)((events & POLLIN ? CURL_WAIT_POLLIN : 0) |
+                                                   (events & POLLOUT ? CURL_WAIT_POLLOUT : 0))};
+    return curl_multi_poll(client->multi, waited, count,
+                           timeout_ms < POLL_MS ? timeout_ms : POLL_MS, NULL);
 }
 
-static bool step(struct run *run, struct error *err)
+static bool step(struct http_client *client, int fd, short events, int timeout_ms,
+                 struct error *err)
 {
-    CURLM *multi = run->client->multi;
-    struct curl_waitfd stop = {.fd = wait_stop_fd(), .events = CURL_WAIT_POLLIN};
-    /* Once told to stop the descriptor stays readable and would make the wait a spin. */
-    unsigned int extra = stop.fd >= 0 && run->cut_at_ms == 0 ? 1 : 0;
     int running;
 
-    CURLMcode code = curl_multi_perform(multi, &running);
-    size_t finished = collect_finished(run->client);
-    run->active -= finished;
-    if (code == CURLM_OK && finished == 0 && !work_meanwhile(run))
-        code = curl_multi_poll(multi, &stop, extra, POLL_MS, NULL);
-    if (code != CURLM_OK)
-        return error_set(err, ERROR_BUG, "libcurl failed: %s", curl_multi_strerror(code));
-    return true;
-}
-
-static bool run_all(struct run *run, struct error *err)
-{
-    for (;;) {
-        bool may_go_on = note_stop(run);
-
-        start_more(run);
-        if (run->active == 0 && (run->started == run->count || run->cut_at_ms != 0))
-            break;
-        if (!may_go_on)
-            break;
-        if (!step(run, err))
-            return false;
-    }
-    if (run->active > 0 || run->started < run->count)
+    if (!heed_stop(client))
         return error_set(err, ERROR_RETRY, "told to stop before all answers had come");
-    return true;
+    start_more(client);
+    CURLMcode code = curl_multi_perform(client->multi, &running);
+    if (code == CURLM_OK && collect_finished(client) == 0)
+        code = poll_all(client, fd, events, timeout_ms);
+    if (code == CURLM_OK)
+        return true;
+    cut_begun(client, true);
+    return error_set(err, ERROR_BUG, "libcurl failed: %s", curl_multi_strerror(code));
 }
 
-void http_client_meanwhile(struct http_client *client, void (*work)(void *context), void *context)
+static void begin(struct http_client *client, struct http_exchange *exchange)
 {
-    client->meanwhile = work;
-    client->meanwhile_context = context;
+    struct http_transfer *transfer = memory_alloc(sizeof(*transfer));
+    struct http_transfer **last = &client->begun;
+
+    http_transfer_prepare(client, exchange);
+    transfer->exchange = exchange;
+    http_transfer_set_up(client, transfer);
+    while (*last != NULL)
+        last = &(*last)->next;
+    *last = transfer;
+}
+
+void http_begin(struct http_client *client, struct http_exchange *exchange)
+{
+    FAILPOINT("request_before");
+    begin(client, exchange);
+}
+
+bool http_go_on(struct http_client *client, int fd, short events, int timeout_ms, struct error *err)
+{
+    size_t active = client->active;
+    bool is_ok = step(client, fd, events, timeout_ms, err);
+
+    FAILPOINT_IF(client->active < active, "request_after");
+    (void)active;
+    return is_ok;
+}
+
+static bool are_over(const struct http_exchange *exchanges, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!exchanges[i].is_over)
+            return false;
+    return true;
 }
 
 bool http_send(struct http_client *client, struct http_exchange *exchanges, size_t count,
                struct error *err)
 {
-    struct http_transfer *transfers = memory_alloc(count * sizeof(*transfers));
-    struct run run = {.client = client, .transfers = transfers, .count = count};
+    bool is_ok = true;
 
-    for (size_t i = 0; i < count; i++) {
-        http_transfer_prepare(client, &exchanges[i]);
-        transfers[i].exchange = &exchanges[i];
-    }
     FAILPOINT("request_before");
-    bool is_ok = run_all(&run, err);
+    for (size_t i = 0; i < count; i++)
+        begin(client, &exchanges[i]);
+    while (!are_over(exchanges, count))
+        is_ok = step(client, -1, 0, POLL_MS, err) && is_ok;
     FAILPOINT("request_after");
-    for (size_t i = 0; i < run.started; i++) {
-        if (transfers[i].easy == NULL)
-            continue;
-        http_transfer_conclude(&transfers[i], CURLE_OPERATION_TIMEDOUT);
-        snprintf(exchanges[i].problem, sizeof(exchanges[i].problem), "cut: told to stop");
-        http_transfer_finish(&transfers[i]);
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (exchanges[i].fate == HTTP_ANSWERED)
-            exchanges[i].problem[0] = '\0';
-    }
-    free(transfers);
-    client->meanwhile = NULL;
     return is_ok;
 }
 
@@ -254,6 +299,7 @@ void http_exchange_done(struct http_exchange *exchange)
 {
     buf_done(&exchange->received_headers);
     buf_done(&exchange->received);
+    exchange->is_over = false;
     exchange->fate = HTTP_NOT_SENT;
     exchange->status = 0;
     exchange->problem[0] = '\0';

@@ -53,6 +53,7 @@ struct http_exchange {
     bool is_held;
 
     /* Answered; owned by the exchange, freed by http_exchange_done. */
+    bool is_over; /* it has its fate */
     enum http_fate fate;
     long status;                 /* 0 unless a status line was read */
     struct buf received_headers; /* lines as they came */
@@ -73,11 +74,19 @@ bool http_send(struct http_client *client, struct http_exchange *exchanges, size
                struct error *err);
 
 /*
- * Work for the time in which answers are waited for: done once, within the next http_send, as soon
- * as what can be on its way is, to the last byte. It must not use the client. Where there was no
- * such moment it is not done.
+ * The same for requests that do not wait for each other. It is on its way as soon as fewer than
+ * max_parallel are; until is_over it stays where it is, and its body with it. url and headers are
+ * copied.
  */
-void http_client_meanwhile(struct http_client *client, void (*work)(void *context), void *context);
+void http_begin(struct http_client *client, struct http_exchange *exchange);
+
+/*
+ * Goes on with all that was begun, until one more of them is over, bytes have moved, the descriptor
+ * (-1: none) is ready for these events of poll's, or the time is up. False when some were cut or
+ * will not start, because the process was told to stop or the library failed: they are over.
+ */
+bool http_go_on(struct http_client *client, int fd, short events, int timeout_ms,
+                struct error *err);
 
 /* The value of a header of the answer, whatever its case; NULL when absent. Into out, cut never:
  * a value that does not fit out->max_bytes is absent. */

@@ -66,7 +66,8 @@ struct http_stream *http_stream_open(struct http_client *client, const char *url
     stream->transfer.take = take_piece;
     stream->transfer.taker = stream;
     FAILPOINT("request_before");
-    http_transfer_start(client, &stream->transfer, client->streams);
+    http_transfer_set_up(client, &stream->transfer);
+    http_transfer_start(&stream->transfer, client->streams);
     curl_easy_setopt(stream->transfer.easy, CURLOPT_BUFFERSIZE, (long)PIECE_BYTES);
     return stream;
 }

@@ -201,8 +201,7 @@ static void set_callbacks(struct http_transfer *transfer)
     set_or_die(curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer));
 }
 
-void http_transfer_start(const struct http_client *client, struct http_transfer *transfer,
-                         CURLM *multi)
+void http_transfer_set_up(const struct http_client *client, struct http_transfer *transfer)
 {
     transfer->easy = curl_easy_init();
     if (transfer->easy == NULL)
@@ -211,6 +210,10 @@ void http_transfer_start(const struct http_client *client, struct http_transfer 
     set_manners(client, transfer);
     set_callbacks(transfer);
     set_request(transfer);
+}
+
+void http_transfer_start(struct http_transfer *transfer, CURLM *multi)
+{
     transfer->multi = multi;
     if (curl_multi_add_handle(multi, transfer->easy) != CURLM_OK)
         abort();
@@ -219,14 +222,6 @@ void http_transfer_start(const struct http_client *client, struct http_transfer 
 static bool has_left(const struct http_transfer *transfer)
 {
     return transfer->has_begun && bytes_sent(transfer->easy) > transfer->bytes_before;
-}
-
-bool http_transfer_has_left(const struct http_transfer *transfer)
-{
-    curl_off_t uploaded = 0;
-
-    curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
-    return has_left(transfer) && uploaded >= (curl_off_t)transfer->body_bytes;
 }
 
 static void explain(struct http_transfer *transfer, CURLcode code)
@@ -268,7 +263,8 @@ void http_transfer_finish(struct http_transfer *transfer)
 {
     if (transfer->easy == NULL)
         return;
-    curl_multi_remove_handle(transfer->multi, transfer->easy);
+    if (transfer->multi != NULL)
+        curl_multi_remove_handle(transfer->multi, transfer->easy);
     curl_easy_cleanup(transfer->easy);
     wipe_headers(transfer->headers);
     free(transfer->gzipped);

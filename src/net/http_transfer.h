@@ -20,14 +20,16 @@ struct http_client {
     char *user_agent;
     char *ca_file;
     char *proxy;
-    void (*meanwhile)(void *context); /* NULL: none */
-    void *meanwhile_context;
+    struct http_transfer *begun; /* in this order: on their way, or to be */
+    size_t active;               /* on their way */
+    int64_t cut_at_ms;           /* 0 until told to stop */
 };
 
 struct http_transfer {
     struct http_exchange *exchange;
+    struct http_transfer *next; /* of those that were begun */
     CURL *easy;
-    CURLM *multi;
+    CURLM *multi; /* NULL: not on its way yet */
     /* Who takes the body as it comes, answering CURL_WRITEFUNC_PAUSE for not yet; NULL: it is
      * gathered in exchange->received. */
     size_t (*take)(void *taker, const char *data, size_t size_bytes);
@@ -45,11 +47,10 @@ struct http_transfer {
 /* Empties what the exchange was answered before. */
 void http_transfer_prepare(const struct http_client *client, struct http_exchange *exchange);
 
-void http_transfer_start(const struct http_client *client, struct http_transfer *transfer,
-                         CURLM *multi);
+/* Of its exchange url and headers are copied. */
+void http_transfer_set_up(const struct http_client *client, struct http_transfer *transfer);
 
-/* Whether the whole request is on its way, to the last byte; not for one that has ended. */
-bool http_transfer_has_left(const struct http_transfer *transfer);
+void http_transfer_start(struct http_transfer *transfer, CURLM *multi);
 
 /* Says in the exchange what became of it. */
 void http_transfer_conclude(struct http_transfer *transfer, CURLcode code);

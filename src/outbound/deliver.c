@@ -19,14 +19,17 @@ struct shipment {
 
 struct delivery {
     struct deliver_world world;
-    struct deliver_wave wave;
+    const struct plan *plan;
+    enum delivery_action action;
     struct settle *settle;
     struct deliver_report report;
     struct shipment *shipments;
     struct sf_batch *batches;
     size_t count;
+    size_t first;                   /* of those that are not taken yet */
     struct receipt_item *receipted; /* what goes with a receipt */
     size_t receipted_count;
+    struct receipt_writing *receipts; /* on their way; NULL: they are not */
 };
 
 #define NOT_SENT "not sent"
@@ -51,23 +54,18 @@ static const enum delivery_error errors_of_outcomes[] = {
     [SF_OUTCOME_UNKNOWN] = DELIVERY_ERROR_UNKNOWN,
 };
 
-static const enum delivery_fate fates[] = {
-    [SF_NOT_DONE] = DELIVERY_REFUSED,
-    [SF_ANSWERED] = DELIVERY_ANSWERED,
-    [SF_IN_DOUBT] = DELIVERY_UNKNOWN,
-};
+static const enum delivery_fate fates[] = {[SF_NOT_DONE] = DELIVERY_REFUSED,
+                                           [SF_ANSWERED] = DELIVERY_ANSWERED,
+                                           [SF_IN_DOUBT] = DELIVERY_UNKNOWN};
 
 static const enum sf_write writes[] = {
-    [DELIVERY_INSERT] = SF_CREATE,
-    [DELIVERY_UPDATE] = SF_UPDATE,
-    [DELIVERY_DELETE] = SF_DELETE,
-};
+    [DELIVERY_INSERT] = SF_CREATE, [DELIVERY_UPDATE] = SF_UPDATE, [DELIVERY_DELETE] = SF_DELETE};
 
 /* What goes with an entry ends as it does; what is to be tried again is folded anew. */
 static void settle_followers(struct delivery *delivery, const struct parcel *parcel,
                              const struct settle_outcome *outcome)
 {
-    const struct plan *plan = delivery->wave.plan;
+    const struct plan *plan = delivery->plan;
     enum delivery_state state = outcome->verdict.state;
     const struct settle_outcome followers = {
         .verdict = {.todo = DELIVERY_SETTLE,
@@ -105,7 +103,7 @@ static void settle_unsent(struct delivery *delivery, const struct parcel *parcel
 static bool make_parcels(struct delivery *delivery, const struct order_batch *batch,
                          struct parcel *parcels, struct error *err)
 {
-    const struct plan *plan = delivery->wave.plan;
+    const struct plan *plan = delivery->plan;
     const struct parcel_world world = {delivery->world.pg, delivery->world.arena, plan, false};
 
     for (size_t i = 0; i < batch->count; i++)
@@ -115,7 +113,7 @@ static bool make_parcels(struct delivery *delivery, const struct order_batch *ba
     if (!parcel_read_rows(&world, parcels, batch->count, err))
         return false;
     for (size_t i = 0; i < batch->count; i++)
-        parcel_fill(&world, &parcels[i], delivery->wave.action);
+        parcel_fill(&world, &parcels[i], delivery->action);
     return true;
 }
 
@@ -128,34 +126,24 @@ enum way {
 
 static enum way way_of(const struct delivery *delivery, const struct parcel *parcel)
 {
-    if (delivery->wave.action == DELIVERY_INSERT && parcel->mapping->adopts_existing &&
+    if (delivery->action == DELIVERY_INSERT && parcel->mapping->adopts_existing &&
         parcel->record.external_id != NULL)
         return WAY_ADOPTING;
     if (parcel->trace != NULL && parcel->marker_field == NULL)
         return WAY_RECEIPTED;
-    return delivery->wave.action == DELIVERY_UPDATE &&
-                   delivery->wave.plan->entries[parcel->index].unmodified_since_s != 0
+    return delivery->action == DELIVERY_UPDATE &&
+                   delivery->plan->entries[parcel->index].unmodified_since_s != 0
                ? WAY_ALONE
                : WAY_TOGETHER;
 }
 
-static size_t count_entries(const struct deliver_wave *wave)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < wave->batch_count; i++)
-        count += wave->batches[i].count;
-    return count;
-}
-
 /* Room for all ways. */
-static size_t count_shipments(const struct deliver_wave *wave)
+static size_t count_shipments(const struct plan *plan, const struct order_batch *batch)
 {
-    size_t count = 2 * wave->batch_count;
+    size_t count = 2;
 
-    for (size_t i = 0; i < wave->batch_count; i++)
-        for (size_t j = 0; j < wave->batches[i].count; j++)
-            count += wave->plan->entries[wave->batches[i].entries[j]].unmodified_since_s != 0;
+    for (size_t i = 0; i < batch->count; i++)
+        count += plan->entries[batch->entries[i]].unmodified_since_s != 0;
     return count;
 }
 
@@ -203,7 +191,7 @@ static size_t keep_sent(struct delivery *delivery, struct parcel *parcels, size_
     size_t kept = 0;
 
     for (size_t i = 0; i < count; i++) {
-        if (delivery->wave.plan->entries[parcels[i].index].is_put_off)
+        if (delivery->plan->entries[parcels[i].index].is_put_off)
             json_decref(parcels[i].record.json);
         else if (!parcels[i].is_to_be_sent)
             settle_unsent(delivery, &parcels[i]);
@@ -218,9 +206,8 @@ static bool fill_shipments(struct delivery *delivery, const struct order_batch *
 {
     struct parcel *parcels = arena_array(delivery->world.arena, struct parcel, batch->count);
 
-    if (delivery->wave.action == DELIVERY_UPDATE &&
-        !recheck_updates(&delivery->world, delivery->wave.plan, batch, &delivery->report.put_off,
-                         err))
+    if (delivery->action == DELIVERY_UPDATE &&
+        !recheck_updates(&delivery->world, delivery->plan, batch, &delivery->report.put_off, err))
         return false;
     if (!make_parcels(delivery, batch, parcels, err))
         return false;
@@ -244,8 +231,8 @@ static void fill_batch(const struct delivery *delivery, size_t index)
     const struct parcel *first = &shipment->parcels[0];
     struct sf_batch *batch = &delivery->batches[index];
 
-    batch->write = writes[delivery->wave.action];
-    batch->records = delivery->wave.action == DELIVERY_DELETE ? NULL : shipment->records;
+    batch->write = writes[delivery->action];
+    batch->records = delivery->action == DELIVERY_DELETE ? NULL : shipment->records;
     batch->ids = shipment->ids;
     batch->id_count = shipment->count;
     switch (way_of(delivery, first)) {
@@ -257,7 +244,7 @@ static void fill_batch(const struct delivery *delivery, size_t index)
         batch->external_id_field = first->mapping->upsert->field_name;
         break;
     case WAY_ALONE:
-        batch->unmodified_since_s = delivery->wave.plan->entries[first->index].unmodified_since_s;
+        batch->unmodified_since_s = delivery->plan->entries[first->index].unmodified_since_s;
         break;
     }
     batch->fate = SF_NOT_DONE;
@@ -374,7 +361,7 @@ static struct deliver_facts find_facts(const struct delivery *delivery,
 {
     return (struct deliver_facts){
         .entry = parcel->entry,
-        .action = delivery->wave.action,
+        .action = delivery->action,
         .has_unique_key = parcel->record.external_id != NULL,
         .fate = batch->fate,
         .outcome = batch->outcome,
@@ -430,7 +417,7 @@ static void note_call_error(struct delivery *delivery, const struct error *call_
     delivery->report.message = arena_strdup(delivery->world.arena, call_error->message);
 }
 
-static void free_records(struct delivery *delivery)
+void deliver_drop(struct delivery *delivery)
 {
     for (size_t i = 0; i < delivery->count; i++)
         json_decref(delivery->shipments[i].records);
@@ -440,25 +427,26 @@ static void free_records(struct delivery *delivery)
     delivery->receipted_count = 0;
 }
 
-struct delivery *deliver_prepare(const struct deliver_world *world, const struct deliver_wave *wave,
-                                 struct settle *settle, struct error *err)
+struct delivery *deliver_prepare(const struct deliver_world *world, const struct plan *plan,
+                                 const struct order_batch *batch, struct settle *settle,
+                                 struct error *err)
 {
     struct delivery *delivery = arena_alloc(world->arena, sizeof(*delivery));
-    size_t room = count_shipments(wave);
+    size_t room = count_shipments(plan, batch);
 
     *delivery = (struct delivery){
         .world = *world,
-        .wave = *wave,
+        .plan = plan,
+        .action = batch->action,
         .settle = settle,
         .shipments = arena_array(world->arena, struct shipment, room),
         .batches = arena_array(world->arena, struct sf_batch, room),
-        .receipted = arena_array(world->arena, struct receipt_item, count_entries(wave)),
+        .receipted = arena_array(world->arena, struct receipt_item, batch->count),
     };
-    for (size_t i = 0; i < wave->batch_count; i++)
-        if (!fill_shipments(delivery, &wave->batches[i], err)) {
-            free_records(delivery);
-            return NULL;
-        }
+    if (!fill_shipments(delivery, batch, err)) {
+        deliver_drop(delivery);
+        return NULL;
+    }
     for (size_t i = 0; i < delivery->count; i++) {
         fill_batch(delivery, i);
         for (size_t j = 0; j < delivery->shipments[i].count; j++)
@@ -498,25 +486,20 @@ static void split(struct delivery *delivery, size_t index)
     fill_batch(delivery, delivery->count - 1);
 }
 
-static void make_room(struct delivery *delivery, size_t count)
+/* Halves what was refused, and puts the halves in a row behind all else, to be sent. False: nothing
+ * was. */
+static bool split_refused(struct delivery *delivery)
 {
     struct arena *arena = delivery->world.arena;
-    struct shipment *shipments = arena_array(arena, struct shipment, count);
-    struct sf_batch *batches = arena_array(arena, struct sf_batch, count);
-
-    memcpy(shipments, delivery->shipments, delivery->count * sizeof(*shipments));
-    memcpy(batches, delivery->batches, delivery->count * sizeof(*batches));
-    delivery->shipments = shipments;
-    delivery->batches = batches;
-}
-
-/* Halves what was refused, and puts the halves in a row behind all else. False: nothing was. */
-static bool split_refused(struct delivery *delivery, size_t *first)
-{
+    struct shipment *shipments = delivery->shipments;
+    struct sf_batch *batches = delivery->batches;
     size_t count = delivery->count;
     size_t settled = 0;
 
-    make_room(delivery, count * 2);
+    delivery->shipments = arena_array(arena, struct shipment, 2 * count);
+    delivery->batches = arena_array(arena, struct sf_batch, 2 * count);
+    memcpy(delivery->shipments, shipments, count * sizeof(*shipments));
+    memcpy(delivery->batches, batches, count * sizeof(*batches));
     for (size_t i = 0; i < count; i++)
         if (is_refused_for_a_record(delivery, i))
             split(delivery, i);
@@ -534,38 +517,82 @@ static bool split_refused(struct delivery *delivery, size_t *first)
         delivery->shipments[settled] = shipment;
         delivery->batches[settled++] = batch;
     }
-    *first = settled;
+    delivery->first = settled;
     return true;
 }
 
-/* Each batch has its fate even when the call as a whole failed. */
-static bool send_shipments(struct delivery *delivery, struct error *err)
-{
-    size_t first = 0;
-
-    if (delivery->count == 0)
-        return true;
-    do {
-        if (!sf_collection_write(delivery->world.session, delivery->batches + first,
-                                 delivery->count - first, delivery->world.arena, err))
-            return false;
-    } while (split_refused(delivery, &first));
-    return true;
-}
-
-void deliver_send(struct delivery *delivery)
+/* A batch that is not begun keeps the fate of what was not sent. */
+static void begin_shipments(struct delivery *delivery)
 {
     struct error call_error = {0};
 
-    if (!send_shipments(delivery, &call_error) ||
-        !receipt_write(delivery->world.session, delivery->receipted, delivery->receipted_count,
-                       delivery->world.arena, &call_error))
+    for (size_t i = delivery->first; i < delivery->count; i++)
+        if (!sf_collection_begin(delivery->world.session, &delivery->batches[i],
+                                 delivery->world.arena, &call_error))
+            note_call_error(delivery, &call_error);
+}
+
+void deliver_begin(struct delivery *delivery)
+{
+    begin_shipments(delivery);
+    if (delivery->receipted_count > 0)
+        delivery->receipts = receipt_begin(delivery->world.session, delivery->receipted,
+                                           delivery->receipted_count, delivery->world.arena);
+}
+
+bool deliver_is_answered(const struct delivery *delivery)
+{
+    for (size_t i = delivery->first; i < delivery->count; i++)
+        if (!sf_collection_is_answered(&delivery->batches[i]))
+            return false;
+    return delivery->receipts == NULL || receipt_is_answered(delivery->receipts);
+}
+
+/* False: some went again. */
+static bool take_shipments(struct delivery *delivery)
+{
+    struct error call_error = {0};
+    bool is_ok = true;
+    bool are_over = true;
+
+    for (size_t i = delivery->first; i < delivery->count; i++) {
+        bool is_over;
+
+        if (!sf_collection_end(delivery->world.session, &delivery->batches[i],
+                               delivery->world.arena, &is_over, &call_error)) {
+            note_call_error(delivery, &call_error);
+            is_ok = false;
+        }
+        are_over = are_over && is_over;
+    }
+    if (!are_over || !is_ok || !split_refused(delivery))
+        return are_over;
+    begin_shipments(delivery);
+    return false;
+}
+
+static bool take_receipts(struct delivery *delivery)
+{
+    struct error call_error = {0};
+    bool is_over = true;
+
+    if (delivery->receipts != NULL && !receipt_take(delivery->receipts, &is_over, &call_error))
         note_call_error(delivery, &call_error);
+    if (is_over)
+        delivery->receipts = NULL;
+    return is_over;
+}
+
+bool deliver_take(struct delivery *delivery)
+{
+    bool are_shipments_over = take_shipments(delivery);
+
+    return take_receipts(delivery) && are_shipments_over;
 }
 
 struct deliver_report deliver_judge(struct delivery *delivery)
 {
     judge_all(delivery);
-    free_records(delivery);
+    deliver_drop(delivery);
     return delivery->report;
 }

@@ -1,10 +1,11 @@
 /*
- * One wave of batches, all of one action, sent at the same time: prepared, sent, judged.
+ * One batch on its way: prepared, begun, judged.
  *
  * Preparing gives the intents and judging the outcomes to settle; the caller commits the intents
- * before it sends. What cannot be sent at all (a value that
- * Salesforce has no form for, an update of a record that never came to be) is settled without a
- * call.
+ * before it begins. What cannot be sent at all (a value that Salesforce has no form for, an update
+ * of a record that never came to be) is settled without a call. A batch goes by several requests
+ * where some records want another way than the rest, or where one record may be why all were
+ * refused.
  */
 #ifndef PGFORCE_OUTBOUND_DELIVER_H
 #define PGFORCE_OUTBOUND_DELIVER_H
@@ -27,13 +28,6 @@ struct deliver_world {
     struct sf_session *session;
     const char *schema_name;
     struct arena *arena;
-};
-
-struct deliver_wave {
-    enum delivery_action action;
-    const struct plan *plan;
-    const struct order_batch *batches; /* of the plan's round */
-    size_t batch_count;
 };
 
 /* What the organisation as a whole answered. */
@@ -66,15 +60,24 @@ json_t *deliver_intent(const struct parcel *parcel, int64_t job);
 
 struct delivery;
 
-/* Lives in the world's arena; to be judged, sent or not, or its records leak. NULL when the
- * database failed. */
-struct delivery *deliver_prepare(const struct deliver_world *world, const struct deliver_wave *wave,
-                                 struct settle *settle, struct error *err);
+/* Lives in the world's arena; to be judged or dropped, or its records leak. NULL when the database
+ * failed. batch is of the plan's round. */
+struct delivery *deliver_prepare(const struct deliver_world *world, const struct plan *plan,
+                                 const struct order_batch *batch, struct settle *settle,
+                                 struct error *err);
 
 /* Only once the intents are committed. */
-void deliver_send(struct delivery *delivery);
+void deliver_begin(struct delivery *delivery);
+
+/* All that is on its way has come back (sf_request_go_on). Then it is to be taken: false when some
+ * of it went again, in halves or with another token. */
+bool deliver_is_answered(const struct delivery *delivery);
+bool deliver_take(struct delivery *delivery);
 
 /* All that was prepared gets its outcome; what was not sent is to be sent again. */
 struct deliver_report deliver_judge(struct delivery *delivery);
+
+/* As if it had not been prepared: its intents were not stored. */
+void deliver_drop(struct delivery *delivery);
 
 #endif

@@ -29,12 +29,12 @@
 #include "outbound/allowance.h"
 #include "outbound/bulk.h"
 #include "outbound/doubt.h"
+#include "outbound/flow.h"
 #include "outbound/plan.h"
 #include "outbound/settle.h"
 #include "outbound/trace.h"
 #include "outbound/units.h"
 #include "outbound/unsent.h"
-#include "outbound/waves.h"
 #include "pg/origin.h"
 #include "pg/pg.h"
 #include "sync/order.h"
@@ -179,15 +179,15 @@ static int64_t count_requests(const struct plan *plan, const struct order_batch 
 static bool send_requests(struct push *push, struct round *round, size_t from, size_t to,
                           struct error *err)
 {
-    const struct waves waves = {
+    const struct flow flow = {
         .world = {push->pg, push->options->session, push->options->schema_name, push->arena},
         .ranks = push->ranks,
         .settle = push->settle,
         .parallel = push->options->parallel,
         .batches = &round->plan->round.batches[from],
         .batch_count = to - from};
-    struct waves_report report = {0};
-    bool is_ok = waves_send(&waves, round->plan, &report, err);
+    struct flow_report report = {0};
+    bool is_ok = flow_send(&flow, round->plan, &report, err);
 
     round->sent += report.sent;
     round->resolved += report.unsent;

@@ -13,6 +13,17 @@ struct group {
     size_t count;
 };
 
+struct receipt_writing {
+    struct sf_session *session;
+    struct arena *arena;
+    struct receipt_item **open; /* those to be sent, or on their way */
+    size_t left;
+    size_t limit; /* items in a call */
+    struct group *groups;
+    struct sf_composite *calls; /* in step with the groups */
+    size_t group_count;         /* 0: nothing is on its way */
+};
+
 /* ---- asking ---- */
 
 static json_t *make_receipt(const struct receipt_item *item, const char *reference)
@@ -169,30 +180,76 @@ static size_t read_groups(const struct group *groups, const struct sf_composite 
     return left;
 }
 
-bool receipt_write(struct sf_session *session, struct receipt_item *items, size_t count,
-                   struct arena *arena, struct error *err)
+static void begin_calls(struct receipt_writing *writing)
 {
-    struct receipt_item **open = arena_array(arena, struct receipt_item *, count);
-    struct group *groups = arena_array(arena, struct group, count);
-    size_t limit = SF_BATCH_RECORDS;
-    size_t left = count;
-
-    for (size_t i = 0; i < count; i++)
-        open[i] = &items[i];
-    while (left > 0 && limit > 0) {
-        size_t group_count = make_groups(open, left, limit, groups);
-        struct sf_composite *calls = arena_array(arena, struct sf_composite, group_count);
-        size_t before = left;
-
-        for (size_t i = 0; i < group_count; i++)
-            fill_call(&groups[i], &calls[i], arena);
-        bool is_ok = sf_composite_write(session, calls, group_count, arena, err);
-        left = read_groups(groups, calls, group_count, open);
-        free_calls(calls, group_count);
-        if (!is_ok)
-            return false;
-        if (left == before)
-            limit /= 2;
+    writing->group_count =
+        make_groups(writing->open, writing->left, writing->limit, writing->groups);
+    writing->calls = arena_array(writing->arena, struct sf_composite, writing->group_count);
+    for (size_t i = 0; i < writing->group_count; i++) {
+        fill_call(&writing->groups[i], &writing->calls[i], writing->arena);
+        sf_composite_begin(writing->session, &writing->calls[i]);
     }
+}
+
+struct receipt_writing *receipt_begin(struct sf_session *session, struct receipt_item *items,
+                                      size_t count, struct arena *arena)
+{
+    struct receipt_writing *writing = arena_alloc(arena, sizeof(*writing));
+
+    *writing = (struct receipt_writing){
+        .session = session,
+        .arena = arena,
+        .open = arena_array(arena, struct receipt_item *, count),
+        .left = count,
+        .limit = SF_BATCH_RECORDS,
+        .groups = arena_array(arena, struct group, count),
+    };
+    for (size_t i = 0; i < count; i++)
+        writing->open[i] = &items[i];
+    begin_calls(writing);
+    return writing;
+}
+
+bool receipt_is_answered(const struct receipt_writing *writing)
+{
+    for (size_t i = 0; i < writing->group_count; i++)
+        if (!sf_composite_is_answered(&writing->calls[i]))
+            return false;
     return true;
+}
+
+/* False: some went again, with another token. */
+static bool end_calls(struct receipt_writing *writing, bool *is_ok, struct error *err)
+{
+    bool are_over = true;
+
+    for (size_t i = 0; i < writing->group_count; i++) {
+        bool is_over;
+
+        *is_ok =
+            sf_composite_end(writing->session, &writing->calls[i], writing->arena, &is_over, err) &&
+            *is_ok;
+        are_over = are_over && is_over;
+    }
+    return are_over;
+}
+
+bool receipt_take(struct receipt_writing *writing, bool *is_over, struct error *err)
+{
+    size_t before = writing->left;
+    bool is_ok = true;
+
+    *is_over = end_calls(writing, &is_ok, err);
+    if (!*is_over)
+        return is_ok;
+    writing->left =
+        read_groups(writing->groups, writing->calls, writing->group_count, writing->open);
+    free_calls(writing->calls, writing->group_count);
+    writing->group_count = 0;
+    if (writing->left == before)
+        writing->limit /= 2;
+    *is_over = !is_ok || writing->left == 0 || writing->limit == 0;
+    if (!*is_over)
+        begin_calls(writing);
+    return is_ok;
 }

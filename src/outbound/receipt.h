@@ -28,10 +28,15 @@ struct receipt_item {
     bool is_taken; /* its receipt is there already: it was made by an earlier attempt */
 };
 
-/* False only for what concerns them all (told to stop, signing in failed): each item's fate holds
- * even then. */
-bool receipt_write(struct sf_session *session, struct receipt_item *items, size_t count,
-                   struct arena *arena, struct error *err);
+struct receipt_writing;
+
+/* Begun, gone on with (sf_request_go_on) until it is answered, then taken: is_over is false when
+ * some of it went again. False only for what concerns them all (told to stop, signing in failed):
+ * then it is over, and each item's fate holds. Lives in the arena. */
+struct receipt_writing *receipt_begin(struct sf_session *session, struct receipt_item *items,
+                                      size_t count, struct arena *arena);
+bool receipt_is_answered(const struct receipt_writing *writing);
+bool receipt_take(struct receipt_writing *writing, bool *is_over, struct error *err);
 
 /* What the answer to a call says of the item that was its index-th; true when that is to go again,
  * undone for another's sake. The call's steps are the records and their receipts. Pure. */

@@ -340,6 +340,11 @@ void settle_intend(struct settle *settle, json_t *intent)
     json_array_append_new(settle->intents, intent);
 }
 
+void settle_forget_intents(struct settle *settle)
+{
+    json_array_clear(settle->intents);
+}
+
 static bool store_entries(const struct settle *settle, struct pg *pg, const char *schema_name,
                           struct error *err)
 {

@@ -41,6 +41,9 @@ void settle_add(struct settle *settle, const struct mapping *mapping,
 /* What is about to be sent (queue_store_intents's form); takes the reference. */
 void settle_intend(struct settle *settle, json_t *intent);
 
+/* None of those that are not stored will be sent. */
+void settle_forget_intents(struct settle *settle);
+
 /* One try, in a transaction of its own; the gathered outcomes stay until settle_clear. */
 bool settle_store(struct settle *settle, struct pg *pg, const char *schema_name, struct error *err);
 

@@ -15,6 +15,7 @@ enum { PATIENCE_MS = 500, PREPARED_MAX = 8 };
 struct pg {
     PGconn *conn;
     struct pg_patience patience; /* tell is NULL: nobody wants to hear */
+    struct pg_waiter waiter;     /* wait is NULL: there is none */
     const char *prepared[PREPARED_MAX];
     size_t prepared_count;
     char sqlstate[6];
@@ -230,10 +231,21 @@ static PGresult *check_result(struct pg *pg, PGresult *result, struct error *err
     }
 }
 
+static bool is_patient(const struct pg *pg)
+{
+    return pg->patience.tell != NULL || pg->waiter.wait != NULL;
+}
+
 void pg_set_patience(struct pg *pg, const struct pg_patience *patience)
 {
     pg->patience = *patience;
-    PQsetnonblocking(pg->conn, 1);
+    PQsetnonblocking(pg->conn, is_patient(pg));
+}
+
+void pg_set_waiter(struct pg *pg, const struct pg_waiter *waiter)
+{
+    pg->waiter = waiter != NULL ? *waiter : (struct pg_waiter){0};
+    PQsetnonblocking(pg->conn, is_patient(pg));
 }
 
 /*
@@ -244,7 +256,9 @@ static void wait_for_socket(struct pg *pg, short events)
 {
     struct pollfd socket = {.fd = PQsocket(pg->conn), .events = events};
 
-    if (poll(&socket, 1, PATIENCE_MS) == 0)
+    if (pg->waiter.wait != NULL)
+        pg->waiter.wait(pg->waiter.context, socket.fd, events);
+    else if (poll(&socket, 1, PATIENCE_MS) == 0)
         pg->patience.tell(pg->patience.context);
 }
 
@@ -265,7 +279,7 @@ static bool send_all(struct pg *pg)
 /* After it, PQgetResult does not block. A lost connection is for PQgetResult to tell. */
 static void await_answer(struct pg *pg)
 {
-    if (pg->patience.tell == NULL || !send_all(pg))
+    if (!is_patient(pg) || !send_all(pg))
         return;
     while (PQisBusy(pg->conn)) {
         wait_for_socket(pg, POLLIN);
@@ -299,8 +313,8 @@ static PGresult *take_results(struct pg *pg)
 
 bool pg_put_copy(struct pg *pg, const char *data, size_t size_bytes, struct error *err)
 {
-    bool is_put = PQputCopyData(pg->conn, data, (int)size_bytes) == 1 &&
-                  (pg->patience.tell == NULL || send_all(pg));
+    bool is_put =
+        PQputCopyData(pg->conn, data, (int)size_bytes) == 1 && (!is_patient(pg) || send_all(pg));
 
     return is_put || pg_set_error(pg, NULL, err);
 }
@@ -317,7 +331,7 @@ bool pg_send(struct pg *pg, const char *sql, struct pg_params params, struct err
 {
     bool is_sent =
         PQsendQueryParams(pg->conn, sql, params.count, NULL, params.values, NULL, NULL, 0) == 1 &&
-        (pg->patience.tell == NULL || send_all(pg));
+        (!is_patient(pg) || send_all(pg));
 
     return is_sent || pg_set_error(pg, NULL, err);
 }
@@ -329,7 +343,7 @@ PGresult *pg_receive(struct pg *pg, struct error *err)
 
 static PGresult *query(struct pg *pg, const char *sql, struct pg_params params, struct error *err)
 {
-    if (pg->patience.tell == NULL)
+    if (!is_patient(pg))
         return check_result(
             pg, PQexecParams(pg->conn, sql, params.count, NULL, params.values, NULL, NULL, 0), err);
     return pg_send(pg, sql, params, err) ? pg_receive(pg, err) : NULL;
@@ -389,7 +403,7 @@ bool pg_run(struct pg *pg, const char *sql, struct pg_params params, struct erro
 
 PGresult *pg_simple(struct pg *pg, const char *sql, struct error *err)
 {
-    if (pg->patience.tell == NULL)
+    if (!is_patient(pg))
         return check_result(pg, PQexec(pg->conn, sql), err);
     if (!PQsendQuery(pg->conn, sql)) {
         pg_set_error(pg, NULL, err);

@@ -87,6 +87,16 @@ struct pg_patience {
 /* From now on, for whatever this connection waits. Told to stop or not, it waits for the answer. */
 void pg_set_patience(struct pg *pg, const struct pg_patience *patience);
 
+/* Who waits for the connection's socket in poll's place, half a second at most each time, and may
+ * wait for something else as well. */
+struct pg_waiter {
+    void (*wait)(void *context, int fd, short events);
+    void *context;
+};
+
+/* The same, instead of a patience. NULL: nobody any more. */
+void pg_set_waiter(struct pg *pg, const struct pg_waiter *waiter);
+
 /* PQgetResult and PQputCopyData, with that patience. */
 PGresult *pg_next_result(struct pg *pg);
 bool pg_put_copy(struct pg *pg, const char *data, size_t size_bytes, struct error *err);

@@ -315,25 +315,66 @@ static void make_call(const struct sf_batch *batch, struct arena *arena, struct 
     out->body_bytes = out->body != NULL ? strlen(out->body) : 0;
 }
 
+static void free_call(struct sf_batch *batch)
+{
+    free((void *)(uintptr_t)batch->call->body);
+    sf_call_done(batch->call);
+    free(batch->call);
+    batch->call = NULL;
+}
+
+bool sf_collection_begin(struct sf_session *session, struct sf_batch *batch, struct arena *arena,
+                         struct error *err)
+{
+    prepare(batch);
+    if (!check_batch(batch, err))
+        return false;
+    batch->call = memory_alloc(sizeof(*batch->call));
+    make_call(batch, arena, batch->call);
+    sf_request_begin(session, batch->call);
+    return true;
+}
+
+bool sf_collection_is_answered(const struct sf_batch *batch)
+{
+    return batch->call == NULL || sf_request_is_answered(batch->call);
+}
+
+bool sf_collection_end(struct sf_session *session, struct sf_batch *batch, struct arena *arena,
+                       bool *is_over, struct error *err)
+{
+    *is_over = true;
+    if (batch->call == NULL)
+        return true;
+    bool is_ok = sf_request_end(session, batch->call, is_over, err);
+    if (!*is_over)
+        return is_ok;
+    read_answer(batch->call, batch, arena);
+    free_call(batch);
+    return is_ok;
+}
+
+static bool finish(struct sf_session *session, struct sf_batch *batch, struct arena *arena,
+                   struct error *err)
+{
+    bool is_ok = true;
+    bool is_over = false;
+
+    while (!is_over) {
+        is_ok = (batch->call == NULL || sf_request_await(session, batch->call, err)) && is_ok;
+        is_ok = sf_collection_end(session, batch, arena, &is_over, err) && is_ok;
+    }
+    return is_ok;
+}
+
 bool sf_collection_write(struct sf_session *session, struct sf_batch *batches, size_t count,
                          struct arena *arena, struct error *err)
 {
-    for (size_t i = 0; i < count; i++)
-        prepare(&batches[i]);
-    for (size_t i = 0; i < count; i++) {
-        if (!check_batch(&batches[i], err))
-            return false;
-    }
+    bool is_ok = true;
 
-    struct sf_call *calls = memory_alloc(count * sizeof(*calls));
     for (size_t i = 0; i < count; i++)
-        make_call(&batches[i], arena, &calls[i]);
-    bool is_ok = sf_request(session, calls, count, err);
-    for (size_t i = 0; i < count; i++) {
-        read_answer(&calls[i], &batches[i], arena);
-        free((void *)(uintptr_t)calls[i].body);
-        sf_call_done(&calls[i]);
-    }
-    free(calls);
+        is_ok = sf_collection_begin(session, &batches[i], arena, err) && is_ok;
+    for (size_t i = 0; i < count; i++)
+        is_ok = finish(session, &batches[i], arena, err) && is_ok;
     return is_ok;
 }

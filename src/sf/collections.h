@@ -1,6 +1,6 @@
 /*
  * Writing to Salesforce by REST: up to 200 records a request, or one on a condition, several
- * requests at once, and for each record and each request what is known of its fate.
+ * requests on their way at once, and for each record and each request what is known of its fate.
  *
  * Promises: nothing is sent twice (but a request refused for its token); records of a request
  * succeed and fail by themselves; an answer with a number of results other than the number of
@@ -54,6 +54,8 @@ struct sf_batch {
     int retry_after_s;             /* what the answer asked to wait, or 0 */
     struct sf_row_result *results; /* one per record, NULL unless fate is SF_ANSWERED */
     size_t result_count;
+
+    struct sf_call *call; /* on its way; NULL: it is not */
 };
 
 /* {"attributes": {"type": object}}: set the fields in it, and "id" for an update. */
@@ -66,8 +68,19 @@ size_t sf_collection_digits(const json_t *records);
 bool sf_collection_read_result(const json_t *json, enum sf_write write, struct arena *arena,
                                struct sf_row_result *out);
 
-/* Sends all batches. False only for what concerns them all (told to stop, signing in failed,
- * a batch not fit to send): each batch's fate holds even then. */
+/*
+ * A batch is begun, gone on with (sf_request_go_on) until it is answered, and ended; is_over is
+ * false when it was sent again with another token. False only for what concerns all batches (it is
+ * not fit to send, signing in failed): its fate holds even then. Where it lies must not change
+ * between the two.
+ */
+bool sf_collection_begin(struct sf_session *session, struct sf_batch *batch, struct arena *arena,
+                         struct error *err);
+bool sf_collection_is_answered(const struct sf_batch *batch);
+bool sf_collection_end(struct sf_session *session, struct sf_batch *batch, struct arena *arena,
+                       bool *is_over, struct error *err);
+
+/* Sends all batches at the same time and waits for them. */
 bool sf_collection_write(struct sf_session *session, struct sf_batch *batches, size_t count,
                          struct arena *arena, struct error *err);
 

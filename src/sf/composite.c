@@ -235,25 +235,57 @@ static void prepare(struct sf_composite *composite)
     composite->retry_after_s = 0;
 }
 
+void sf_composite_begin(struct sf_session *session, struct sf_composite *composite)
+{
+    struct sf_call *call = memory_alloc(sizeof(*call));
+
+    prepare(composite);
+    call->method = "POST";
+    call->path = "/composite";
+    call->body = make_body(session, composite);
+    call->body_bytes = call->body != NULL ? strlen(call->body) : 0;
+    composite->call = call;
+    sf_request_begin(session, call);
+}
+
+bool sf_composite_is_answered(const struct sf_composite *composite)
+{
+    return composite->call == NULL || sf_request_is_answered(composite->call);
+}
+
+bool sf_composite_end(struct sf_session *session, struct sf_composite *composite,
+                      struct arena *arena, bool *is_over, struct error *err)
+{
+    struct sf_call *call = composite->call;
+
+    *is_over = true;
+    if (call == NULL)
+        return true;
+    bool is_ok = sf_request_end(session, call, is_over, err);
+    if (!*is_over)
+        return is_ok;
+    read_answer(call, composite, arena);
+    free((void *)(uintptr_t)call->body);
+    sf_call_done(call);
+    free(call);
+    composite->call = NULL;
+    return is_ok;
+}
+
 bool sf_composite_write(struct sf_session *session, struct sf_composite *composites, size_t count,
                         struct arena *arena, struct error *err)
 {
-    struct sf_call *calls = memory_alloc((count + 1) * sizeof(*calls));
+    bool is_ok = true;
 
-    memset(calls, 0, (count + 1) * sizeof(*calls));
+    for (size_t i = 0; i < count; i++)
+        sf_composite_begin(session, &composites[i]);
     for (size_t i = 0; i < count; i++) {
-        prepare(&composites[i]);
-        calls[i].method = "POST";
-        calls[i].path = "/composite";
-        calls[i].body = make_body(session, &composites[i]);
-        calls[i].body_bytes = calls[i].body != NULL ? strlen(calls[i].body) : 0;
+        bool is_over = false;
+
+        while (!is_over) {
+            is_ok = sf_request_await(session, composites[i].call, err) && is_ok;
+            is_ok = sf_composite_end(session, &composites[i], arena, &is_over, err) && is_ok;
+        }
     }
-    bool is_ok = sf_request(session, calls, count, err);
-    for (size_t i = 0; i < count; i++) {
-        read_answer(&calls[i], &composites[i], arena);
-        free((void *)(uintptr_t)calls[i].body);
-        sf_call_done(&calls[i]);
-    }
-    free(calls);
     return is_ok;
 }

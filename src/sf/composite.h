@@ -31,10 +31,18 @@ struct sf_composite {
     const char *code;
     const char *message;
     int retry_after_s;
+
+    struct sf_call *call; /* on its way; NULL: it is not */
 };
 
 /* In place of the id of a record that an earlier step creates: "@{r0.id}", "@{r0[7].id}". */
 const char *sf_composite_reference(size_t step, size_t record, bool is_only, struct arena *arena);
+
+/* One by itself, as a batch of collections.h; end is called once more where is_over is false. */
+void sf_composite_begin(struct sf_session *session, struct sf_composite *composite);
+bool sf_composite_is_answered(const struct sf_composite *composite);
+bool sf_composite_end(struct sf_session *session, struct sf_composite *composite,
+                      struct arena *arena, bool *is_over, struct error *err);
 
 /* Sends all of them, at the same time; false only for what concerns them all. */
 bool sf_composite_write(struct sf_session *session, struct sf_composite *composites, size_t count,

@@ -33,6 +33,7 @@ struct sf_session {
     bool is_local;
     struct sf_limits limits;
     int64_t requests;
+    int64_t tokens;          /* asked for because one was refused */
     char *instance_suffixes; /* may be NULL */
     struct sf_vault vault;
     bool is_unassigned; /* writes run no assignment rules */
@@ -500,55 +501,64 @@ static void note_limits(struct sf_session *session, const struct http_exchange *
         sf_answer_limits(text, &session->limits);
 }
 
-/* The exchanges must lie side by side for http_send; url and headers live as long as the arena. */
-static bool send_calls(struct sf_session *session, struct sf_call **calls, size_t count,
-                       struct error *err)
+static void begin_call(struct sf_session *session, struct sf_call *call)
 {
-    struct arena *arena = arena_new();
-    struct http_exchange *exchanges = arena_array(arena, struct http_exchange, count);
-
-    for (size_t i = 0; i < count; i++) {
-        sf_call_done(calls[i]);
-        exchanges[i] = (struct http_exchange){
-            .method = calls[i]->method,
-            .url = make_url(session, calls[i]->path, arena),
-            .headers = make_headers(session, calls[i], arena),
-            .body = calls[i]->body,
-            .body_bytes = calls[i]->body_bytes,
-            .gzip_over_bytes = GZIP_OVER_BYTES,
-            .total_timeout_ms = calls[i]->timeout_ms,
-            .is_held = calls[i]->is_held,
-        };
-    }
-    session->requests += (int64_t)count;
-    bool is_ok = http_send(session->http, exchanges, count, err);
-    for (size_t i = 0; i < count; i++) {
-        calls[i]->exchange = exchanges[i];
-        sf_answer_read(calls[i]);
-        note_limits(session, &calls[i]->exchange);
-        calls[i]->exchange.url = NULL;
-        calls[i]->exchange.headers = NULL;
-    }
-    arena_free(arena);
-    return is_ok;
+    sf_call_done(call);
+    call->arena = arena_new();
+    call->tokens = session->tokens;
+    call->exchange = (struct http_exchange){
+        .method = call->method,
+        .url = make_url(session, call->path, call->arena),
+        .headers = make_headers(session, call, call->arena),
+        .body = call->body,
+        .body_bytes = call->body_bytes,
+        .gzip_over_bytes = GZIP_OVER_BYTES,
+        .total_timeout_ms = call->timeout_ms,
+        .is_held = call->is_held,
+    };
+    session->requests++;
+    http_begin(session->http, &call->exchange);
+    call->exchange.headers = NULL;
 }
 
-bool sf_request(struct sf_session *session, struct sf_call *calls, size_t count, struct error *err)
+void sf_request_begin(struct sf_session *session, struct sf_call *call)
 {
-    struct sf_call **chosen = memory_alloc(count * sizeof(struct sf_call *));
-    size_t refused = 0;
+    call->is_again = false;
+    begin_call(session, call);
+}
 
-    for (size_t i = 0; i < count; i++)
-        chosen[i] = &calls[i];
-    bool is_ok = send_calls(session, chosen, count, err);
-    for (size_t i = 0; i < count; i++) {
-        if (sf_answer_wants_sign_in(&calls[i]))
-            chosen[refused++] = &calls[i];
+bool sf_request_go_on(struct sf_session *session, int fd, short events, int timeout_ms,
+                      struct error *err)
+{
+    return http_go_on(session->http, fd, events, timeout_ms, err);
+}
+
+/* Of calls refused for the same token the first gets a new one; should that fail, none asks again.
+ */
+static bool renew_for(struct sf_session *session, const struct sf_call *call, struct error *err)
+{
+    if (session->tokens != call->tokens)
+        return true;
+    session->tokens++;
+    return sf_session_renew(session, err);
+}
+
+bool sf_request_end(struct sf_session *session, struct sf_call *call, bool *is_over,
+                    struct error *err)
+{
+    sf_answer_read(call);
+    note_limits(session, &call->exchange);
+    call->exchange.url = NULL;
+    *is_over = call->is_again || !sf_answer_wants_sign_in(call);
+    if (*is_over)
+        return true;
+    if (!renew_for(session, call, err)) {
+        *is_over = true;
+        return false;
     }
-    if (is_ok && refused > 0)
-        is_ok = sf_session_renew(session, err) && send_calls(session, chosen, refused, err);
-    free(chosen);
-    return is_ok;
+    begin_call(session, call);
+    call->is_again = true;
+    return true;
 }
 
 struct http_stream *sf_session_stream(struct sf_session *session, const char *path,
@@ -562,39 +572,4 @@ struct http_stream *sf_session_stream(struct sf_session *session, const char *pa
     session->requests++;
     arena_free(arena);
     return stream;
-}
-
-void sf_session_meanwhile(struct sf_session *session, void (*work)(void *context), void *context)
-{
-    http_client_meanwhile(session->http, work, context);
-}
-
-bool sf_request_one(struct sf_session *session, struct sf_call *call, struct error *err)
-{
-    if (!sf_request(session, call, 1, err))
-        return false;
-    return call->outcome == SF_OUTCOME_SUCCESS || sf_call_error(call, err);
-}
-
-bool sf_call_error(const struct sf_call *call, struct error *err)
-{
-    enum error_kind kind = sf_outcome_error_kind(call->outcome);
-
-    if (call->is_wrong_address)
-        kind = ERROR_CONFIG;
-    return error_set(err, kind, "%s", call->message != NULL ? call->message : "no answer");
-}
-
-void sf_call_done(struct sf_call *call)
-{
-    http_exchange_done(&call->exchange);
-    json_decref(call->json);
-    free(call->message);
-    call->json = NULL;
-    call->message = NULL;
-    call->code = "";
-    call->retry_after_s = 0;
-    call->is_wrong_address = false;
-    call->fate = SF_NOT_DONE;
-    call->outcome = SF_OUTCOME_UNKNOWN;
 }

@@ -21,6 +21,7 @@
 #include "net/http_client.h"
 #include "net/http_stream.h"
 #include "sf/outcome.h"
+#include "sf/request.h"
 
 struct sf_session;
 
@@ -119,62 +120,21 @@ struct sf_limits sf_session_limits(const struct sf_session *session);
 /* How many HTTP requests this session has sent, signing in included. */
 int64_t sf_session_requests(const struct sf_session *session);
 
-struct sf_call {
-    /* Asked; owned by the caller. */
-    const char *method;
-    const char *path; /* after /services/data/vNN.0 ("/limits"), or from "/services/" or "/cometd/"
-                       * on */
-    const char *const *headers; /* more of them, "Name: value", ended by NULL; or NULL */
-    const void *body;
-    size_t body_bytes;
-    const char *content_type; /* of the body; "application/json" when NULL */
-    int timeout_ms;           /* 0: the session's */
-    bool is_held;             /* see http_client.h */
-
-    /* Answered; owned by the call, freed by sf_call_done. */
-    enum sf_fate fate;
-    enum sf_outcome outcome; /* of the request as a whole; SUCCESS is any 2xx of the kind due */
-    const char *code;        /* Salesforce's error code, or "" */
-    char *message;           /* what went wrong, complete; NULL on success */
-    int retry_after_s;       /* what the answer asked to wait, or 0 */
-    json_t *json;            /* the body when it is JSON; else NULL, see exchange.received. Texts
-                              * of rows may hold zero bytes: json_string_length */
-    bool is_wrong_address;   /* a page for people was answered, not the API */
-    struct http_exchange exchange;
-};
-
 /*
- * Sends all calls in parallel. False only for what concerns them all: told to stop, or signing in
- * again failed; each call's fate holds even then.
+ * sf_request for calls that do not wait for each other: begun, gone on with (http_go_on), also
+ * while something else is waited for, and each ended once it is answered. Until then it stays where
+ * it is, with its body. is_over is false when it was refused for its token and sent again with
+ * another one; false is answered when signing in again failed, and then the call's fate holds.
  */
-bool sf_request(struct sf_session *session, struct sf_call *calls, size_t count, struct error *err);
-
-/* Work for the time in which the next sf_request waits for answers: see http_client_meanwhile. */
-void sf_session_meanwhile(struct sf_session *session, void (*work)(void *context), void *context);
-
-/* One call that must succeed: false also when its outcome is not success. */
-bool sf_request_one(struct sf_session *session, struct sf_call *call, struct error *err);
+void sf_request_begin(struct sf_session *session, struct sf_call *call);
+bool sf_request_end(struct sf_session *session, struct sf_call *call, bool *is_over,
+                    struct error *err);
+bool sf_request_go_on(struct sf_session *session, int fd, short events, int timeout_ms,
+                      struct error *err);
 
 /* A GET whose answer is read piece by piece, under the token of now: when the answer's head refuses
  * it, renew and ask again. */
 struct http_stream *sf_session_stream(struct sf_session *session, const char *path,
                                       const char *const *headers);
-
-/* Turns a call that did not succeed into an error of the right kind; answers false. */
-bool sf_call_error(const struct sf_call *call, struct error *err);
-
-/* Frees the answer; accepts a zeroed call, and leaves it ready to be sent again. */
-void sf_call_done(struct sf_call *call);
-
-#define SF_CALL_AUTO __attribute__((cleanup(sf_call_done)))
-
-/* json_decref as a cleanup attribute. */
-static inline void sf_json_done(json_t **json)
-{
-    json_decref(*json);
-    *json = NULL;
-}
-
-#define SF_JSON_AUTO __attribute__((cleanup(sf_json_done)))
 
 #endif

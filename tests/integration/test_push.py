@@ -827,3 +827,18 @@ def test_a_record_of_another_row_that_still_has_the_key_is_not_taken_for_the_ins
     assert sync.settled(3)[1:] == [("UPDATE", "FAILED"), ("INSERT", "FAILED")]
     assert names(sync) == ["Acme"]
     assert sync.value("select count(*) from salesforce.account where sfid is not null") == 1
+
+
+def test_what_came_of_a_request_is_stored_while_another_is_without_an_answer(sync):
+    sync.map(account())
+    sync.start("archive")
+    sync.query(
+        "insert into salesforce.account (name, external_id__c)"
+        " select 'Account ' || n, 'A-' || n from generate_series(1, 600) n"
+    )
+    sync.logged(600)
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "delay_ms": 110000})
+    sync.start("push")
+    count = "select state, count(*)::integer from salesforce._trigger_log group by state order by state"
+    eventually(lambda: sync.query(count) == [("PENDING", 200), ("SUCCESS", 400)])
+    assert sync.value("select count(*) from salesforce.account where sfid is not null") == 400

@@ -1,4 +1,5 @@
 /* net/http_client: what is known of a request's fate, against a server that plays a script. */
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -330,6 +331,43 @@ static void many_requests_each_get_their_fate(void **state)
     server_free(server);
 }
 
+static void what_is_begun_goes_on_whatever_else_is_waited_for(void **state)
+{
+    static const struct scripted_answer one = {.bytes = OK_ANSWER, .closes = true};
+    struct scripted_answer script[] = {one, one, one};
+    struct scripted_server *server = SCRIPT(script);
+    struct error err = {0};
+    struct http_client *client = http_client_new(
+        &(struct http_client_options){.is_plain_http_allowed = true, .max_parallel = 1}, &err);
+    struct http_exchange exchanges[3];
+    int never[2];
+    int always[2];
+
+    (void)state;
+    assert_int_equal(pipe(never), 0);
+    assert_int_equal(pipe(always), 0);
+    assert_int_equal(write(always[1], "x", 1), 1);
+    for (int i = 0; i < 3; i++)
+        exchanges[i] = (struct http_exchange){.method = "GET", .url = server->url};
+    http_begin(client, &exchanges[0]);
+    http_begin(client, &exchanges[1]);
+    while (!exchanges[0].is_over)
+        assert_true(http_go_on(client, never[0], POLLIN, 60000, &err));
+    assert_true(http_send(client, &exchanges[2], 1, &err));
+    for (int i = 0; i < 3; i++) {
+        assert_true(exchanges[i].is_over);
+        assert_string_equal(exchanges[i].received.data, "hello");
+        http_exchange_done(&exchanges[i]);
+    }
+    assert_true(http_go_on(client, always[0], POLLIN, 60000, &err));
+    for (int i = 0; i < 2; i++) {
+        close(never[i]);
+        close(always[i]);
+    }
+    http_client_free(client);
+    server_free(server);
+}
+
 static void only_this_machine_is_loopback(void **state)
 {
     (void)state;
@@ -395,6 +433,7 @@ int main(void)
         cmocka_unit_test(no_proxy_is_taken_from_the_environment),
         cmocka_unit_test(a_large_body_is_sent_gzipped),
         cmocka_unit_test(many_requests_each_get_their_fate),
+        cmocka_unit_test(what_is_begun_goes_on_whatever_else_is_waited_for),
         cmocka_unit_test(only_this_machine_is_loopback),
         cmocka_unit_test(a_url_carries_any_text),
         cmocka_unit_test(being_told_to_stop_cuts_what_is_in_flight),
