@@ -188,6 +188,11 @@ bool failure_commands_errors(const struct config *config, int count, char **argu
     return is_ok;
 }
 
+static void say_count(int64_t count, const char *one, const char *many)
+{
+    printf("%" PRId64 " %s\n", count, count == 1 ? one : many);
+}
+
 bool failure_commands_retry(const struct config *config, int count, char **arguments,
                             struct error *err)
 {
@@ -203,11 +208,11 @@ bool failure_commands_retry(const struct config *config, int count, char **argum
         print_json(json_pack("{s:I, s:I}", "requeued", (json_int_t)result.requeued, "rowless",
                              (json_int_t)result.rowless));
     else if (is_ok)
-        printf("%" PRId64 " entries will be tried again\n", result.requeued);
+        say_count(result.requeued, "entry will be tried again", "entries will be tried again");
     if (is_ok && !request.wants_json && result.rowless > 0)
-        printf("%" PRId64
-               " were left: their rows or mappings are gone (`pgforce ignore` gives them up)\n",
-               result.rowless);
+        say_count(result.rowless,
+                  "was left: its row or mapping is gone (`pgforce ignore` gives it up)",
+                  "were left: their rows or mappings are gone (`pgforce ignore` gives them up)");
     close_session(&session);
     return is_ok;
 }
@@ -226,7 +231,7 @@ bool failure_commands_ignore(const struct config *config, int count, char **argu
     if (is_ok && request.wants_json)
         print_json(json_pack("{s:I}", "ignored", (json_int_t)ignored));
     else if (is_ok)
-        printf("%" PRId64 " entries were given up\n", ignored);
+        say_count(ignored, "entry was given up", "entries were given up");
     close_session(&session);
     return is_ok;
 }
