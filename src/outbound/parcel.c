@@ -330,7 +330,8 @@ void parcel_fill(const struct parcel_world *world, struct parcel *parcel,
     else if (action != DELIVERY_INSERT && parcel->sfid == NULL)
         end_unsent(parcel, action == DELIVERY_DELETE ? DELIVERY_IGNORED : DELIVERY_FAILED,
                    "pgforce: the row has no sfid: Salesforce never had this record");
-    else if (action != DELIVERY_INSERT && !sf_id_is_valid(parcel->sfid))
+    else if (action != DELIVERY_INSERT && parcel->entry->sfid != NULL &&
+             !sf_id_is_valid(parcel->entry->sfid))
         end_unsent(parcel, DELIVERY_FAILED, "pgforce: the row's sfid is no id of Salesforce's");
     else if (action == DELIVERY_INSERT && has_new_sfid)
         end_unsent(parcel, DELIVERY_NEW, NULL); /* the record is there: again, as an update */
