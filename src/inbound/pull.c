@@ -55,6 +55,7 @@ struct pull {
     bool has_old_version; /* of the API: the next start takes the new one */
     int64_t orphans_due_ms;
     bool must_compare;                  /* an operator asks for a comparison */
+    bool must_poll;                     /* an operator has confirmed deletions */
     bool has_heard;                     /* change events wait in pgforce.heard */
     const struct mapping *long_reading; /* others are polled between its pages */
 };
@@ -106,7 +107,9 @@ static bool load_mappings(struct pull *pull, struct error *err)
         schedules[i] = find_schedule(pull, list.items[i].id);
     for (size_t i = 0; i < list.count && pull->must_compare; i++)
         schedules[i].drift_due_ms = 0;
-    pull->must_compare = false;
+    for (size_t i = 0; i < list.count && pull->must_poll; i++)
+        schedules[i].due_ms = 0;
+    pull->must_compare = pull->must_poll = false;
     growth_reset(pull->growth);
     pull->has_heard = true;
     arena_free(pull->mappings_arena);
@@ -343,6 +346,7 @@ static bool drain_notifications(struct pull *pull)
         else
             is_notified = true;
         pull->must_compare = pull->must_compare || strcmp(notify->extra, "repair") == 0;
+        pull->must_poll = pull->must_poll || strcmp(notify->extra, "confirm") == 0;
         if (connection_is_new_version(notify->extra))
             pull->has_old_version = true;
         PQfreemem(notify);

@@ -167,7 +167,7 @@ def test_a_view_that_is_emptied_in_part_is_held_though_each_range_alone_would_no
     records = [{"Id": f"0010000000{n:05d}AAA", "Name": "Old", "SystemModstamp": LONG_AGO} for n in range(21_000)]
     for start in range(0, len(records), 3000):
         sync.org.insert("Account", *records[start : start + 3000])
-    sync.map(account())
+    sync.map(account(polling_seconds=600))
     sync.start("archive", "pull")
     sync.wait_until_loaded()
     for start in (0, 15_000):
@@ -181,6 +181,7 @@ def test_a_view_that_is_emptied_in_part_is_held_though_each_range_alone_would_no
     assert repair(sync)["extra"] == 1
     assert sync.query(held, role="pgforce")[0][0] == 900
     assert sync.value("select count(*) from salesforce.account") == 20_099
+    # At once, however long the polls wait.
     sync.pgforce.run("mapping", "confirm", "Account")
     eventually(lambda: sync.value("select count(*) from salesforce.account") == 19_199)
 

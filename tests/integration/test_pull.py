@@ -121,6 +121,19 @@ def test_a_field_of_each_type_has_the_column_and_the_text_it_has_on_heroku_conne
     assert sync.query("select xmin::text from salesforce.kind__c") == before
 
 
+@pytest.mark.parametrize(
+    ("options", "column"), [({}, "1e+16"), ({"numeric": True}, "9999999999999999.99")], ids=["double", "numeric"]
+)
+def test_a_number_of_eighteen_digits_is_kept_where_the_mapping_says_so(sync, options, column):
+    sync.load(account(**options))
+    record = """{"totalSize": 1, "done": true, "records": [{"attributes": {"type": "Account"},
+        "Id": "001000000000001AAA", "Name": "Rich", "AnnualRevenue": 9999999999999999.99, "IsDeleted": false,
+        "Phone": null, "Industry": null, "External_Id__c": null, "SystemModstamp": "2026-01-01T00:00:00.000+0000"}]}"""
+    told = {"status": 200, "body": record, "content_type": "application/json"}
+    sync.org.fault({"match": {"path": "/queryAll"}, "times": 1_000_000, **told})
+    eventually(lambda: rows(sync, "name, annualrevenue::text") == [("Rich", column)])
+
+
 def test_a_killed_load_goes_on_where_it_was(sync):
     sync.org.load("Account", 5000)
     sync.map(account())
