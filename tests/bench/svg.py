@@ -56,8 +56,8 @@ def _panel(panel, axis, across):
 
 
 def _round_up(value):
-    """The next of 1, 2, 4, 8 or 10 times a power of ten: quarters of it are short."""
+    """The next of some multiples of a power of ten of which a quarter is short."""
     step = 1e-6
     while step * 10 < value:
         step *= 10
-    return next(step * factor for factor in (1, 2, 4, 6, 8, 10) if step * factor >= value * (1 - 1e-9))
+    return next(step * factor for factor in (1, 1.2, 1.6, 2, 2.4, 3, 4, 6, 8, 10) if step * factor >= value * (1 - 1e-9))
