@@ -113,28 +113,25 @@ static bool has_room(struct pending *pending)
     return false;
 }
 
-void pending_add(struct pending *pending, const char *table_name, const char *record_id)
-{
-    if (record_id == NULL || !has_room(pending))
-        return;
-    push_id(&find_table(pending, table_name)->fresh, (int32_t)strtol(record_id, NULL, 10));
-    pending->count++;
-}
-
-static void add_late(struct pending *pending, const char *table_name, const char *record_id)
+static void add(struct pending *pending, struct ids *ids, const char *record_id)
 {
     if (!has_room(pending))
         return;
-    push_id(&find_table(pending, table_name)->late, (int32_t)strtol(record_id, NULL, 10));
+    push_id(ids, (int32_t)strtol(record_id, NULL, 10));
     pending->count++;
+}
+
+void pending_add(struct pending *pending, const char *table_name, const char *record_id)
+{
+    if (record_id != NULL)
+        add(pending, &find_table(pending, table_name)->fresh, record_id);
 }
 
 void pending_add_failed(struct pending *pending, const char *table_name, const char *record_id)
 {
-    if (record_id == NULL)
-        return;
     pending->has_failed = true;
-    add_late(pending, table_name, record_id);
+    if (record_id != NULL)
+        add(pending, &find_table(pending, table_name)->late, record_id);
 }
 
 int64_t pending_due_ms(const struct pending *pending)
@@ -170,10 +167,12 @@ static bool ask_for_replica(struct pending *pending, struct error *err)
     return true;
 }
 
-/* What the log has unsettled, piece by piece, when nothing else is left to be tried. */
+/* What the log has unsettled, or has FAILED for its size and nothing after it (a crash may have
+ * forgotten to mark that), piece by piece, when nothing else is left to be tried. */
 static bool read_log(struct pending *pending, struct error *err)
 {
     struct buf sql BUF_AUTO = {0};
+    struct buf log BUF_AUTO = {0};
 
     if (!pending->is_reading_log) {
         if (!pending->has_forgotten || clock_monotonic_ms() < pending->reread_ms)
@@ -181,24 +180,29 @@ static bool read_log(struct pending *pending, struct error *err)
         pending->has_forgotten = false;
         pending->read_up_to = 0;
     }
+    buf_init(&log, 1024);
+    pg_append_qualified(&log, pending->schema_name, "_trigger_log");
     buf_init(&sql, SQL_MAX_BYTES);
-    buf_text(&sql, "select id, table_name, record_id from ");
-    pg_append_qualified(&sql, pending->schema_name, "_trigger_log");
-    buf_text(&sql, " where state in ('NEW', 'PENDING')"
-                   " and action in ('INSERT', 'UPDATE')"
-                   " and table_name is not null"
-                   " and record_id is not null"
-                   " and id > $1"
-                   " order by id"
-                   " limit $2");
+    buf_printf(&sql,
+               "select id, table_name, record_id, state = 'FAILED' from"
+               " (select * from %s where state in ('NEW', 'PENDING') union all"
+               " select * from %s f where state = 'FAILED' and processed_at is null"
+               " and not exists (select from %s n where n.table_name = f.table_name"
+               " and n.record_id = f.record_id and n.id > f.id)) l"
+               " where action in ('INSERT', 'UPDATE')"
+               " and table_name is not null and record_id is not null and id > $1"
+               " order by id limit $2",
+               log.data, log.data, log.data);
     PGresult *result PG_RESULT_AUTO =
         pg_query(pending->pg, sql.data,
                  PG_PARAMS(pg_number(pending->read_up_to).text, pg_number(PIECE).text), err);
     if (result == NULL)
         return error_prefix(err, "reading the log");
     int count = PQntuples(result);
-    for (int i = 0; i < count; i++)
-        add_late(pending, pg_field(result, i, 1), pg_field(result, i, 2));
+    for (int i = 0; i < count; i++) {
+        pending->has_failed = pending->has_failed || pg_field_bool(result, i, 3);
+        add(pending, &find_table(pending, pg_field(result, i, 1))->late, pg_field(result, i, 2));
+    }
     pending->is_reading_log = count == PIECE;
     if (count > 0)
         pending->read_up_to = pg_field_int64(result, count - 1, 0);

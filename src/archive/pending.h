@@ -21,7 +21,7 @@
 
 struct pending;
 
-/* pg outlives it. It begins with all that the log has unsettled. */
+/* pg outlives it. It begins with all that the log has unsettled, or has FAILED for its size. */
 struct pending *pending_new(struct pg *pg, const char *schema_name);
 void pending_free(struct pending *pending);
 

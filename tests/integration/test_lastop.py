@@ -272,3 +272,19 @@ def test_a_row_with_a_value_too_large_to_be_captured_says_so(mapped):
     sync.query("update salesforce.account set name = 'large' where name = 'big'")
     eventually(lambda: lastop(sync, "name = 'large'") == "PENDING")
     assert sync.value("select _hc_err from salesforce.account where name = 'large'") is None
+
+
+def test_a_row_too_large_to_be_captured_says_so_although_the_archive_died_while_it_was_locked(mapped):
+    sync = mapped
+    sync.query("alter table salesforce.account add column essay text", role="postgres")
+    sync.query("insert into salesforce.account (name, essay) values ('big', repeat('x', 70000000))")
+    holder = sync.database.connect(autocommit=False)
+    holder.cursor().execute("select from salesforce.account for update")
+    archive = sync.start("archive")
+    assert sync.logged(1) == [("INSERT", "FAILED")]
+    archive.kill()
+    holder.rollback()
+    holder.close()
+    sync.start("archive")
+    eventually(lambda: lastop(sync) == "FAILED")
+    assert "max_value_bytes" in sync.value("select _hc_err from salesforce.account")

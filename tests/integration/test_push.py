@@ -842,3 +842,22 @@ def test_what_came_of_a_request_is_stored_while_another_is_without_an_answer(syn
     count = "select state, count(*)::integer from salesforce._trigger_log group by state order by state"
     eventually(lambda: sync.query(count) == [("PENDING", 200), ("SUCCESS", 400)])
     assert sync.value("select count(*) from salesforce.account where sfid is not null") == 400
+
+
+def test_an_undelete_before_a_lost_delete_is_read_back_is_undone(sync):
+    """Nothing tells it from a DELETE that was not done."""
+    sync.load(account())
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')")
+    [(_, sfid)] = sync.settled(1, "state, sfid")
+    sync.org.fault({"match": {"method": "DELETE", "path": COLLECTIONS}, "delay_ms": 20000})
+    sync.query("delete from salesforce.account")
+    eventually(lambda: records(sync) == [])
+    sync.roles["push"].kill()
+    sync.org.undelete(sfid)
+    sync.wait_for_polls()
+    assert sync.query("select id from salesforce.account") == []
+    sync.start("push")
+    assert sync.settled(2)[1] == ("DELETE", "SUCCESS")
+    assert records(sync) == []
+    sync.wait_for_polls()
+    assert sync.query("select id from salesforce.account") == []
