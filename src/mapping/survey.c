@@ -81,9 +81,10 @@ static bool is_other_type(const struct survey *survey, const struct mapping_fiel
 
     if (type == NULL || fieldtype_refusal(type) != NULL)
         return true;
-    if (schema_is_text(field->column_type))
+    const char *wanted = fieldtype_column(type, found, survey->arena);
+    if (schema_is_text(field->column_type) && schema_is_text(wanted))
         return is_masked_otherwise(survey, field, found) ||
-               schema_is_wider(field->column_type, fieldtype_column(type, found, survey->arena));
+               schema_is_wider(field->column_type, wanted);
     return type != field->type;
 }
 

@@ -87,6 +87,23 @@ def test_a_field_of_another_type_is_named_and_a_new_one_is_offered(sync, rank):
     assert length(sync) == 200
 
 
+def test_a_text_whose_field_has_become_a_number_is_named(sync):
+    make_field(sync, "Rank__c", type="Number", precision=5, scale=0)
+    sync.org.create("Account", Name="Acme", Rank__c=7)
+    sync.load(mapping("Account", "Name", "Rank__c"))
+    sync.roles["pull"].stop()
+    # As if it had been mapped when it was a text.
+    sync.query(
+        "alter table salesforce.account alter rank__c type varchar(10);"
+        "update pgforce.mapping_field set field_type = 'string', column_type = 'varchar(10)'"
+        " where column_name = 'rank__c'",
+        role="pgforce",
+    )
+    sync.start("pull")
+    eventually(lambda: show(sync)["organisation"]["changed"] == ["Rank__c"])
+    assert "to refresh   Rank__c" in sync.pgforce.run("mapping", "show", "Account").stdout
+
+
 def test_an_encrypted_text_with_another_mask_is_named_and_refreshed(sync):
     secret = {"name": "Secret__c", "type": "encryptedstring", "length": 100, "showsLastFour": True}
     sync.org.define({"name": "Account", "fields": [secret]})
