@@ -1,14 +1,22 @@
 #include "outbound/records.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "sf/rest.h"
 #include "sf/soql.h"
 
 /* A query stands in the URL, which ends at 16 KB with all that is around it. */
 enum { KEYS_PER_QUERY = 100, URL_ROOM = 14 * 1024, SOQL_MAX_BYTES = 64 * 1024 };
+
+/* Of the keys, those of one query. */
+struct span {
+    size_t from;
+    size_t count;
+};
 
 json_t *records_value(json_t *record, const struct mapping_field *field)
 {
@@ -18,37 +26,29 @@ json_t *records_value(json_t *record, const struct mapping_field *field)
                            field->reference_field);
 }
 
-/* Which records a query reads. */
-struct scope {
-    const char *soql;
-    struct sf_query_options options;
-};
-
-static bool read_pages(struct sf_session *session, const struct scope *scope, json_t *records,
-                       int64_t *asked_s, struct error *err)
+static bool read_pages(struct sf_query *query, json_t *records, struct error *err)
 {
-    struct sf_query *query;
     json_t *page = NULL;
     bool is_ok;
 
-    if (!sf_query_open(session, scope->soql, &scope->options, &query, err))
-        return false;
-    *asked_s = sf_query_server_time_s(query);
     while ((is_ok = sf_query_next(query, &page, err)) && page != NULL) {
         json_array_extend(records, page);
         json_decref(page);
     }
-    sf_query_close(query);
     return is_ok;
 }
 
 bool records_read(struct sf_session *session, const char *soql, bool with_deleted, json_t *records,
                   struct error *err)
 {
-    const struct scope scope = {soql, {.with_deleted = with_deleted}};
-    int64_t asked_s;
+    const struct sf_query_options options = {.with_deleted = with_deleted};
+    struct sf_query *query;
 
-    return read_pages(session, &scope, records, &asked_s, err);
+    if (!sf_query_open(session, soql, &options, &query, err))
+        return false;
+    bool is_ok = read_pages(query, records, err);
+    sf_query_close(query);
+    return is_ok;
 }
 
 /* At most: what is escaped in SOQL is two bytes there, and a byte may be three in a URL. */
@@ -76,25 +76,54 @@ static size_t count_fitting(const char *select, const struct records_keys *keys,
     return count;
 }
 
+/* What asks for this many keys from this one on. */
+static struct sf_query *begin_query(struct sf_session *session, const char *select,
+                                    const struct records_keys *keys, const struct span *span,
+                                    struct error *err)
+{
+    const struct sf_query_options options = {.with_deleted = keys->with_deleted};
+    struct sf_query *query = NULL;
+    struct buf soql BUF_AUTO = {0};
+
+    buf_init(&soql, SOQL_MAX_BYTES);
+    buf_text(&soql, select);
+    if ((keys->are_numbers ? soql_in_numbers : soql_in)(&soql, keys->field,
+                                                        keys->texts + span->from, span->count, err))
+        sf_query_begin(session, soql.data, &options, &query, err);
+    return query;
+}
+
+static void note_time(struct records_keys *keys, const struct sf_query *query)
+{
+    int64_t asked_s = sf_query_server_time_s(query);
+
+    if (keys->asked_s == 0 || (asked_s != 0 && asked_s < keys->asked_s))
+        keys->asked_s = asked_s;
+}
+
+/* As many queries at once as the session lets be on their way. */
 bool records_read_by_keys(struct sf_session *session, const char *select, struct records_keys *keys,
                           json_t *records, struct error *err)
 {
-    size_t count;
+    struct sf_query **queries = memory_alloc((keys->count + 1) * sizeof(struct sf_query *));
+    struct span span = {0, 0};
+    size_t count = 0;
+    bool is_ok = true;
 
-    for (size_t from = 0; from < keys->count; from += count) {
-        struct buf soql BUF_AUTO = {0};
-        int64_t asked_s;
-
-        count = count_fitting(select, keys, from);
-        buf_init(&soql, SOQL_MAX_BYTES);
-        buf_text(&soql, select);
-        if (!(keys->are_numbers ? soql_in_numbers : soql_in)(&soql, keys->field, keys->texts + from,
-                                                             count, err) ||
-            !read_pages(session, &(struct scope){soql.data, {.with_deleted = keys->with_deleted}},
-                        records, &asked_s, err))
-            return false;
-        if (from == 0)
-            keys->asked_s = asked_s;
+    for (; is_ok && span.from < keys->count; span.from += span.count) {
+        span.count = count_fitting(select, keys, span.from);
+        queries[count] = begin_query(session, select, keys, &span, err);
+        is_ok = queries[count] != NULL;
+        count += is_ok ? 1 : 0;
     }
-    return true;
+    keys->asked_s = 0;
+    for (size_t i = 0; i < count; i++) {
+        is_ok = is_ok && sf_query_await(queries[i], err);
+        if (is_ok)
+            note_time(keys, queries[i]);
+        is_ok = is_ok && read_pages(queries[i], records, err);
+        sf_query_close(queries[i]);
+    }
+    free(queries);
+    return is_ok;
 }

@@ -27,7 +27,7 @@ struct records_keys {
     size_t count;
     bool with_deleted;
     bool are_numbers;
-    int64_t asked_s; /* answered: Salesforce's clock at the first answer; 0: not told */
+    int64_t asked_s; /* answered: Salesforce's clock at the earliest answer; 0: not told */
 };
 
 /* select is "select Id, Name from Account where ": completed and sent for some keys at a time. */

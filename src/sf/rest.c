@@ -22,6 +22,8 @@ struct sf_query {
     json_t *first;      /* the first page until it is asked for */
     int64_t total;
     int64_t server_time_s;
+    struct sf_call opening; /* on its way while it has a path */
+    const char *headers[2];
 };
 
 static int64_t server_time(const struct sf_call *call)
@@ -54,17 +56,13 @@ static bool read_page(struct sf_query *query, const struct sf_call *call, json_t
     return true;
 }
 
-static bool fetch_page(struct sf_query *query, const char *path, struct sf_call *call,
-                       struct error *err)
+static void begin_page(struct sf_query *query, const char *path, struct sf_call *call)
 {
-    const char *headers[] = {query->batch_header, NULL};
-
+    query->headers[0] = query->batch_header;
     call->method = "GET";
     call->path = path;
-    call->headers = headers;
-    bool is_ok = sf_request_one(query->session, call, err);
-    call->headers = NULL;
-    return is_ok;
+    call->headers = query->headers;
+    sf_request_begin(query->session, call);
 }
 
 static bool make_path(const char *soql, bool with_deleted, struct buf *path, struct error *err)
@@ -92,38 +90,55 @@ static char *make_batch_header(int batch_size)
     return memory_strdup(header.data);
 }
 
-static bool read_first(struct sf_query *query, const char *soql, bool with_deleted,
-                       struct error *err)
+bool sf_query_begin(struct sf_session *session, const char *soql,
+                    const struct sf_query_options *options, struct sf_query **out,
+                    struct error *err)
 {
     struct buf path BUF_AUTO = {0};
-    struct sf_call call SF_CALL_AUTO = {0};
 
     buf_init(&path, URL_BYTES);
-    if (!make_path(soql, with_deleted, &path, err) || !fetch_page(query, path.data, &call, err) ||
-        !read_page(query, &call, &query->first, err))
+    *out = NULL;
+    if (!make_path(soql, options != NULL && options->with_deleted, &path, err))
         return false;
-    query->total = json_integer_value(json_object_get(call.json, "totalSize"));
-    query->server_time_s = server_time(&call);
+    struct sf_query *query = memory_alloc(sizeof(*query));
+    query->session = session;
+    query->batch_header = make_batch_header(options != NULL ? options->batch_size : 0);
+    begin_page(query, memory_strdup(path.data), &query->opening);
+    *out = query;
     return true;
+}
+
+static void end_opening(struct sf_query *query)
+{
+    sf_call_done(&query->opening);
+    free((char *)(uintptr_t)query->opening.path);
+    query->opening.path = NULL;
+}
+
+bool sf_query_await(struct sf_query *query, struct error *err)
+{
+    struct sf_call *call = &query->opening;
+    bool is_ok =
+        sf_request_finish(query->session, call, err) && read_page(query, call, &query->first, err);
+
+    if (is_ok) {
+        query->total = json_integer_value(json_object_get(call->json, "totalSize"));
+        query->server_time_s = server_time(call);
+    }
+    end_opening(query);
+    return is_ok;
 }
 
 bool sf_query_open(struct sf_session *session, const char *soql,
                    const struct sf_query_options *options, struct sf_query **out, struct error *err)
 {
-    static const struct sf_query_options defaults;
-    struct sf_query *query = memory_alloc(sizeof(*query));
-
-    if (options == NULL)
-        options = &defaults;
-    *out = NULL;
-    query->session = session;
-    query->batch_header = make_batch_header(options->batch_size);
-    if (!read_first(query, soql, options->with_deleted, err)) {
-        sf_query_close(query);
+    if (!sf_query_begin(session, soql, options, out, err))
         return false;
-    }
-    *out = query;
-    return true;
+    if (sf_query_await(*out, err))
+        return true;
+    sf_query_close(*out);
+    *out = NULL;
+    return false;
 }
 
 /* A cursor ends with its session in the organisation, whatever new token we have by now. */
@@ -141,7 +156,8 @@ bool sf_query_next(struct sf_query *query, json_t **records, struct error *err)
     query->first = NULL;
     if (*records != NULL || query->next_path == NULL)
         return true;
-    if (!fetch_page(query, query->next_path, &call, err)) {
+    begin_page(query, query->next_path, &call);
+    if (!sf_request_finish(query->session, &call, err)) {
         if (is_cursor_lost(&call))
             err->kind = ERROR_RETRY;
         return false;
@@ -179,8 +195,12 @@ int64_t sf_query_server_time_s(const struct sf_query *query)
 
 void sf_query_close(struct sf_query *query)
 {
+    struct error ignored;
+
     if (query == NULL)
         return;
+    if (query->opening.path != NULL)
+        sf_query_await(query, &ignored);
     json_decref(query->first);
     free(query->batch_header);
     free(query->next_path);

@@ -30,6 +30,13 @@ bool sf_query_open(struct sf_session *session, const char *soql,
                    const struct sf_query_options *options, struct sf_query **out,
                    struct error *err);
 
+/* The same without waiting for the first page, so that several can be on their way at once; to be
+ * awaited or closed. */
+bool sf_query_begin(struct sf_session *session, const char *soql,
+                    const struct sf_query_options *options, struct sf_query **out,
+                    struct error *err);
+bool sf_query_await(struct sf_query *query, struct error *err);
+
 /* The next page: an array that the caller owns (json_decref), or NULL after the last. A page may
  * be empty. ERROR_RETRY when Salesforce has forgotten the query: open it again. */
 bool sf_query_next(struct sf_query *query, json_t **records, struct error *err);
