@@ -103,8 +103,11 @@ static bool load_mappings(struct pull *pull, struct error *err)
         return false;
     }
     struct schedule *schedules = arena_array(arena, struct schedule, list.count);
-    for (size_t i = 0; i < list.count; i++)
+    for (size_t i = 0; i < list.count; i++) {
         schedules[i] = find_schedule(pull, list.items[i].id);
+        if (!list.items[i].is_surveyed)
+            schedules[i].survey_due_ms = 0;
+    }
     for (size_t i = 0; i < list.count && pull->must_compare; i++)
         schedules[i].drift_due_ms = 0;
     for (size_t i = 0; i < list.count && pull->must_poll; i++)

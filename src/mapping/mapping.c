@@ -214,6 +214,7 @@ static void read_mapping(const PGresult *result, int row, struct arena *arena,
     mapping->extra = copy_field(result, row, 15, arena);
     mapping->filter = copy_field(result, row, 16, arena);
     mapping->is_numeric = pg_field_bool(result, row, 17);
+    mapping->is_surveyed = pg_field_bool(result, row, 18);
 }
 
 static PGresult *select_mappings(struct pg *pg, const char *schema_name, bool with_orphans,
@@ -223,7 +224,7 @@ static PGresult *select_mappings(struct pg *pg, const char *schema_name, bool wi
                     "select id, schema_name, object_name, table_name, state, state_description,"
                     " access, polling_seconds, notify, max_daily_api_calls, upsert_field,"
                     " has_isdeleted, coalesce(config, '{}'), operation, is_orphan, extra,"
-                    " config ->> 'filter', config -> 'numeric' = 'true'"
+                    " config ->> 'filter', config -> 'numeric' = 'true', survey is not null"
                     " from pgforce.mapping"
                     " where schema_name = $1 and (not is_orphan or $2)"
                     " order by object_name collate \"C\", id",

@@ -71,6 +71,7 @@ struct mapping {
     const char *filter;     /* one SOQL condition, or NULL for all records */
     int calculated_seconds; /* how often formulas and roll-ups are compared; 0: with the drift */
     bool is_numeric;        /* numbers are numeric, not double precision */
+    bool is_surveyed;       /* since it was last edited (survey.h) */
     bool is_orphan;         /* the organisation lacks the object or a field: no fields, no table */
     const char *config;     /* the import's JSON for this mapping */
     /* Likewise: "probe" (the default), "receipt", "marker", "fail", "resend", "refuse". */

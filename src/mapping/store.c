@@ -34,7 +34,7 @@ bool store_update(struct pg *pg, const struct mapping *mapping, struct error *er
                   "update pgforce.mapping"
                   " set object_name = $2, access = $3, polling_seconds = $4, notify = $5,"
                   " max_daily_api_calls = $6, upsert_field = $7, has_isdeleted = $8,"
-                  " is_orphan = $9, config = $10, extra = $11, updated_at = now()"
+                  " is_orphan = $9, config = $10, extra = $11, survey = null, updated_at = now()"
                   " where id = $1",
                   PG_PARAMS(pg_number(mapping->id).text, mapping->object_name,
                             mapping_access_name(mapping->access),

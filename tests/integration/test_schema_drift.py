@@ -104,6 +104,31 @@ def test_a_text_whose_field_has_become_a_number_is_named(sync):
     assert "to refresh   Rank__c" in sync.pgforce.run("mapping", "show", "Account").stdout
 
 
+def test_a_field_of_another_type_is_made_anew_and_filled_alone_by_a_refresh(sync):
+    make_field(sync, "Rank__c", type="Number", precision=5, scale=0)
+    acme = sync.org.create("Account", Name="Acme", Rank__c=7)
+    sync.load(mapping("Account", "Name", "Rank__c"))
+    sync.roles["pull"].stop()
+    # As if it had been mapped when it was a text; and a column of the user's own.
+    sync.database.psql(
+        "alter table salesforce.account alter rank__c type varchar(10), add column mood text default 'fine';"
+        "update pgforce.mapping_field set field_type = 'string', column_type = 'varchar(10)'"
+        " where column_name = 'rank__c'",
+        role="pgforce",
+    )
+    [(row_id,)] = rows(sync, "id")
+    sync.start("pull")
+    eventually(lambda: show(sync)["organisation"]["changed"] == ["Rank__c"])
+    sync.pgforce.run("mapping", "refresh", "Account")
+    made_anew = [(row_id, "Acme", "double precision", 7.0, "fine")]
+    eventually(lambda: rows(sync, "id, name, pg_typeof(rank__c)::text, rank__c, mood") == made_anew)
+    eventually(lambda: show(sync)["state"] == "DATA_SYNCED" and show(sync)["organisation"]["changed"] == [])
+    # What comes afterwards is sent as the new type.
+    sync.query("update salesforce.account set rank__c = 8")
+    assert sync.settled(1) == [("UPDATE", "SUCCESS")]
+    assert sync.org.retrieve("Account", acme)["Rank__c"] == 8
+
+
 def test_an_encrypted_text_with_another_mask_is_named_and_refreshed(sync):
     secret = {"name": "Secret__c", "type": "encryptedstring", "length": 100, "showsLastFour": True}
     sync.org.define({"name": "Account", "fields": [secret]})

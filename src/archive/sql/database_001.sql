@@ -82,7 +82,8 @@ create table mapping (
     operation text check (operation in ('RELOAD', 'RELOAD_DESTRUCTIVE')),
     -- The organisation lacks the object or a field: kept, without fields and table.
     is_orphan boolean not null default false,
-    -- Of its fields in the organisation: which are missing, changed, and offered.
+    -- Of its fields in the organisation: which are missing, changed, and offered. Null after an edit,
+    -- until they are looked at again.
     survey jsonb,
     -- The organisation's records as last counted, by a load or on request.
     sf_count bigint,
