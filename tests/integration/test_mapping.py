@@ -623,3 +623,20 @@ def test_an_answer_lost_after_its_mapping_was_deleted_leaves_nothing_in_doubt(sy
     assert sync.query("select 1 from pgforce.delivery", role="pgforce") == []
     assert state == "FAILED" and message
     assert "account" in sync.pgforce.run("errors").stdout
+
+
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        ("Big__b", "a big object"),
+        ("Told__e", "a platform event"),
+        ("Far__x", "an external object"),
+        ("Help__kav", "a knowledge article"),
+    ],
+)
+def test_an_object_whose_kind_has_no_table_is_refused_with_the_reason(sync, name, kind):
+    sync.org.define({"name": name, "fields": [{"name": "Name", "type": "string", "length": 80}]})
+    told = sync.pgforce.run("mapping", "create", name, "--field", "Name", expect=65).stderr
+    assert f"{name} is {kind}" in told
+    assert sync.query("select count(*) from pgforce.mapping", role="pgforce") == [(0,)]
+    assert sync.value("select count(*) from pg_tables where schemaname = 'salesforce' and tablename like '%\\_\\_%'") == 0
