@@ -115,7 +115,8 @@ struct spool_load spool_load(const struct spool *spool)
     return load;
 }
 
-static struct definition *find_place(const struct definitions *definitions, uint32_t id)
+/* Where the relation is, or would be inserted. */
+static size_t find_place(const struct definitions *definitions, uint32_t id)
 {
     size_t low = 0;
     size_t high = definitions->count;
@@ -127,15 +128,15 @@ static struct definition *find_place(const struct definitions *definitions, uint
         else
             high = middle;
     }
-    return definitions->items + low;
+    return low;
 }
 
 static bool is_defined(const struct definitions *definitions, const struct relation *relation)
 {
-    const struct definition *place = find_place(definitions, relation->id);
+    size_t place = find_place(definitions, relation->id);
 
-    return place < definitions->items + definitions->count && place->id == relation->id &&
-           place->fingerprint == relation->fingerprint;
+    return place < definitions->count && definitions->items[place].id == relation->id &&
+           definitions->items[place].fingerprint == relation->fingerprint;
 }
 
 static void define(struct definitions *definitions, const struct relation *relation)
@@ -146,13 +147,13 @@ static void define(struct definitions *definitions, const struct relation *relat
             memory_realloc(definitions->items, definitions->room * sizeof(*definitions->items));
     }
 
-    struct definition *place = find_place(definitions, relation->id);
-    struct definition *end = definitions->items + definitions->count;
-    if (place == end || place->id != relation->id) {
-        memmove(place + 1, place, (size_t)((char *)end - (char *)place));
+    size_t place = find_place(definitions, relation->id);
+    struct definition *items = definitions->items;
+    if (place == definitions->count || items[place].id != relation->id) {
+        memmove(items + place + 1, items + place, (definitions->count - place) * sizeof(*items));
         definitions->count++;
     }
-    *place = (struct definition){relation->id, relation->fingerprint};
+    items[place] = (struct definition){relation->id, relation->fingerprint};
 }
 
 static struct waiting *find_waiting(const struct spool *spool, uint32_t xid)
