@@ -59,7 +59,8 @@ static bool is_text_of(const Pgforce__V1__Value *wanted, const struct value *val
     switch (wanted->value_case) {
     case PGFORCE__V1__VALUE__VALUE_TEXT:
         return value->kind == VALUE_TEXT && value->size_bytes == wanted->text.len &&
-               memcmp(value->text, wanted->text.data, wanted->text.len) == 0;
+               (wanted->text.len == 0 || /* its data is NULL then */
+                memcmp(value->text, wanted->text.data, wanted->text.len) == 0);
     case PGFORCE__V1__VALUE__VALUE_NULL: return value->kind == VALUE_NULL;
     case PGFORCE__V1__VALUE__VALUE_UNCHANGED: return value->kind == VALUE_UNCHANGED;
     case PGFORCE__V1__VALUE__VALUE_OMITTED:
