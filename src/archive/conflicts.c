@@ -125,10 +125,7 @@ static const struct hstore_pair *find_pair(const char *text, const char *column,
 
     if (text == NULL || !hstore_parse(text, arena, &pairs, &count, &ignored))
         return NULL;
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(pairs[i].key, column) == 0)
-            return &pairs[i];
-    return NULL;
+    return hstore_find(pairs, count, column);
 }
 
 static void take_refused(const PGresult *result, int row, struct conflicts_refused *refused)

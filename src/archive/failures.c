@@ -135,14 +135,6 @@ static bool is_own_column(const char *name)
     return strcmp(name, "_hc_lastop") == 0 || strcmp(name, "_hc_err") == 0;
 }
 
-static bool has_key(const struct hstore_pair *pairs, size_t count, const char *key)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(pairs[i].key, key) == 0)
-            return true;
-    return false;
-}
-
 /* The row's values as they are now; of an UPDATE only those that the failed entry carried. */
 static bool print_row(const struct retrying *retrying, const struct chosen *chosen,
                       const PGresult *row, struct buf *text, struct error *err)
@@ -159,8 +151,8 @@ static bool print_row(const struct retrying *retrying, const struct chosen *chos
     for (int i = 0; i < PQnfields(row); i++) {
         const char *name = PQfname(row, i);
 
-        if (is_own_column(name) ||
-            (strcmp(chosen->action, "UPDATE") == 0 && !has_key(carried, carried_count, name)))
+        if (is_own_column(name) || (strcmp(chosen->action, "UPDATE") == 0 &&
+                                    hstore_find(carried, carried_count, name) == NULL))
             continue;
         pairs[count++] =
             (struct hstore_pair){name, pg_field(row, 0, i), (size_t)PQgetlength(row, 0, i)};

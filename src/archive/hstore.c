@@ -17,6 +17,15 @@ static int compare_keys(const void *left, const void *right)
     return memcmp(a->key, b->key, a_bytes);
 }
 
+const struct hstore_pair *hstore_find(const struct hstore_pair *pairs, size_t count,
+                                      const char *key)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(pairs[i].key, key) == 0)
+            return &pairs[i];
+    return NULL;
+}
+
 void hstore_sort(struct hstore_pair *pairs, size_t count)
 {
     qsort(pairs, count, sizeof(*pairs), compare_keys);

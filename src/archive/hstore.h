@@ -22,6 +22,10 @@ struct hstore_pair {
     size_t value_bytes;
 };
 
+/* NULL when no pair has the key. */
+const struct hstore_pair *hstore_find(const struct hstore_pair *pairs, size_t count,
+                                      const char *key);
+
 /* Sorts pairs in place into hstore's order. Keys must differ. */
 void hstore_sort(struct hstore_pair *pairs, size_t count);
 

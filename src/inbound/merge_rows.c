@@ -70,12 +70,11 @@ bool merge_rows_count_known(struct pg *pg, const struct mapping *mapping, int64_
 }
 
 /* VALUE_ABSENT when the map does not have the column. */
-static struct value find_pair(const struct hstore_pair *pairs, size_t count, const char *column)
+static struct value find_value(const struct hstore_pair *pairs, size_t count, const char *column)
 {
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(pairs[i].key, column) == 0)
-            return merge_value(pairs[i].value);
-    return (struct value){.kind = VALUE_ABSENT};
+    const struct hstore_pair *pair = hstore_find(pairs, count, column);
+
+    return pair != NULL ? merge_value(pair->value) : (struct value){.kind = VALUE_ABSENT};
 }
 
 static void note_change(struct meeting *meeting, const struct change *change,
@@ -111,13 +110,13 @@ static bool fill_field(const struct contender *contender, const char *column,
     field->base = (struct value){.kind = VALUE_ABSENT};
     for (size_t i = 0; i < contender->change_count; i++) {
         const struct change *change = &contender->changes[i];
-        struct value sent = find_pair(change->values, change->value_count, column);
+        struct value sent = find_value(change->values, change->value_count, column);
 
         if (change->is_refused || sent.kind == VALUE_ABSENT ||
             conflicts_is_overruled(change->overruled, column))
             continue;
         if (!is_touched)
-            field->base = find_pair(change->old, change->old_count, column);
+            field->base = find_value(change->old, change->old_count, column);
         note_change(meeting, change, &sent, in_flight);
         is_touched = true;
     }
@@ -175,12 +174,12 @@ static bool keep_refused(const struct contender *contender, const char *column,
 {
     for (size_t i = 0; i < contender->change_count; i++) {
         const struct change *change = &contender->changes[i];
-        struct value sent = find_pair(change->values, change->value_count, column);
+        struct value sent = find_value(change->values, change->value_count, column);
 
         if (!change->is_refused || meeting->field.theirs.kind == VALUE_ABSENT ||
             !merge_equal(&sent, &meeting->field.ours) || merge_equal(&sent, &meeting->field.theirs))
             continue;
-        meeting->field.base = find_pair(change->old, change->old_count, column);
+        meeting->field.base = find_value(change->old, change->old_count, column);
         meeting->last_log_id = change->log_id;
         return store_conflict(contender, column, meeting, MERGE_THEIRS, err);
     }

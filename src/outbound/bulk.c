@@ -92,10 +92,10 @@ static json_t *value_of(const struct parcel *parcel, const struct mapping_field 
 
 static const char *text_of(const struct parcel *parcel, const struct mapping_field *field)
 {
-    for (size_t i = 0; i < parcel->pair_count; i++)
-        if (strcmp(parcel->pairs[i].key, field->column_name) == 0)
-            return parcel->pairs[i].value;
-    return NULL;
+    const struct hstore_pair *pair =
+        hstore_find(parcel->pairs, parcel->pair_count, field->column_name);
+
+    return pair != NULL ? pair->value : NULL;
 }
 
 static bool write_cell(const struct making *making, const struct parcel *parcel,

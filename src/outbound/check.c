@@ -190,22 +190,13 @@ static bool read_log(const struct check *check, struct error *err)
 
 /* --- what Salesforce has --- */
 
-static const struct hstore_pair *find_pair(const struct hstore_pair *pairs, size_t count,
-                                           const char *column)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(pairs[i].key, column) == 0)
-            return &pairs[i];
-    return NULL;
-}
-
 static bool is_carried(const struct check *check, const char *column)
 {
     for (size_t i = 0; i < check->link_count; i++)
-        if (find_pair(check->links[i].planned->pairs, check->links[i].planned->pair_count,
-                      column) != NULL ||
+        if (hstore_find(check->links[i].planned->pairs, check->links[i].planned->pair_count,
+                        column) != NULL ||
             (check->links[i].is_delete &&
-             find_pair(check->links[i].old, check->links[i].old_count, column) != NULL))
+             hstore_find(check->links[i].old, check->links[i].old_count, column) != NULL))
             return true;
     return false;
 }
@@ -333,7 +324,7 @@ static struct meeting meet(const struct check *check, const struct subject *subj
     for (size_t i = 0; i < subject->link_count; i++) {
         const struct link *link = &subject->links[i];
         const struct hstore_pair *pair =
-            find_pair(link->planned->pairs, link->planned->pair_count, column);
+            hstore_find(link->planned->pairs, link->planned->pair_count, column);
 
         if (pair == NULL || conflicts_is_overruled(link->overruled, column))
             continue;
@@ -344,7 +335,8 @@ static struct meeting meet(const struct check *check, const struct subject *subj
     }
     if (meeting.first == NULL || meeting.first->old == NULL || subject->theirs == NULL)
         return meeting;
-    const struct hstore_pair *old = find_pair(meeting.first->old, meeting.first->old_count, column);
+    const struct hstore_pair *old =
+        hstore_find(meeting.first->old, meeting.first->old_count, column);
     if (old != NULL)
         meeting.field.base = canonical(check, mapped, old->value);
     meeting.field.theirs = theirs_of(check, subject, mapped);
@@ -474,8 +466,8 @@ static void end_if_empty(struct subject *subject)
 static bool is_in_subject(const struct subject *subject, const char *column)
 {
     for (size_t i = 0; i < subject->link_count; i++)
-        if (find_pair(subject->links[i].planned->pairs, subject->links[i].planned->pair_count,
-                      column) != NULL)
+        if (hstore_find(subject->links[i].planned->pairs, subject->links[i].planned->pair_count,
+                        column) != NULL)
             return true;
     return false;
 }
@@ -526,7 +518,8 @@ static bool judge_removal(const struct check *check, const struct subject *subje
 
     for (size_t i = 0; subject->theirs != NULL && i < check->mapping->field_count; i++) {
         const struct mapping_field *mapped = &check->mapping->fields[i];
-        const struct hstore_pair *old = find_pair(link->old, link->old_count, mapped->column_name);
+        const struct hstore_pair *old =
+            hstore_find(link->old, link->old_count, mapped->column_name);
 
         if (mapped->is_system || !mapped->is_updateable || old == NULL)
             continue;

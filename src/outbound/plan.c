@@ -89,15 +89,6 @@ static void read_values(const struct planner *planner, const struct queue_entry 
     planned->problem = arena_strdup(planner->arena, err.message);
 }
 
-static const struct hstore_pair *find_pair(const struct hstore_pair *pairs, size_t count,
-                                           const char *column)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(pairs[i].key, column) == 0)
-            return &pairs[i];
-    return NULL;
-}
-
 /* State, not history: what a later entry carries is not sent again behind its back. */
 static void leave_later(const struct planner *planner, const struct queue_entry *entry,
                         struct plan_entry *planned)
@@ -113,7 +104,7 @@ static void leave_later(const struct planner *planner, const struct queue_entry 
     struct hstore_pair *kept = arena_array(planner->arena, struct hstore_pair, planned->pair_count);
     planned->left_columns = arena_array(planner->arena, const char *, planned->pair_count);
     for (size_t i = 0; i < planned->pair_count; i++) {
-        if (find_pair(later, later_count, planned->pairs[i].key) != NULL)
+        if (hstore_find(later, later_count, planned->pairs[i].key) != NULL)
             planned->left_columns[planned->left_count++] = planned->pairs[i].key;
         else
             kept[kept_count++] = planned->pairs[i];
@@ -134,9 +125,9 @@ static void fill_freed_key(const struct planner *planner, const struct queue_ent
     if (entry->old == NULL || upsert == NULL ||
         !hstore_parse(entry->old, planner->arena, &pairs, &count, &err) ||
         (order->action != DELIVERY_DELETE &&
-         find_pair(planned->pairs, planned->pair_count, upsert->column_name) == NULL))
+         hstore_find(planned->pairs, planned->pair_count, upsert->column_name) == NULL))
         return;
-    const struct hstore_pair *old = find_pair(pairs, count, upsert->column_name);
+    const struct hstore_pair *old = hstore_find(pairs, count, upsert->column_name);
     if (old == NULL || old->value == NULL)
         return;
     uint64_t *freed = arena_array(planner->arena, uint64_t, 1);

@@ -28,6 +28,17 @@ static void pairs_are_printed_shortest_key_first_then_by_bytes(void **state)
                                    " \"Name\"=>\"\", \"name\"=>\"A \\\"q\\\" \\\\ b\"");
 }
 
+static void a_pair_is_found_by_its_whole_key(void **state)
+{
+    struct hstore_pair pairs[] = {pair("name", "Acme"), pair("phone", NULL)};
+
+    (void)state;
+    assert_ptr_equal(hstore_find(pairs, 2, "phone"), &pairs[1]);
+    assert_null(hstore_find(pairs, 2, "Name"));
+    assert_null(hstore_find(pairs, 2, "nam"));
+    assert_null(hstore_find(NULL, 0, "name"));
+}
+
 static void what_is_printed_is_read_back(void **state)
 {
     struct hstore_pair pairs[] = {pair("a", "\"=>\\,"), pair("b", NULL), pair("c", "NULL"),
@@ -121,6 +132,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pairs_are_printed_shortest_key_first_then_by_bytes),
+        cmocka_unit_test(a_pair_is_found_by_its_whole_key),
         cmocka_unit_test(what_is_printed_is_read_back),
         cmocka_unit_test(hands_may_write_it_without_quotes),
         cmocka_unit_test(other_texts_are_refused_with_the_place),
