@@ -4,14 +4,13 @@ there, so that a day is of one build."""
 
 import json
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import process
 from cluster import BUILD, ROOT, ClusterError
-from server import LIBRARIES, PLUGIN, Server
+from server import LIBRARIES, PLUGIN, Server, run_pgforce
 
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
@@ -86,17 +85,7 @@ class Stand:
             self.server.stop()
 
     def pgforce(self, *arguments, stdin=None):
-        done = subprocess.run(
-            [self._pgforce, *arguments],
-            input=stdin,
-            env=self._environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise ClusterError(f"pgforce {arguments[0]} failed: {done.stderr}")
-        return done.stdout
+        return run_pgforce(self._pgforce, arguments, self._environment(), stdin)
 
     def start_client(self, name, argv):
         """A program that makes changes; it is stopped with the rest."""

@@ -2,13 +2,12 @@
 mapping of 20 columns."""
 
 import contextlib
-import subprocess
 import sys
 import time
 
 import process
 from cluster import BUILD, ROOT, ClusterError
-from server import cpu_s, peak_mb, tree_cpu_s, wait_until
+from server import cpu_s, peak_mb, run_pgforce, tree_cpu_s, wait_until
 
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
@@ -105,14 +104,4 @@ class Inbound:
         connection.close()
 
     def _pgforce(self, *arguments, stdin=None):
-        done = subprocess.run(
-            [PGFORCE, *arguments],
-            input=stdin,
-            env=process.environment(**self._env),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise ClusterError(f"pgforce {arguments[0]} failed: {done.stderr}")
-        return done.stdout
+        return run_pgforce(PGFORCE, arguments, process.environment(**self._env), stdin)

@@ -4,11 +4,10 @@ The table and its mapping are written as an import would have made them.
 """
 
 import contextlib
-import subprocess
 
 import process
 from cluster import BUILD, ClusterError
-from server import cpu_s, peak_mb, wait_until
+from server import cpu_s, peak_mb, run_pgforce, wait_until
 
 PGFORCE = BUILD / "bin" / "pgforce"
 SLOT = "pgforce_salesforce"
@@ -187,13 +186,4 @@ class Installation:
         )
 
     def _pgforce(self, *arguments):
-        done = subprocess.run(
-            [PGFORCE, *arguments],
-            env=process.environment(**self._env),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise ClusterError(f"pgforce {arguments[0]} failed: {done.stderr}")
-        return done.stdout
+        return run_pgforce(PGFORCE, arguments, process.environment(**self._env))

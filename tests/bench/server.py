@@ -31,6 +31,14 @@ SETTINGS = {
 }
 
 
+def run_pgforce(program, arguments, env, stdin=None):
+    """What a command prints; ClusterError with its own words when it fails."""
+    done = subprocess.run([program, *arguments], input=stdin, env=env, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ClusterError(f"pgforce {arguments[0]} failed: {done.stderr}")
+    return done.stdout
+
+
 class Server(Cluster):
     """A cluster with the settings of a benchmark; all is done as the superuser."""
 
