@@ -39,7 +39,7 @@ static void append_text(struct buf *sql, const struct mapping_field *field)
     buf_text(sql, is_boolean ? "::text, 1)" : "::text");
 }
 
-bool announce_staged(struct pg *pg, const struct mapping *mapping, const char *sfid,
+bool announce_staged(struct pg *pg, const struct mapping *mapping, const char *record_ids,
                      struct error *err)
 {
     struct buf sql BUF_AUTO = {0};
@@ -56,7 +56,9 @@ bool announce_staged(struct pg *pg, const struct mapping *mapping, const char *s
         buf_text(&sql, i > 0 ? ", " : "");
         append_text(&sql, &mapping->fields[i]);
     }
-    buf_text(&sql, "]))::text)) from @s s where $1::text is null or s.sfid = $1");
-    PGresult *result PG_RESULT_AUTO = statement_query(pg, mapping, sql.data, PG_PARAMS(sfid), err);
+    buf_text(&sql, "]))::text)) from @s s where $1::integer[] is null"
+                   " or s.sfid in (select t.sfid from @t t where t.id = any($1::integer[]))");
+    PGresult *result PG_RESULT_AUTO =
+        statement_query(pg, mapping, sql.data, PG_PARAMS(record_ids), err);
     return result != NULL || error_prefix(err, "announcing what is to be written");
 }

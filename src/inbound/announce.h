@@ -15,8 +15,9 @@
 bool announce_is_needed(struct pg *pg, const struct mapping *mapping, bool *is_needed,
                         struct error *err);
 
-/* The staged records, or (sfid not NULL) the one; a message each, in our transaction. */
-bool announce_staged(struct pg *pg, const struct mapping *mapping, const char *sfid,
+/* The staged records, or (record_ids not NULL, an array of integers) those of these rows; a message
+ * each, in our transaction. */
+bool announce_staged(struct pg *pg, const struct mapping *mapping, const char *record_ids,
                      struct error *err);
 
 #endif

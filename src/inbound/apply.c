@@ -259,7 +259,7 @@ static bool merge_pending(const struct apply_world *world, const struct mapping 
 {
     struct merge_rows_report merging = {.is_announced = world->is_announced};
 
-    if (!merge_rows_pending(world->pg, mapping, world->arena, &merging, err))
+    if (!merge_rows_pending(world->pg, mapping, &merging, err))
         return false;
     report->merged += merging.merged;
     report->held += merging.held;
@@ -331,12 +331,18 @@ static bool fill_stage(const struct apply_world *world, const struct apply_page 
     return false;
 }
 
-/* The planner knows nothing of the staging table, and would read all of a large table once per
- * statement where some thousand look-ups do. */
+/*
+ * The planner knows nothing of the staging table, and would read all of a large table once per
+ * statement where some thousand look-ups do. Forbidding that (enable_seqscan) adds so much to the
+ * cost of any plan, for the staging table has no index, that all seem alike to it.
+ */
 static bool prefer_indexes(struct pg *pg, const struct apply_page *page, struct error *err)
 {
     return page->is_direct ||
-           pg_script(pg, "set local enable_seqscan = off; set local enable_mergejoin = off", err);
+           pg_script(pg,
+                     "set local seq_page_cost = 4; set local random_page_cost = 1;"
+                     " set local enable_mergejoin = off",
+                     err);
 }
 
 /* What a load brings is mostly new, or older than what is here; what is announced must be known

@@ -1,10 +1,6 @@
 /*
- * Staged records whose rows here have local changes on their way: field by field, by src/sync.
- *
- * The log tells what is on its way: the values are ours, the `old` of the first entry that carries
- * a field is the base both sides agreed on, and values of PENDING entries are in flight. What wins
- * is the mapping's conflict policy; what loses goes to the ledger (archive/conflicts.h), and where
- * it is PostgreSQL's it is not sent any more.
+ * Staged records whose rows here have local changes on their way: read and written by the thousand,
+ * judged one by one (inbound/contender.h).
  */
 #ifndef PGFORCE_INBOUND_MERGE_ROWS_H
 #define PGFORCE_INBOUND_MERGE_ROWS_H
@@ -12,7 +8,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/arena.h"
 #include "base/error.h"
 #include "mapping/mapping.h"
 #include "pg/pg.h"
@@ -30,7 +25,7 @@ struct merge_rows_report {
 
 /* Writes the merged rows, takes their records out of the staging table, adds to the report. The
  * rows are locked, so that what is under way stays so meanwhile. */
-bool merge_rows_pending(struct pg *pg, const struct mapping *mapping, struct arena *arena,
+bool merge_rows_pending(struct pg *pg, const struct mapping *mapping,
                         struct merge_rows_report *report, struct error *err);
 
 #endif

@@ -157,6 +157,49 @@ def test_a_poll_looks_at_a_record_s_own_entries_however_many_wait(sync):
     assert entries_read(sync) - before < 500_000
 
 
+def test_a_poll_merges_thousands_of_records_each_with_its_own_changes(sync):
+    count = 2400
+    sync.org.load("Account", count)
+    sync.load(account(conflict_policy="postgres"))
+    sync.roles["push"].stop()
+    sync.roles["pull"].stop()
+    ours = {1: "phone = 'ours'", 2: "industry = 'Fun'", 3: "phone = 'ours', industry = 'Fun'"}
+    for rest, columns in ours.items():
+        sync.query(f"update salesforce.account set {columns} where id % 4 = {rest}")
+    sync.logged(count * 3 // 4)
+    sync.org.advance(10)
+    change_all(sync.org, Phone="theirs", AnnualRevenue=7)
+    sync.start("pull")
+    merged = "select count(*) from salesforce.account where annualrevenue = 7"
+    eventually(lambda: sync.value(merged) == count)
+    kinds = sync.query(
+        "select id % 4, phone, industry = 'Fun', count(*) from salesforce.account group by 1, 2, 3 order by 1"
+    )
+    each = count // 4
+    expected = [(0, "theirs", False), (1, "ours", False), (2, "theirs", True), (3, "ours", True)]
+    assert kinds == [(*kind, each) for kind in expected]
+    assert sync.value("select count(*) from pgforce.conflict", role="pgforce") == 2 * each
+    # Not through all that is staged for each of the records. A session tells of it now and then.
+    eventually(lambda: staged_rows_read(sync) > count)
+    sync.wait_for_polls(2)
+    assert staged_rows_read(sync) < 200 * count
+
+
+def change_all(org, **values):
+    ids = [record["Id"] for record in org.query("select Id from Account")]
+    for first in range(0, len(ids), 200):
+        records = [{"attributes": {"type": "Account"}, "id": sfid, **values} for sfid in ids[first : first + 200]]
+        answer = org.patch("composite/sobjects", {"records": records})
+        assert all(each["success"] for each in answer.json)
+
+
+def staged_rows_read(sync):
+    return sync.value(
+        "select coalesce(sum(seq_tup_read), 0)::bigint from pg_stat_all_tables where relname ~ '^pgforce_stage_'",
+        role="postgres",
+    )
+
+
 def entries_read(sync):
     """Through indexes, by sessions that have told of it: those that have ended, and others now and then."""
     return sync.value(
