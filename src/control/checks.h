@@ -73,7 +73,8 @@ struct checks_limits {
     int stalled_s; /* without progress for so long the archive counts as stuck */
 };
 
-/* What to look at. Where pg or session is NULL, their absence is a finding, with the reason. */
+/* What to look at, while checks_run runs. Where pg or session is NULL, their absence is a finding,
+ * with the reason. */
 struct checks_target {
     const char *schema_name;
     const char *app_role;    /* may be NULL */

@@ -21,7 +21,8 @@ static bool look_at_session(struct checks *checks, const struct checks_rule *rul
 {
     (void)err;
     if (checks->target->session == NULL && checks->target->no_session != NULL)
-        checks_say(checks, rule, CHECKS_RED, checks->target->no_session,
+        checks_say(checks, rule, CHECKS_RED,
+                   arena_strdup(checks->arena, checks->target->no_session),
                    "correct PGFORCE_SF_... as the message says");
     else if (checks->target->session == NULL)
         checks_say(checks, rule, CHECKS_SKIPPED, "the organisation was not to be asked", NULL);

@@ -9,7 +9,8 @@ static bool look_at_database(struct checks *checks, const struct checks_rule *ru
 {
     (void)err;
     if (checks->target->pg == NULL)
-        checks_say(checks, rule, CHECKS_RED, checks->target->no_database,
+        checks_say(checks, rule, CHECKS_RED,
+                   arena_strdup(checks->arena, checks->target->no_database),
                    "check PGFORCE_DATABASE_URL, the server and pg_hba.conf");
     return true;
 }

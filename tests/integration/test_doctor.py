@@ -32,6 +32,11 @@ def remedies(report):
             for item in each[kind]}
 
 
+def message_of(report, rule):
+    [message] = [item["message"] for item in report["errors"] if item["rule_id"] == rule]
+    return message
+
+
 BREAKAGES = """
 create function public.meddle() returns trigger language plpgsql as 'begin return new; end';
 create trigger meddle before insert on salesforce.account for each row execute function public.meddle();
@@ -164,10 +169,12 @@ def test_what_cannot_be_reached_is_a_finding(sync):
     sync.org.stop()
     report = diagnose(sync.pgforce, expect=FAILED)
     assert "MUST_SIGN_IN" in found(report, "errors")
+    assert message_of(report, "MUST_SIGN_IN").startswith(f"cannot sign in at {sync.org.url}")
     assert "MUST_USE_RECENT_API_VERSION" in found(report, "skips")
     away = {"PGFORCE_DATABASE_URL": "postgresql://pgforce@127.0.0.1:1/nowhere"}
     report = diagnose(sync.pgforce, expect=FAILED, **away)
     assert found(report) == {"MUST_REACH_DATABASE"}
+    assert "port 1 failed" in message_of(report, "MUST_REACH_DATABASE")
     sync.org.start()
 
 
