@@ -44,10 +44,13 @@ local all all scram-sha-256
 local replication all scram-sha-256
 host all all 127.0.0.1/32 scram-sha-256
 host replication all 127.0.0.1/32 scram-sha-256
+host all all ::1/128 scram-sha-256
+host replication all ::1/128 scram-sha-256
 """
 
 CONF = """\
-listen_addresses = '127.0.0.1'
+# An address that the machine lacks is left out with a warning.
+listen_addresses = '127.0.0.1, ::1'
 unix_socket_directories = '{sockets}'
 port = {port}
 wal_level = logical

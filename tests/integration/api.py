@@ -28,12 +28,13 @@ class Api:
         self.is_tls = "PGFORCE_API_CERTIFICATE_FILE" in env
         env.setdefault("PGFORCE_API_ADDRESS", "127.0.0.1:0")
         self.role = pgforce.start("serve", env=env)
+        self.host = "[::1]" if env["PGFORCE_API_ADDRESS"].startswith("[::1]") else "127.0.0.1"
         self.port = int(eventually(lambda: re.search(r"port=(\d+)", self.role.log_text()))[1])
 
     def call(self, method, path, body=None, *, token=None, headers=None):
         """body: anything that JSON can say, or bytes as they are. token "" sends none."""
         token = self.token if token is None else token
-        sent = {"Host": f"127.0.0.1:{self.port}"}
+        sent = {"Host": f"{self.host}:{self.port}"}
         if token:
             sent["Authorization"] = f"Bearer {token}"
         if body is not None:
@@ -42,9 +43,9 @@ class Api:
         sent.update(headers or {})
         if self.is_tls:
             context = ssl._create_unverified_context()
-            client = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=context)
+            client = http.client.HTTPSConnection(self.host.strip("[]"), self.port, timeout=60, context=context)
         else:
-            client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+            client = http.client.HTTPConnection(self.host.strip("[]"), self.port, timeout=60)
         try:
             client.request(method, path, body, {k: v for k, v in sent.items() if v is not None})
             answer = Answer(client.getresponse())
@@ -55,7 +56,7 @@ class Api:
 
     def stream(self, path, accept, **options):
         """An answer that goes on: http.client's response, to be read line by line."""
-        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        client = http.client.HTTPConnection(self.host.strip("[]"), self.port, timeout=60)
         token = options.get("token", self.token)
         headers = {"Accept": accept, "Authorization": f"Bearer {token}", **options.get("headers", {})}
         client.request("GET", path, headers=headers)

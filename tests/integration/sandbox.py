@@ -38,10 +38,11 @@ class Sandbox:
     password = "sandbox-password"
     refresh_token = "sandbox-refresh"
 
-    def __init__(self, folder, *options, token=TOKEN, program=BUILD / "bin" / "pgforce-sandbox"):
+    def __init__(self, folder, *options, token=TOKEN, host="127.0.0.1", program=BUILD / "bin" / "pgforce-sandbox"):
         self.folder = Path(folder)
         self.program = program
         self.options = options
+        self.host = host
         self.token = token
         self.process = None
         self.url = None
@@ -49,7 +50,7 @@ class Sandbox:
     def start(self, deadline_s=90):
         port_file = self.folder / "sandbox.port"
         port_file.unlink(missing_ok=True)
-        command = [self.program, "--listen", "127.0.0.1:0"]
+        command = [self.program, "--listen", f"{self.host}:0"]
         command += ["--port-file", port_file, "--access-token", self.token, *self.options]
         with open(self.folder / "sandbox.log", "ab") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
@@ -57,7 +58,7 @@ class Sandbox:
         self.first_line = self.process.stdout.readline().decode()
         if not self.first_line:
             raise RuntimeError(f"pgforce-sandbox ended with {self.process.wait(deadline_s)}")
-        self.url = f"http://127.0.0.1:{port_file.read_text().strip()}"
+        self.url = f"http://{self.host}:{port_file.read_text().strip()}"
         return self
 
     def stop(self):
