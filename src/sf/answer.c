@@ -81,6 +81,8 @@ static void read_page(struct sf_call *call)
     call->outcome = sf_outcome_of_request(status, NULL, NULL);
     if (call->outcome == SF_OUTCOME_SUCCESS)
         call->outcome = SF_OUTCOME_UNKNOWN;
+    else if (call->is_wrong_address && status != 401)
+        call->outcome = SF_OUTCOME_TRANSIENT;
     explain(call, "the organisation answered HTML (status %ld): is %.*s the right address?", status,
             (int)strcspn(call->exchange.url, "?"), call->exchange.url);
 }
@@ -88,7 +90,7 @@ static void read_page(struct sf_call *call)
 static void read_redirect(struct sf_call *call)
 {
     call->is_wrong_address = true;
-    call->outcome = SF_OUTCOME_UNKNOWN;
+    call->outcome = SF_OUTCOME_TRANSIENT;
     explain(call,
             "answered a redirect (status %ld), which is not followed: is %.*s the right address?",
             call->exchange.status, (int)strcspn(call->exchange.url, "?"), call->exchange.url);
@@ -165,6 +167,13 @@ bool sf_answer_wants_sign_in(const struct sf_call *call)
     return call->exchange.fate == HTTP_ANSWERED && call->exchange.status == 401 &&
            call->outcome == SF_OUTCOME_SESSION &&
            (call->message == NULL || !is_refused_by_policy(call->message));
+}
+
+bool sf_answer_may_be_elsewhere(const struct sf_call *call)
+{
+    /* 420: the edge has no route to the organisation. */
+    return call->fate == SF_NOT_DONE && (call->is_wrong_address || call->exchange.status == 420 ||
+                                         call->exchange.fate == HTTP_NOT_SENT);
 }
 
 bool sf_answer_limits(const char *limit_info, struct sf_limits *out)

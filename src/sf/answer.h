@@ -17,6 +17,10 @@ void sf_answer_read(struct sf_call *call);
 /* Whether signing in again may help: the token is refused, not the app or the user. */
 bool sf_answer_wants_sign_in(const struct sf_call *call);
 
+/* Whether the host has nothing of the organisation's, or nobody is there: it may have moved to
+ * another instance. Nothing was done then. */
+bool sf_answer_may_be_elsewhere(const struct sf_call *call);
+
 /* "api-usage=18/5000; per-app-api-usage=17/250(appName=x)": false when it says nothing. */
 bool sf_answer_limits(const char *limit_info, struct sf_limits *out);
 

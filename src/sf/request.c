@@ -61,7 +61,7 @@ bool sf_call_error(const struct sf_call *call, struct error *err)
 {
     enum error_kind kind = sf_outcome_error_kind(call->outcome);
 
-    if (call->is_wrong_address)
+    if (call->is_wrong_address && !call->was_right_before)
         kind = ERROR_CONFIG;
     return error_set(err, kind, "%s", call->message != NULL ? call->message : "no answer");
 }
@@ -78,6 +78,7 @@ void sf_call_done(struct sf_call *call)
     call->code = "";
     call->retry_after_s = 0;
     call->is_wrong_address = false;
+    call->was_right_before = false;
     call->fate = SF_NOT_DONE;
     call->outcome = SF_OUTCOME_UNKNOWN;
 }

@@ -39,6 +39,7 @@ struct sf_call {
     json_t *json;            /* the body when it is JSON; else NULL, see exchange.received. Texts
                               * of rows may hold zero bytes: json_string_length */
     bool is_wrong_address;   /* a page for people was answered, not the API */
+    bool was_right_before;   /* the session has had answers of the API: a page is an outage */
     int64_t tokens;          /* how many the session had had when it was begun */
     bool is_again;           /* it was refused for its token and begun once more */
     struct arena *arena;     /* what it needs while it is on its way */

@@ -6,8 +6,10 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "sf/answer.h"
 #include "sf/grant.h"
+#include "sf/secret.h"
 
 #define BEARER       "Authorization: Bearer "
 #define CALL_OPTIONS "Sforce-Call-Options: client="
@@ -18,6 +20,7 @@ enum {
     URL_BYTES = 128 * 1024,
     HEADER_BYTES = 1024,
     SCRUB_FROM_LENGTH = 4,
+    LOOK_AGAIN_MS = 60 * 1000,
 };
 
 struct sf_session {
@@ -34,9 +37,11 @@ struct sf_session {
     struct sf_limits limits;
     int64_t requests;
     int64_t tokens;          /* asked for because one was refused */
+    int64_t look_at_ms;      /* not before: find_instance */
     char *instance_suffixes; /* may be NULL */
     struct sf_vault vault;
     bool is_unassigned; /* writes run no assignment rules */
+    bool has_answered;  /* something of the API: the address was right */
     bool has_unstored;  /* what the vault holds is older than ours: it could not be written */
 };
 
@@ -66,29 +71,6 @@ enum { CREDENTIAL_COUNT = sizeof(credential_fields) / sizeof(credential_fields[0
 static const char **credential_at(const struct sf_credentials *credentials, size_t index)
 {
     return (const char **)((char *)(uintptr_t)credentials + credential_fields[index].place);
-}
-
-static void wipe_text(const char *text)
-{
-    if (text == NULL)
-        return;
-    explicit_bzero((char *)(uintptr_t)text, strlen(text));
-    free((char *)(uintptr_t)text);
-}
-
-static void wipe_buf(struct buf *buf)
-{
-    if (buf->data != NULL)
-        explicit_bzero(buf->data, buf->size_bytes);
-    buf_done(buf);
-}
-
-static void replace_text(const char **place, const char *text)
-{
-    const char *old = *place;
-
-    *place = text != NULL && text[0] != '\0' ? memory_strdup(text) : NULL;
-    wipe_text(old);
 }
 
 static void trim_slashes(const char *text)
@@ -151,7 +133,7 @@ static void set_authorization(struct sf_session *session, const char *token)
     char *header = memory_alloc(room_bytes);
 
     snprintf(header, room_bytes, "%s%s", BEARER, token);
-    wipe_text(session->authorization);
+    sf_secret_wipe(session->authorization);
     session->authorization = header;
 }
 
@@ -193,28 +175,15 @@ static bool take_token(struct sf_session *session, const struct sf_token *token,
     else if (strpbrk(token->access_token, "\r\n") != NULL)
         is_fit = error_set(err, ERROR_CONFIG, "the access token is none: it holds a line end");
     if (!is_fit || !take_identity(session, token, err)) {
-        wipe_text(instance_url);
+        sf_secret_wipe(instance_url);
         return false;
     }
-    replace_text(&session->instance_url, instance_url);
-    wipe_text(instance_url);
+    sf_secret_replace(&session->instance_url, instance_url);
+    sf_secret_wipe(instance_url);
     set_authorization(session, token->access_token);
     if (token->refresh_token != NULL)
-        replace_text(&session->credentials.refresh_token, token->refresh_token);
+        sf_secret_replace(&session->credentials.refresh_token, token->refresh_token);
     return true;
-}
-
-static void wipe_json(json_t *json)
-{
-    const char *key;
-    json_t *value;
-
-    json_object_foreach(json, key, value)
-    {
-        if (json_is_string(value))
-            explicit_bzero((char *)(uintptr_t)json_string_value(value), json_string_length(value));
-    }
-    json_decref(json);
 }
 
 static bool post_form(struct sf_session *session, const char *url, const struct buf *form,
@@ -235,8 +204,8 @@ static bool post_form(struct sf_session *session, const char *url, const struct 
     bool is_ok = http_send(session->http, &exchange, 1, err) &&
                  sf_grant_read(session->grant, &exchange, &token, err) &&
                  take_token(session, &token, err);
-    wipe_json(token.json);
-    wipe_buf(&exchange.received);
+    sf_secret_wipe_json(token.json);
+    sf_secret_wipe_buf(&exchange.received);
     http_exchange_done(&exchange);
     return is_ok;
 }
@@ -255,7 +224,7 @@ static bool ask_token(struct sf_session *session, struct error *err)
     if (is_ok && buf_is_full(&form))
         is_ok = error_set(err, ERROR_CONFIG, "the credentials are too long");
     is_ok = is_ok && post_form(session, url.data, &form, err);
-    wipe_buf(&form);
+    sf_secret_wipe_buf(&form);
     if (!is_ok)
         scrub(session, err);
     if (is_ok && session->grant == SF_GRANT_CODE)
@@ -292,7 +261,7 @@ static bool renew_shared(struct sf_session *session, struct error *err)
         return session->vault.leave(session->vault.context, NULL, &ignored) && is_taken;
     }
     if (!session->has_unstored && kept.refresh_token != NULL)
-        replace_text(&session->credentials.refresh_token, kept.refresh_token);
+        sf_secret_replace(&session->credentials.refresh_token, kept.refresh_token);
     if (!ask_token(session, err)) {
         session->vault.leave(session->vault.context, NULL, &ignored);
         return false;
@@ -335,7 +304,7 @@ static bool adopt_token(struct sf_session *session, struct error *err)
 static void copy_credentials(struct sf_session *session, const struct sf_credentials *credentials)
 {
     for (size_t i = 0; i < CREDENTIAL_COUNT; i++)
-        replace_text(credential_at(&session->credentials, i), *credential_at(credentials, i));
+        sf_secret_replace(credential_at(&session->credentials, i), *credential_at(credentials, i));
     if (session->credentials.login_url == NULL)
         session->credentials.login_url = memory_strdup("https://login.salesforce.com");
     trim_slashes(session->credentials.login_url);
@@ -401,14 +370,14 @@ void sf_session_close(struct sf_session *session)
     if (session == NULL)
         return;
     for (size_t i = 0; i < CREDENTIAL_COUNT; i++)
-        wipe_text(*credential_at(&session->credentials, i));
-    wipe_text(session->authorization);
+        sf_secret_wipe(*credential_at(&session->credentials, i));
+    sf_secret_wipe(session->authorization);
     free(session->call_options);
     free(session->api_version);
     free(session->instance_suffixes);
     if (session->vault.done != NULL)
         session->vault.done(session->vault.context);
-    wipe_text(session->instance_url);
+    sf_secret_wipe(session->instance_url);
     http_client_free(session->http);
     free(session);
 }
@@ -543,19 +512,43 @@ static bool renew_for(struct sf_session *session, const struct sf_call *call, st
     return sf_session_renew(session, err);
 }
 
+static bool was_sent_to_instance(const struct sf_session *session, const struct sf_call *call)
+{
+    return strncmp(call->exchange.url, session->instance_url, strlen(session->instance_url)) == 0;
+}
+
+/* Where an organisation is that may have moved to another instance, the token address says. It is
+ * asked once a minute, for an outage looks alike. Whether the call is to be sent to another host.
+ */
+static bool find_instance(struct sf_session *session, const struct sf_call *call)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    struct error err = {0};
+
+    if (session->grant != SF_GRANT_TOKEN && now_ms >= session->look_at_ms &&
+        was_sent_to_instance(session, call)) {
+        session->look_at_ms = now_ms + LOOK_AGAIN_MS;
+        if (!renew_for(session, call, &err))
+            log_warning("could not ask where the organisation is", log_text("reason", err.message));
+    }
+    return !was_sent_to_instance(session, call);
+}
+
 bool sf_request_end(struct sf_session *session, struct sf_call *call, bool *is_over,
                     struct error *err)
 {
     sf_answer_read(call);
     note_limits(session, &call->exchange);
+    session->has_answered = session->has_answered || call->outcome == SF_OUTCOME_SUCCESS;
+    call->was_right_before = session->has_answered;
+    bool must_sign_in = !call->is_again && sf_answer_wants_sign_in(call);
+    bool has_moved =
+        !call->is_again && sf_answer_may_be_elsewhere(call) && find_instance(session, call);
+    bool is_ok = !must_sign_in || renew_for(session, call, err);
     call->exchange.url = NULL;
-    *is_over = call->is_again || !sf_answer_wants_sign_in(call);
+    *is_over = !is_ok || (!must_sign_in && !has_moved);
     if (*is_over)
-        return true;
-    if (!renew_for(session, call, err)) {
-        *is_over = true;
-        return false;
-    }
+        return is_ok;
     begin_call(session, call);
     call->is_again = true;
     return true;

@@ -3,7 +3,8 @@
  * token is no longer accepted, and keeps what the organisation says of itself.
  *
  * Promises: an access token is sent to no host but the one it was issued for; a call that was
- * refused for its token is sent once more with a new one, never in a loop; secrets appear in no
+ * refused for its token, or met a host that the organisation has left, is sent once more with a new
+ * one, never in a loop; secrets appear in no
  * message and are wiped at close. It does not know what the calls are for, and it does not wait and
  * try again: that is the caller's decision, made from fate and outcome.
  *
@@ -123,8 +124,9 @@ int64_t sf_session_requests(const struct sf_session *session);
 /*
  * sf_request for calls that do not wait for each other: begun, gone on with (http_go_on), also
  * while something else is waited for, and each ended once it is answered. Until then it stays where
- * it is, with its body. is_over is false when it was refused for its token and sent again with
- * another one; false is answered when signing in again failed, and then the call's fate holds.
+ * it is, with its body. is_over is false when it was refused for its token, or sent to a host that
+ * the organisation has left, and sent again with another one; false is answered when signing in
+ * again failed, and then the call's fate holds.
  */
 void sf_request_begin(struct sf_session *session, struct sf_call *call);
 bool sf_request_end(struct sf_session *session, struct sf_call *call, bool *is_over,

@@ -5,6 +5,7 @@ a fallen link or a firewall does; stall() keeps them open and lets nothing throu
 kernel notices. New connections pass in both cases, unless refuse() has closed the door. throttle() lets
 only so many bytes per second through towards the client, cut_after() breaks the connection in the middle
 of what the server sends, repeat() sends what it says next twice.
+say() answers in its place.
 """
 
 import contextlib
@@ -47,6 +48,7 @@ class Proxy:
         self._links = []
         self._is_closed = False
         self._is_refusing = False
+        self._answer = None
         self._bytes_per_second = None
         self._bytes_until_cut = None
         self._repeats = 0
@@ -84,6 +86,10 @@ class Proxy:
         """New connections end at once."""
         self._is_refusing = is_refusing
 
+    def say(self, answer):
+        """New connections get this to whatever they ask, and end: another server has the address now."""
+        self._answer = answer
+
     def throttle(self, bytes_per_second):
         """Towards the clients; None lifts it."""
         self._bytes_per_second = bytes_per_second
@@ -117,6 +123,9 @@ class Proxy:
             if self._is_refusing:
                 client.close()
                 continue
+            if self._answer is not None:
+                self._say(client)
+                continue
             try:
                 server = socket.create_connection(("127.0.0.1", self._server_port))
             except OSError:
@@ -127,6 +136,15 @@ class Proxy:
                 self._links.append(link)
             for source, sink in ((client, server), (server, client)):
                 threading.Thread(target=self._pump, args=(link, source, sink), daemon=True).start()
+
+    def _say(self, client):
+        with contextlib.suppress(OSError), client:
+            client.recv(BLOCK)
+            client.sendall(self._answer)
+            client.shutdown(socket.SHUT_WR)
+            # Closed before all that was sent is read, it would be a reset.
+            while client.recv(BLOCK):
+                pass
 
     def _pump(self, link, source, sink):
         try:
