@@ -97,7 +97,8 @@ static bool install_database(struct pg *pg, struct error *err)
     return true;
 }
 
-static bool refuse_foreign(struct pg *pg, const char *schema_name, struct error *err)
+static bool refuse_foreign_or_lost(struct pg *pg, const char *schema_name, int version,
+                                   struct error *err)
 {
     PGresult *found PG_RESULT_AUTO =
         pg_query(pg,
@@ -105,13 +106,21 @@ static bool refuse_foreign(struct pg *pg, const char *schema_name, struct error 
                  " where n.nspname = $1 and c.relname = '_trigger_log'",
                  PG_PARAMS(schema_name), err);
 
-    if (found == NULL || PQntuples(found) == 0)
-        return found != NULL;
-    return error_set(err, ERROR_CONFIG,
-                     "the schema %s has a _trigger_log that pgforce did not make: if it is Heroku"
-                     " Connect's, `pgforce adopt FILE` takes it over; otherwise choose another"
-                     " schema",
-                     schema_name);
+    if (found == NULL)
+        return false;
+    if (version == 0 && PQntuples(found) > 0)
+        return error_set(
+            err, ERROR_CONFIG,
+            "the schema %s has a _trigger_log that pgforce did not make: if it is Heroku"
+            " Connect's, `pgforce adopt FILE` takes it over; otherwise choose another schema",
+            schema_name);
+    if (version > 0 && PQntuples(found) == 0)
+        return error_set(
+            err, ERROR_CONFIG,
+            "the schema %s has no _trigger_log any more: restore it from a backup, or give up what"
+            " was in it and begin anew (operations.md, \"When the schema is gone\")",
+            schema_name);
+    return true;
 }
 
 static bool install_connection(struct pg *pg, const char *schema_name, struct error *err)
@@ -120,9 +129,9 @@ static bool install_connection(struct pg *pg, const char *schema_name, struct er
 
     if (!read_version(pg, "select version from pgforce.connection where schema_name = $1",
                       PG_PARAMS(schema_name), &version, err) ||
-        !refuse_newer(version, CONNECTION_VERSION, err) || !create_schema(pg, schema_name, err))
-        return false;
-    if (version == 0 && !refuse_foreign(pg, schema_name, err))
+        !refuse_newer(version, CONNECTION_VERSION, err) ||
+        !refuse_foreign_or_lost(pg, schema_name, version, err) ||
+        !create_schema(pg, schema_name, err))
         return false;
     for (; version < CONNECTION_VERSION; version++) {
         if (!run_in_schema(pg, schema_name, NULL, connection_steps[version], err))

@@ -362,6 +362,11 @@ static void fill_entry(struct trigger_log *log, const struct row *row, struct en
                                       " was not captured",
                                       omitted);
     }
+    if (row->op == ROW_DELETE && entry->record_id == NULL && entry->sfid == NULL) {
+        entry->state = "FAILED";
+        entry->message = "pgforce: which record was deleted is not known, for the table's REPLICA"
+                         " IDENTITY has neither id nor sfid";
+    }
 }
 
 /* Only a new row can be trusted to say PENDING still: of an older one an answer may have come

@@ -65,6 +65,13 @@ static const struct {
     {"42P01", ERROR_CONFIG}, /* no such table */
     {"42703", ERROR_CONFIG}, /* no such column */
     {"42704", ERROR_CONFIG}, /* no such object: a slot, an origin */
+    /* Somebody has changed what a statement is about: a column's type, a view for a table, an
+       index. */
+    {"42804", ERROR_CONFIG}, /* another type */
+    {"42809", ERROR_CONFIG}, /* another kind of object */
+    {"42846", ERROR_CONFIG}, /* no such cast */
+    {"42883", ERROR_CONFIG}, /* no such operator or function */
+    {"42P10", ERROR_CONFIG}, /* no such unique index */
     {"53", ERROR_RETRY},     /* resources */
     {"55", ERROR_RETRY},     /* in use, lock not available */
     {"57", ERROR_RETRY},     /* shutdown, cancelled */
