@@ -54,6 +54,7 @@ static void fill_entry(const PGresult *result, int row, struct arena *arena,
     entry->old = copy_field_text(result, row, 18, arena);
     entry->trace = copy_field_text(result, row, 19, arena);
     entry->marker_field = copy_field_text(result, row, 20, arena);
+    entry->waited_us = pg_field_int64(result, row, 21);
 }
 
 #define STOPPED_TABLES                                                                             \
@@ -67,6 +68,10 @@ static void fill_entry(const PGresult *result, int row, struct arena *arena,
           " and (" entry ".action = 'DELETE' and m.upsert_field is not null"                       \
           " or strpos(" entry ".\"values\", lower(m.upsert_field)) > 0))"
 
+/* Of a delivery d: its time has not come. Where the clock was set back behind the sending, its
+ * times say nothing: it is due. */
+#define IS_WAITING "(d.retry_at > clock_timestamp() and d.sent_at <= clock_timestamp())"
+
 /* What a common table expression `relevant` chose, with all that is known of it. $1 is the schema.
  */
 #define WHOLE_ENTRIES                                                                              \
@@ -77,7 +82,7 @@ static void fill_entry(const PGresult *result, int row, struct arena *arena,
     " and i.id < r.id"                                                                             \
     " order by i.id desc limit 1) end),"                                                           \
     " r.\"values\", coalesce(d.state, ''), coalesce(d.attempt, 0),"                                \
-    " coalesce(d.retry_at > clock_timestamp(), false) or r.table_name = any(array(" STOPPED_TABLES \
+    " coalesce(" IS_WAITING ", false) or r.table_name = any(array(" STOPPED_TABLES                 \
     ")), d.external_id, d.body,"                                                                   \
     " (extract(epoch from d.sent_at) * 1000000)::bigint,"                                          \
     " coalesce(d.was_in_doubt, false), r.processed_at is not null and r.state = 'NEW',"            \
@@ -92,7 +97,8 @@ static void fill_entry(const PGresult *result, int row, struct arena *arena,
     " and n.action = 'UPDATE' and n.state in ('NEW', 'PENDING', 'SUCCESS', 'MERGED')) end,"        \
     " coalesce((r.commit_lsn - '0/0'::pg_lsn)::bigint, 0), coalesce(d.is_unit, false),"            \
     " case when " FREES_KEY(                                                                       \
-        "r") " then r.old end, d.trace, d.marker_field"                                            \
+        "r") " then r.old end, d.trace, d.marker_field,"                                           \
+             " (extract(epoch from clock_timestamp() - d.sent_at) * 1000000)::bigint"              \
              " from relevant r"                                                                    \
              " left join pgforce.delivery d on d.schema_name = $1 and d.log_id = r.id"             \
              " order by r.id"
@@ -124,7 +130,7 @@ bool queue_take(struct pg *pg, const char *schema_name, struct queue *queue, str
         " from pgforce.delivery d"
         " join @ l on l.id = d.log_id"
         " where d.schema_name = $1"
-        " and (d.state = 'SENDING' or d.retry_at > clock_timestamp())"
+        " and (d.state = 'SENDING' or " IS_WAITING ")"
         " and l.state in ('NEW', 'PENDING')),"
         " held as ("
         " select" ENTRY " from blocked b"
@@ -273,6 +279,7 @@ bool queue_store_outcomes(struct pg *pg, const char *schema_name, const char *ou
                " waiting as ("
                " update pgforce.delivery d"
                " set state = o.phase, message = o.message, bulk_job = null,"
+               " sent_at = least(d.sent_at, clock_timestamp()),"
                " was_in_doubt = d.was_in_doubt or coalesce(o.may_be_done, false),"
                " retry_at = clock_timestamp() + make_interval(secs => o.wait_ms / 1000.0)"
                " from o"
@@ -318,15 +325,15 @@ bool queue_next_due_ms(struct pg *pg, const char *schema_name, int64_t *wait_ms,
 
     format_sql(&sql, schema_name,
                "select (extract(epoch from min(due) - clock_timestamp()) * 1000)::bigint"
-               " from (select coalesce(d.retry_at, now()) as due"
+               " from (select case when " IS_WAITING " then d.retry_at else now() end as due"
                " from pgforce.delivery d"
                " where d.schema_name = $1"
                " and d.state in ('RETRY', 'IN_DOUBT')"
                " and exists (select from @ l"
                " where l.id = d.log_id and l.state in ('NEW', 'PENDING'))"
                " union all"
-               " select coalesce(asked_at" QUEUE_BULK_PAUSE ", now())"
-               " from pgforce.bulk_job"
+               " select case when " QUEUE_BULK_IS_DUE " then now() else asked_at" QUEUE_BULK_PAUSE
+               " end from pgforce.bulk_job"
                " where schema_name = $1) w");
     PGresult *result PG_RESULT_AUTO = pg_query(pg, sql.data, PG_PARAMS(schema_name), err);
     if (result == NULL)

@@ -41,9 +41,10 @@ struct queue_entry {
     const char *trace;        /* of its receipt or marker; NULL if none */
     const char *marker_field; /* NULL: it is a receipt's */
     const char *body;         /* the record as it was sent, JSON; NULL for DELETE */
-    int64_t sent_at_us;
-    uint64_t commit_lsn; /* the transaction's that it was captured in; 0: none, made by hand */
-    bool is_unit;        /* was sent together with its transaction, all or none */
+    int64_t sent_at_us;       /* by PostgreSQL's clock, as is the next */
+    int64_t waited_us;        /* since then; negative where the clock was set back */
+    uint64_t commit_lsn;      /* the transaction's that it was captured in; 0: none, made by hand */
+    bool is_unit;             /* was sent together with its transaction, all or none */
 };
 
 struct queue {
@@ -64,6 +65,11 @@ bool queue_take(struct pg *pg, const char *schema_name, struct queue *queue, str
 /* SQL after asked_at in pgforce.bulk_job: a job is asked less and less often. */
 #define QUEUE_BULK_PAUSE                                                                           \
     " + least(greatest((asked_at - created_at) / 4, interval '250 ms'), interval '30 s')"
+
+/* Also where the clock was set back since it was asked. */
+#define QUEUE_BULK_IS_DUE                                                                          \
+    " (asked_at is null or clock_timestamp() >= asked_at" QUEUE_BULK_PAUSE                         \
+    " or clock_timestamp() < asked_at)"
 
 /* The entries that go with a Bulk job (our number for it). */
 bool queue_take_job(struct pg *pg, const char *schema_name, int64_t bulk_job, struct queue *queue,

@@ -39,19 +39,21 @@ enum { BARRIER_TIMEOUT_MS = 10 * 1000 };
 static bool hold_unknown_deletions(struct pg *pg, const struct mapping *mapping, int64_t *held,
                                    struct error *err)
 {
-    return statement_run(pg, mapping,
-                         "delete from @s s"
-                         " where s._pgforce_deleted"
-                         " and not exists (select from @t t where t.sfid = s.sfid)"
-                         " and exists (select from pgforce.delivery d"
-                         " join @log l on l.id = d.log_id"
-                         " where d.mapping_id = @id"
-                         " and d.action = 'INSERT'"
-                         " and d.sent_at < clock_timestamp() - interval " SURELY_READ_AGAIN
-                         " and l.table_name = @n"
-                         " and (l.state = 'PENDING'"
-                         " or (l.state = 'NEW' and d.was_in_doubt and d.trace is not null)))",
-                         held, err);
+    return statement_run(
+        pg, mapping,
+        "delete from @s s"
+        " where s._pgforce_deleted"
+        " and not exists (select from @t t where t.sfid = s.sfid)"
+        " and exists (select from pgforce.delivery d"
+        " join @log l on l.id = d.log_id"
+        " where d.mapping_id = @id"
+        " and d.action = 'INSERT'"
+        " and d.sent_at not between clock_timestamp() - interval " SURELY_READ_AGAIN
+        " and clock_timestamp()"
+        " and l.table_name = @n"
+        " and (l.state = 'PENDING'"
+        " or (l.state = 'NEW' and d.was_in_doubt and d.trace is not null)))",
+        held, err);
 }
 
 /*
@@ -198,19 +200,22 @@ static bool hold_own_inserts(struct pg *pg, const struct mapping *mapping, int64
 static bool drop_written(const struct apply_world *world, const struct mapping *mapping,
                          bool is_recent, int64_t *count, struct error *err)
 {
-    PGresult *result PG_RESULT_AUTO =
-        statement_query(world->pg, mapping,
-                        "delete from @s s"
-                        " using @t t, @log l"
-                        " where t.sfid = s.sfid"
-                        " and not s._pgforce_deleted"
-                        " and l.table_name = @n"
-                        " and l.record_id = t.id"
-                        " and l.state = 'SUCCESS'"
-                        " and " STATEMENT_ANSWERED_SINCE(
-                            "$1") " and coalesce(@stamp >= clock_timestamp() at time zone 'UTC'"
-                                  " - interval " SURELY_READ_AGAIN ", false) = $2::boolean",
-                        PG_PARAMS(pg_number(world->began_us).text, is_recent ? "t" : "f"), err);
+    PGresult *result PG_RESULT_AUTO = statement_query(
+        world->pg, mapping,
+        "delete from @s s"
+        " using @t t, @log l"
+        " where t.sfid = s.sfid"
+        " and not s._pgforce_deleted"
+        " and l.table_name = @n"
+        " and l.record_id = t.id"
+        " and l.state = 'SUCCESS'"
+        " and " STATEMENT_ANSWERED_SINCE("$1") " and coalesce($3::bigint > 0 and"
+                                               " @stamp >= to_timestamp($3::bigint / 1000000.0)"
+                                               " at time zone 'UTC' - interval " SURELY_READ_AGAIN
+                                               ", false) = $2::boolean",
+        PG_PARAMS(pg_number(world->began_us).text, is_recent ? "t" : "f",
+                  pg_number(world->began_sf_us).text),
+        err);
 
     if (result == NULL)
         return false;

@@ -31,6 +31,7 @@ struct apply_world {
         confirms_all_deletions; /* also those that Salesforce reports wait when they are too many */
     bool is_announced; /* the table has triggers: pg carries the echo origin (announce.h) */
     int64_t began_us;  /* the reading, by PostgreSQL's clock: what was written later it may lack */
+    int64_t began_sf_us; /* and by Salesforce's; 0: unknown */
 };
 
 /* Puts rows, one after the other, into the stage, as they come from somewhere else. */

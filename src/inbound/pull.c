@@ -142,7 +142,8 @@ static struct poll make_poll(struct pull *pull, size_t index)
 {
     return (struct poll){
         .world = {pull->writers.pull, pull->writers.barrier, pull->options->schema_name,
-                  pull->page_arena, pull->growth, pull->options->confirms_all_deletions},
+                  pull->page_arena, pull->growth, pull->options->confirms_all_deletions,
+                  .began_sf_us = sf_session_now_us(pull->options->session)},
         .writers = pull->long_reading == NULL ? &pull->writers : NULL,
         .session = pull->options->session,
         .mapping = &pull->mappings.items[index],

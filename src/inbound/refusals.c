@@ -62,7 +62,9 @@ bool refusals_due(struct pg *pg, const struct mapping *mapping, struct arena *ar
                                                "select sfid"
                                                " from pgforce.refused_record"
                                                " where mapping_id = $1"
-                                               " and retry_at <= now()"
+                                               " and (retry_at <= now()"
+                                               /* Only where the clock was set back. */
+                                               " or retry_at > now() + interval '1 hour')"
                                                " order by retry_at"
                                                " limit " DUE_AT_ONCE,
                                                PG_PARAMS(pg_number(mapping->id).text), err);
@@ -85,7 +87,7 @@ bool refusals_forget(struct pg *pg, const struct mapping *mapping,
     buf_init(&sql, SQL_MAX_BYTES);
     buf_text(&sql, "delete from pgforce.refused_record"
                    " where mapping_id = $1"
-                   " and refused_at < now()"
+                   " and refused_at <> now()"
                    " and sfid in (");
     for (size_t i = 0; i < asked->count; i++) {
         buf_text(&sql, i > 0 ? ", " : "");

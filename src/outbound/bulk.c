@@ -485,8 +485,7 @@ static PGresult *due_jobs(const struct bulk_world *world, struct error *err)
                     "update pgforce.bulk_job"
                     " set asked_at = clock_timestamp()"
                     " where schema_name = $1"
-                    " and (asked_at is null or clock_timestamp() >= asked_at" QUEUE_BULK_PAUSE ")"
-                    " returning id, mapping_id, action, job_id",
+                    " and" QUEUE_BULK_IS_DUE " returning id, mapping_id, action, job_id",
                     PG_PARAMS(world->schema_name), err);
 }
 

@@ -6,7 +6,6 @@
 
 #include "base/buf.h"
 #include "mapping/lost_create.h"
-#include "mapping/mask.h"
 #include "outbound/identifier.h"
 #include "outbound/records.h"
 #include "sf/datetime.h"
@@ -16,8 +15,9 @@
 
 enum { SOQL_MAX_BYTES = 64 * 1024 };
 
-/* Between our clock, by which sent_at is known, and Salesforce's CreatedDate. */
-static const int64_t CLOCK_SLACK_US = INT64_C(300) * 1000 * 1000;
+/* For what may happen to clocks between a sending and its CreatedDate. */
+static const int64_t CLOCK_SLACK_US = INT64_C(900) * 1000 * 1000;
+static const int64_t DAY_US = INT64_C(86400) * 1000 * 1000;
 
 /* A record that was read back; it belongs to at most one entry. */
 struct found {
@@ -48,40 +48,11 @@ static bool is_insert(const struct queue_entry *entry)
     return strcmp(entry->action, "INSERT") == 0 && entry->sfid == NULL;
 }
 
-static bool same_value(const struct search *search, const struct mapping_field *field,
-                       const json_t *sent, const json_t *read)
-{
-    const char *sent_text = NULL;
-    const char *read_text = NULL;
-    struct error ignored;
-
-    if (!fieldtype_from_json(field->type, sent, search->world->arena, &sent_text, &ignored) ||
-        !fieldtype_from_json(field->type, read, search->world->arena, &read_text, &ignored))
-        return false;
-    if (mask_is_one(field, read_text))
-        return true; /* what it hides cannot be compared */
-    if (sent_text == NULL || read_text == NULL)
-        return sent_text == read_text;
-    return strcmp(sent_text, read_text) == 0;
-}
-
 /* Whether a record holds every value that the entry sent. */
 static bool equals_sent(const struct search *search, const struct queue_entry *entry,
                         json_t *record)
 {
-    const struct mapping *mapping = search->doubts->mapping;
-    json_t *body = entry->body != NULL ? json_loads(entry->body, 0, NULL) : NULL;
-    bool is_equal = body != NULL;
-
-    for (size_t i = 0; is_equal && i < mapping->field_count; i++) {
-        json_t *sent = records_value(body, &mapping->fields[i]);
-
-        if (sent != NULL && !mapping->fields[i].is_system)
-            is_equal = same_value(search, &mapping->fields[i], sent,
-                                  records_value(record, &mapping->fields[i]));
-    }
-    json_decref(body);
-    return is_equal;
+    return records_hold(search->doubts->mapping, entry->body, record, search->world->arena);
 }
 
 static bool is_same_text(const char *left, const char *right)
@@ -216,6 +187,20 @@ static bool read_traced(struct search *search, struct error *err)
     return true;
 }
 
+/* How long ago an entry was sent, at most: set back, a clock does not tell. */
+static int64_t age_us(const struct queue_entry *entry)
+{
+    return (entry->waited_us >= 0 ? entry->waited_us : DAY_US) + CLOCK_SLACK_US;
+}
+
+/* By Salesforce's clock, if it is known, however PostgreSQL's differs. */
+static int64_t born_after_us(const struct search *search, const struct queue_entry *entry)
+{
+    int64_t now_us = sf_session_now_us(search->world->session);
+
+    return (now_us != 0 ? now_us : entry->sent_at_us + entry->waited_us) - age_us(entry);
+}
+
 /* What our user has created since the first of these entries was sent. */
 static bool read_created(struct search *search, int64_t since_us, struct error *err)
 {
@@ -225,7 +210,7 @@ static bool read_created(struct search *search, int64_t since_us, struct error *
     buf_init(&soql, SOQL_MAX_BYTES);
     append_select(search, NULL, &soql);
     buf_text(&soql, "CreatedDate >= ");
-    soql_datetime(&soql, since_us - CLOCK_SLACK_US);
+    soql_datetime(&soql, since_us);
     if (user_id[0] != '\0')
         buf_printf(&soql, " and CreatedById = '%s'", user_id);
     return records_read(search->world->session, soql.data, can_tell_deleted(search),
@@ -254,8 +239,9 @@ static bool read_back(struct search *search, struct error *err)
             sfids[sfid_count++] = entry->sfid;
         else if (key != NULL)
             external_ids[external_id_count++] = key;
-        else if (is_insert(entry) && entry->trace == NULL && entry->sent_at_us < since_us)
-            since_us = entry->sent_at_us;
+        else if (is_insert(entry) && entry->trace == NULL &&
+                 born_after_us(search, entry) < since_us)
+            since_us = born_after_us(search, entry);
     }
     if (external_id_count > 0 &&
         !read_by_keys(search, doubts->mapping->upsert, external_ids, external_id_count, err))
@@ -327,17 +313,21 @@ static void write_owners(const struct mapping *mapping, struct buf *sql)
                   " and l.processed_at >= to_timestamp($4::bigint / 1000000.0)");
 }
 
-/* Since when the log is to be asked about deleted records; 0: there are none. */
+/* Since when, by PostgreSQL's clock, the log is to be asked about deleted records; INT64_MAX: there
+ * are none. */
 static int64_t logged_since_us(const struct search *search)
 {
-    int64_t since_us = 0;
+    int64_t since_us = INT64_MAX;
+    bool has_deleted = false;
 
     for (size_t i = 0; i < search->found_count; i++)
-        if (search->found[i].is_deleted)
-            since_us = search->doubts->items[0]->sent_at_us;
-    for (size_t i = 0; since_us != 0 && i < search->doubts->count; i++)
-        if (search->doubts->items[i]->sent_at_us < since_us)
-            since_us = search->doubts->items[i]->sent_at_us;
+        has_deleted |= search->found[i].is_deleted;
+    for (size_t i = 0; has_deleted && i < search->doubts->count; i++) {
+        const struct queue_entry *entry = search->doubts->items[i];
+        int64_t sent_us = entry->sent_at_us + entry->waited_us - age_us(entry);
+
+        since_us = sent_us < since_us ? sent_us : since_us;
+    }
     return since_us;
 }
 
@@ -345,14 +335,14 @@ static bool mark_owners(struct search *search, struct error *err)
 {
     const struct mapping *mapping = search->doubts->mapping;
     int64_t since_us = logged_since_us(search);
-    struct pg_number since = pg_number(since_us - 2 * CLOCK_SLACK_US);
+    struct pg_number since = pg_number(since_us - CLOCK_SLACK_US);
     struct buf sql BUF_AUTO = {0};
 
     write_owners(mapping, &sql);
     PGresult *result PG_RESULT_AUTO =
         pg_query(search->world->pg, sql.data,
                  PG_PARAMS(list_sfids(search), pg_number(mapping->id).text, mapping->table_name,
-                           since_us != 0 ? since.text : NULL),
+                           since_us != INT64_MAX ? since.text : NULL),
                  err);
     if (result == NULL)
         return false;
@@ -402,7 +392,7 @@ static bool is_created_by_us(const struct search *search, const struct queue_ent
     int64_t created_us;
 
     return user_id[0] != '\0' && creator != NULL && strcmp(creator, user_id) == 0 && date != NULL &&
-           sf_datetime_parse(date, &created_us) && created_us >= entry->sent_at_us - CLOCK_SLACK_US;
+           sf_datetime_parse(date, &created_us) && created_us >= born_after_us(search, entry);
 }
 
 static struct found *find(struct search *search, const struct queue_entry *entry)
@@ -540,11 +530,17 @@ static void note_found(const struct search *search, const struct queue_entry *en
     doubt->is_created_by_us = is_created_by_us(search, entry, found);
 }
 
+static int64_t waited_ms(const struct search *search, const struct queue_entry *entry)
+{
+    int64_t waited_ms = entry->waited_us > 0 ? entry->waited_us / 1000 : 0;
+
+    return waited_ms < search->world->steady_ms ? waited_ms : search->world->steady_ms;
+}
+
 static void judge(struct search *search, size_t index)
 {
     const struct queue_entry *entry = search->doubts->items[index];
     struct found *found = find(search, entry);
-    int64_t waited_ms = (search->world->now_us - entry->sent_at_us) / 1000;
     struct delivery_doubt doubt = {
         .has_unique_key = entry->external_id != NULL || has_receipt(entry),
         .lost_create = lost_create_of(search, entry),
@@ -558,8 +554,8 @@ static void judge(struct search *search, size_t index)
     delivery_action_parse(entry->action, &doubt.action);
     if (doubt.action == DELIVERY_INSERT && !is_insert(entry))
         doubt.action = DELIVERY_UPDATE;
-    int64_t quarantine = quarantine_ms(search, entry, doubt.action);
-    doubt.is_quarantine_over = waited_ms >= quarantine;
+    int64_t left_ms = quarantine_ms(search, entry, doubt.action) - waited_ms(search, entry);
+    doubt.is_quarantine_over = left_ms <= 0;
     if (found != NULL)
         note_found(search, entry, found, &doubt);
     if (found != NULL && doubt.found_count == 1)
@@ -575,7 +571,7 @@ static void judge(struct search *search, size_t index)
         .message = is_named ? arena_printf(search->world->arena, "pgforce: %s: %s", verdict.reason,
                                            meant->sfid)
                             : verdict.reason,
-        .wait_ms = verdict.state == DELIVERY_PENDING ? quarantine - waited_ms : 0,
+        .wait_ms = verdict.state == DELIVERY_PENDING ? left_ms : 0,
     };
 }
 

@@ -24,7 +24,7 @@ struct doubt_world {
     struct pg *pg;
     struct sf_session *session;
     struct arena *arena;
-    int64_t now_us;        /* wall clock: entries carry the time they were sent */
+    int64_t steady_ms;     /* pg/server_clock.h: longer nothing is known to have waited */
     int64_t quarantine_ms; /* for creates without a unique identifier */
 };
 

@@ -37,6 +37,7 @@
 #include "outbound/unsent.h"
 #include "pg/origin.h"
 #include "pg/pg.h"
+#include "pg/server_clock.h"
 #include "sync/order.h"
 #include "sync/transport.h"
 
@@ -67,6 +68,7 @@ struct push {
     bool is_merged;       /* the connection's algorithm (sync/fold.h) */
     int take_limit;
     int64_t tidy_at_ms; /* trace.h */
+    struct server_clock clock;
     struct queue queue;
 };
 
@@ -394,8 +396,10 @@ struct read_back {
 static bool resolve_mapping(struct push *push, const struct mapping *mapping,
                             struct read_back *read, struct error *err)
 {
-    struct doubt_world world = {push->pg, push->options->session, push->arena, clock_wall_us(),
-                                push->options->quarantine_ms};
+    struct doubt_world world = {.pg = push->pg,
+                                .session = push->options->session,
+                                .arena = push->arena,
+                                .quarantine_ms = push->options->quarantine_ms};
     struct doubt_entries doubts = {
         .mapping = mapping,
         .items = arena_array(push->arena, struct queue_entry *, push->queue.count)};
@@ -409,7 +413,8 @@ static bool resolve_mapping(struct push *push, const struct mapping *mapping,
     }
     if (doubts.count == 0)
         return true;
-    if (!doubt_resolve(&world, &doubts, err))
+    if (!server_clock_look(push->pg, &push->clock, &world.steady_ms, err) ||
+        !doubt_resolve(&world, &doubts, err))
         return false;
     for (size_t i = 0; i < doubts.count; i++) {
         read->outcomes[doubts.items[i] - push->queue.entries] = doubts.outcomes[i];
@@ -534,7 +539,7 @@ static bool tidy(struct push *push, struct error *err)
     if (clock_monotonic_ms() < push->tidy_at_ms)
         return true;
     push->tidy_at_ms = clock_monotonic_ms() + TIDY_MS;
-    return trace_tidy(&world, err);
+    return server_clock_look(push->pg, &push->clock, &(int64_t){0}, err) && trace_tidy(&world, err);
 }
 
 static bool run_until_stopped(struct push *push, struct error *err)

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
 #include "base/buf.h"
+#include "mapping/mask.h"
 #include "sf/rest.h"
 #include "sf/soql.h"
 
@@ -24,6 +24,40 @@ json_t *records_value(json_t *record, const struct mapping_field *field)
         return json_object_get(record, field->field_name);
     return json_object_get(json_object_get(record, field->relationship_name),
                            field->reference_field);
+}
+
+static bool is_same_value(const struct mapping_field *field, const json_t *sent, const json_t *read,
+                          struct arena *arena)
+{
+    const char *sent_text = NULL;
+    const char *read_text = NULL;
+    struct error ignored;
+
+    if (!fieldtype_from_json(field->type, sent, arena, &sent_text, &ignored) ||
+        !fieldtype_from_json(field->type, read, arena, &read_text, &ignored))
+        return false;
+    if (mask_is_one(field, read_text))
+        return true; /* what it hides cannot be compared */
+    if (sent_text == NULL || read_text == NULL)
+        return sent_text == read_text;
+    return strcmp(sent_text, read_text) == 0;
+}
+
+bool records_hold(const struct mapping *mapping, const char *body, json_t *record,
+                  struct arena *arena)
+{
+    json_t *sent = body != NULL ? json_loads(body, 0, NULL) : NULL;
+    bool holds = sent != NULL;
+
+    for (size_t i = 0; holds && i < mapping->field_count; i++) {
+        json_t *value = records_value(sent, &mapping->fields[i]);
+
+        if (value != NULL && !mapping->fields[i].is_system)
+            holds = is_same_value(&mapping->fields[i], value,
+                                  records_value(record, &mapping->fields[i]), arena);
+    }
+    json_decref(sent);
+    return holds;
 }
 
 static bool read_pages(struct sf_query *query, json_t *records, struct error *err)

@@ -9,12 +9,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/arena.h"
 #include "base/error.h"
 #include "mapping/mapping.h"
 #include "sf/session.h"
 
 /* The value of a field in a record, sent or read: nested where it goes through a relationship. */
 json_t *records_value(json_t *record, const struct mapping_field *field);
+
+/* Whether a record holds every value of a body (JSON) that was sent; not if that is NULL. */
+bool records_hold(const struct mapping *mapping, const char *body, json_t *record,
+                  struct arena *arena);
 
 /* Appends all pages of a query to records. with_deleted: queryAll. */
 bool records_read(struct sf_session *session, const char *soql, bool with_deleted, json_t *records,

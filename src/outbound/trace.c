@@ -41,7 +41,7 @@ struct lot {
     " from pgforce.trace t"                                                                        \
     " left join pgforce.mapping m on m.id = t.mapping_id"                                          \
     " where t.schema_name = $1"                                                                    \
-    " and (t.looked_at is null or t.looked_at < now() - interval '1 hour')"                        \
+    " and (t.looked_at between now() - interval '1 hour' and now()) is not true"                   \
     " and not exists (select from pgforce.delivery d where d.schema_name = t.schema_name"          \
     " and d.log_id = t.log_id and d.trace = t.trace)"
 

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/arena.h"
+#include "sf/datetime.h"
 #include "sf/long_numbers.h"
 
 enum { HEADER_BYTES = 1024, RETRY_AFTER_MAX_S = 24 * 3600, PROBLEM_BYTES = 1024 };
@@ -194,4 +195,14 @@ bool sf_answer_limits(const char *limit_info, struct sf_limits *out)
         return false;
     *out = (struct sf_limits){.used = used, .max = max};
     return true;
+}
+
+int64_t sf_answer_time_s(const struct sf_call *call)
+{
+    struct buf value BUF_AUTO = {0};
+    int64_t seconds = 0;
+
+    buf_init(&value, HEADER_BYTES);
+    const char *date = http_header(&call->exchange, "Date", &value);
+    return date != NULL && sf_datetime_parse_http(date, &seconds) ? seconds : 0;
 }

@@ -21,16 +21,6 @@ enum {
 
 /* ---- the job ---- */
 
-static int64_t server_time(const struct sf_call *call)
-{
-    struct buf value BUF_AUTO = {0};
-    int64_t seconds = 0;
-
-    buf_init(&value, HEADER_BYTES);
-    const char *date = http_header(&call->exchange, "Date", &value);
-    return date != NULL && sf_datetime_parse_http(date, &seconds) ? seconds : 0;
-}
-
 bool sf_bulk_create(struct sf_session *session, const char *soql, bool with_deleted,
                     struct sf_bulk_job *out, struct error *err)
 {
@@ -41,7 +31,7 @@ bool sf_bulk_create(struct sf_session *session, const char *soql, bool with_dele
     *out = (struct sf_bulk_job){0};
     if (!sf_bulk_job_create(session, fields, &call, out->id, err))
         return error_prefix(err, "making a Bulk query");
-    out->server_time_s = server_time(&call);
+    out->server_time_s = sf_answer_time_s(&call);
     return true;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/wait.h"
+#include "sf/answer.h"
 #include "sf/datetime.h"
 #include "sf/id.h"
 #include "sf/soql.h"
@@ -25,18 +26,6 @@ struct sf_query {
     struct sf_call opening; /* on its way while it has a path */
     const char *headers[2];
 };
-
-static int64_t server_time(const struct sf_call *call)
-{
-    struct buf value BUF_AUTO = {0};
-    int64_t seconds = 0;
-
-    buf_init(&value, HEADER_BYTES);
-    const char *date = http_header(&call->exchange, "Date", &value);
-    if (date == NULL || !sf_datetime_parse_http(date, &seconds))
-        return 0;
-    return seconds;
-}
 
 /* Takes the records out of a page and remembers where the next one is. */
 static bool read_page(struct sf_query *query, const struct sf_call *call, json_t **records,
@@ -123,7 +112,7 @@ bool sf_query_await(struct sf_query *query, struct error *err)
 
     if (is_ok) {
         query->total = json_integer_value(json_object_get(call->json, "totalSize"));
-        query->server_time_s = server_time(call);
+        query->server_time_s = sf_answer_time_s(call);
     }
     end_opening(query);
     return is_ok;
@@ -284,7 +273,7 @@ bool sf_deleted(struct sf_session *session, const struct sf_span *span, struct a
     }
     out->records = records;
     out->count = count;
-    out->server_time_s = server_time(&call);
+    out->server_time_s = sf_answer_time_s(&call);
     return read_time(call.json, "earliestDateAvailable", &out->earliest_available_us, err) &&
            read_time(call.json, "latestDateCovered", &out->latest_covered_us, err);
 }
@@ -308,6 +297,6 @@ bool sf_updated(struct sf_session *session, const struct sf_span *span, struct a
     }
     out->ids = (const char(*)[SF_ID_BYTES])ids;
     out->count = count;
-    out->server_time_s = server_time(&call);
+    out->server_time_s = sf_answer_time_s(&call);
     return read_time(call.json, "latestDateCovered", &out->latest_covered_us, err);
 }

@@ -35,6 +35,7 @@ struct sf_session {
     char user_id[SF_ID_BYTES];
     bool is_local;
     struct sf_limits limits;
+    int64_t ahead_ms; /* Salesforce's clock of our monotonic one; 0: unknown */
     int64_t requests;
     int64_t tokens;          /* asked for because one was refused */
     int64_t look_at_ms;      /* not before: find_instance */
@@ -422,6 +423,11 @@ struct sf_limits sf_session_limits(const struct sf_session *session)
     return session->limits;
 }
 
+int64_t sf_session_now_us(const struct sf_session *session)
+{
+    return session->ahead_ms != 0 ? (session->ahead_ms + clock_monotonic_ms()) * 1000 : 0;
+}
+
 int64_t sf_session_requests(const struct sf_session *session)
 {
     return session->requests;
@@ -468,6 +474,14 @@ static void note_limits(struct sf_session *session, const struct http_exchange *
     const char *text = http_header(exchange, "Sforce-Limit-Info", &value);
     if (text != NULL)
         sf_answer_limits(text, &session->limits);
+}
+
+static void note_time(struct sf_session *session, const struct sf_call *call)
+{
+    int64_t time_s = sf_answer_time_s(call);
+
+    if (time_s != 0)
+        session->ahead_ms = time_s * 1000 - clock_monotonic_ms();
 }
 
 static void begin_call(struct sf_session *session, struct sf_call *call)
@@ -539,6 +553,7 @@ bool sf_request_end(struct sf_session *session, struct sf_call *call, bool *is_o
 {
     sf_answer_read(call);
     note_limits(session, &call->exchange);
+    note_time(session, call);
     session->has_answered = session->has_answered || call->outcome == SF_OUTCOME_SUCCESS;
     call->was_right_before = session->has_answered;
     bool must_sign_in = !call->is_again && sf_answer_wants_sign_in(call);

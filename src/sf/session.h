@@ -118,6 +118,9 @@ struct sf_limits {
 
 struct sf_limits sf_session_limits(const struct sf_session *session);
 
+/* Salesforce's clock, as its last answer told it, to the second; 0 before. */
+int64_t sf_session_now_us(const struct sf_session *session);
+
 /* How many HTTP requests this session has sent, signing in included. */
 int64_t sf_session_requests(const struct sf_session *session);
 
