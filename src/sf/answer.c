@@ -197,12 +197,12 @@ bool sf_answer_limits(const char *limit_info, struct sf_limits *out)
     return true;
 }
 
-int64_t sf_answer_time_s(const struct sf_call *call)
+int64_t sf_answer_time_s(const struct http_exchange *exchange)
 {
     struct buf value BUF_AUTO = {0};
     int64_t seconds = 0;
 
     buf_init(&value, HEADER_BYTES);
-    const char *date = http_header(&call->exchange, "Date", &value);
+    const char *date = http_header(exchange, "Date", &value);
     return date != NULL && sf_datetime_parse_http(date, &seconds) ? seconds : 0;
 }

@@ -25,6 +25,6 @@ bool sf_answer_may_be_elsewhere(const struct sf_call *call);
 bool sf_answer_limits(const char *limit_info, struct sf_limits *out);
 
 /* Salesforce's clock when it answered, in seconds since 1970; 0: it did not say. */
-int64_t sf_answer_time_s(const struct sf_call *call);
+int64_t sf_answer_time_s(const struct http_exchange *exchange);
 
 #endif

@@ -31,7 +31,7 @@ bool sf_bulk_create(struct sf_session *session, const char *soql, bool with_dele
     *out = (struct sf_bulk_job){0};
     if (!sf_bulk_job_create(session, fields, &call, out->id, err))
         return error_prefix(err, "making a Bulk query");
-    out->server_time_s = sf_answer_time_s(&call);
+    out->server_time_s = sf_answer_time_s(&call.exchange);
     return true;
 }
 

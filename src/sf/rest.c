@@ -112,7 +112,7 @@ bool sf_query_await(struct sf_query *query, struct error *err)
 
     if (is_ok) {
         query->total = json_integer_value(json_object_get(call->json, "totalSize"));
-        query->server_time_s = sf_answer_time_s(call);
+        query->server_time_s = sf_answer_time_s(&call->exchange);
     }
     end_opening(query);
     return is_ok;
@@ -273,7 +273,7 @@ bool sf_deleted(struct sf_session *session, const struct sf_span *span, struct a
     }
     out->records = records;
     out->count = count;
-    out->server_time_s = sf_answer_time_s(&call);
+    out->server_time_s = sf_answer_time_s(&call.exchange);
     return read_time(call.json, "earliestDateAvailable", &out->earliest_available_us, err) &&
            read_time(call.json, "latestDateCovered", &out->latest_covered_us, err);
 }
@@ -297,6 +297,6 @@ bool sf_updated(struct sf_session *session, const struct sf_span *span, struct a
     }
     out->ids = (const char(*)[SF_ID_BYTES])ids;
     out->count = count;
-    out->server_time_s = sf_answer_time_s(&call);
+    out->server_time_s = sf_answer_time_s(&call.exchange);
     return read_time(call.json, "latestDateCovered", &out->latest_covered_us, err);
 }

@@ -13,6 +13,7 @@ import pytest
 from api import Api
 from eventually import eventually
 from sandbox import Sandbox
+from stepped_clock import HOUR, YEAR, SteppedClock
 from sync import export, mapping
 
 SECRET = "5f" * 32
@@ -119,6 +120,15 @@ def test_a_key_signs_in_without_any_secret_stored(connected, sandbox, database, 
     assert (grant, username, sealed) == ("jwt", sandbox.username, None)
     without(connected, "LOGIN_URL", "CLIENT_ID", "CLIENT_SECRET")
     connected.env.pop("PGFORCE_SECRET_KEY_FILE")
+    assert "Account" in connected.run("objects").stdout
+
+
+@pytest.mark.parametrize("off_s", [-HOUR, YEAR])
+def test_a_key_signs_in_whatever_our_clock_says(connected, sandbox, jwt_key, logs, off_s):
+    clock = SteppedClock(logs)
+    clock.set(off_s)
+    connected.env.update(clock.environment())
+    connected.run("login", "--jwt", "--key-file", str(jwt_key), "--username", sandbox.username)
     assert "Account" in connected.run("objects").stdout
 
 
