@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+#include "base/libraries.h"
 #include "base/log.h"
 #include "base/wait.h"
 #include "cli/adopt_command.h"
@@ -569,6 +570,7 @@ int main(int argc, char **argv)
     const struct command *command = find_command(name);
     struct arguments arguments = {argc - 2, argv + 2};
 
+    libraries_init();
     if (asks_for(name, "-?", "--help"))
         arguments.count = 0;
     if (asks_for(name, "-?", "--help") || strcmp(name, "help") == 0)

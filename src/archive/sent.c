@@ -36,7 +36,7 @@ static void append_path(struct buf *path, const char *directory, const char *sch
 
 static bool refuse(const char *path, struct error *err)
 {
-    return error_set(err, ERROR_CONFIG,
+    return error_set(err, error_kind_of(errno),
                      "cannot keep what was sent in %s: %s; mend it, or unset"
                      " PGFORCE_STATE_DIRECTORY",
                      path, strerror(errno));
@@ -95,6 +95,11 @@ static bool read_kept(const char *path, struct sent_count *kept, struct error *e
     if (file == NULL)
         return errno == ENOENT || refuse(path, err);
     bool is_read = fgets(kept->text, sizeof(kept->text), file) != NULL;
+    if (ferror(file)) {
+        refuse(path, err);
+        fclose(file);
+        return false;
+    }
     fclose(file);
     kept->text[strcspn(kept->text, "\n")] = '\0';
     return is_read || error_set(err, ERROR_CONFIG,

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
 
 enum { BLOCK_BYTES = 32 * 1024, ALIGNMENT = 16 };
 
@@ -18,32 +20,32 @@ struct arena {
     struct block *blocks; /* the first is the one being filled */
 };
 
-static void *or_die(void *memory, size_t size_bytes)
+void *memory_or_die(void *memory, size_t size_bytes)
 {
     if (memory != NULL)
         return memory;
     fprintf(stderr, "pgforce: out of memory (%zu bytes asked)\n", size_bytes);
-    abort();
+    _exit(EX_TEMPFAIL);
 }
 
 void *memory_alloc(size_t size_bytes)
 {
-    return or_die(calloc(1, size_bytes > 0 ? size_bytes : 1), size_bytes);
+    return memory_or_die(calloc(1, size_bytes > 0 ? size_bytes : 1), size_bytes);
 }
 
 void *memory_realloc(void *memory, size_t size_bytes)
 {
-    return or_die(realloc(memory, size_bytes > 0 ? size_bytes : 1), size_bytes);
+    return memory_or_die(realloc(memory, size_bytes > 0 ? size_bytes : 1), size_bytes);
 }
 
 char *memory_strdup(const char *text)
 {
-    return or_die(strdup(text), strlen(text) + 1);
+    return memory_or_die(strdup(text), strlen(text) + 1);
 }
 
 static struct block *add_block(struct arena *arena, size_t size_bytes)
 {
-    struct block *block = or_die(malloc(sizeof(*block) + size_bytes), size_bytes);
+    struct block *block = memory_or_die(malloc(sizeof(*block) + size_bytes), size_bytes);
 
     block->next = arena->blocks;
     block->size_bytes = size_bytes;
@@ -89,7 +91,7 @@ void arena_reset(struct arena *arena)
 void *arena_alloc(struct arena *arena, size_t size_bytes)
 {
     if (size_bytes > SIZE_MAX - ALIGNMENT - sizeof(struct block))
-        or_die(NULL, size_bytes);
+        memory_or_die(NULL, size_bytes);
 
     size_t rounded = (size_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     struct block *block = arena->blocks;

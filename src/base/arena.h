@@ -3,7 +3,8 @@
  *
  * An arena hands out memory that is freed all at once, by a reset after each batch or request.
  * Nothing in it is freed alone, so nothing in it may own a foreign handle (PGresult, json_t, CURL).
- * When memory runs out the process ends with a message: no caller checks for NULL.
+ * When memory runs out the process ends with a message and exit code 75, as for all that may pass:
+ * no caller checks for NULL.
  */
 #ifndef PGFORCE_BASE_ARENA_H
 #define PGFORCE_BASE_ARENA_H
@@ -38,5 +39,8 @@ size_t arena_size_bytes(const struct arena *arena);
 void *memory_alloc(size_t size_bytes);
 void *memory_realloc(void *memory, size_t size_bytes);
 char *memory_strdup(const char *text);
+
+/* The same of memory, or of a handle, that somebody else has made. */
+void *memory_or_die(void *memory, size_t size_bytes);
 
 #endif

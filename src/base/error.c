@@ -1,5 +1,6 @@
 #include "base/error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,6 +35,21 @@ bool error_prefix(struct error *err, const char *format, ...)
     if (used >= 0 && (size_t)used < sizeof(err->message))
         snprintf(err->message + used, sizeof(err->message) - (size_t)used, ": %s", rest);
     return false;
+}
+
+enum error_kind error_kind_of(int number)
+{
+    switch (number) {
+    case EINTR:
+    case EAGAIN:
+    case EIO:
+    case ENOMEM:
+    case ENFILE:
+    case EMFILE:
+    case ENOSPC:
+    case EDQUOT: return ERROR_RETRY;
+    default: return ERROR_CONFIG;
+    }
 }
 
 const char *error_kind_name(enum error_kind kind)

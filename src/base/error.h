@@ -48,6 +48,9 @@ bool error_because(struct error *err, enum error_cause cause);
 /* Puts "what: " in front of the message; answers false like error_set. */
 bool error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Of an errno: CONFIG, but RETRY where the system is short of something, for that may pass. */
+enum error_kind error_kind_of(int number);
+
 /* "retry", "record", "config" or "bug": for log lines. */
 const char *error_kind_name(enum error_kind kind);
 

@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
 
 /* PIPE_BUF is as much as a pipe takes at once without mixing what several say. */
@@ -30,7 +31,7 @@ void service_speak(void)
     if (fd_text != NULL)
         pipe_fd = atoi(fd_text);
     else if (name != NULL)
-        socket_name = strdup(name);
+        socket_name = memory_strdup(name);
     if (pipe_fd >= 0)
         fcntl(pipe_fd, F_SETFD, FD_CLOEXEC);
 }
@@ -92,7 +93,7 @@ bool service_open_relay(void)
     if (name == NULL || *name == '\0' || pipe2(fds, O_NONBLOCK) != 0)
         return false;
     is_speaking = true;
-    socket_name = strdup(name);
+    socket_name = memory_strdup(name);
     relay_fd = fds[0];
     fcntl(relay_fd, F_SETFD, FD_CLOEXEC);
     snprintf(fd_text, sizeof(fd_text), "%d", fds[1]);

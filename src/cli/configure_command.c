@@ -206,13 +206,14 @@ static bool write_file(const char *path, const json_t *root, struct error *err)
     buf_printf(&temporary, "%s.new", path);
     FILE *file = fopen(temporary.data, "we");
     if (file == NULL)
-        return error_set(err, ERROR_CONFIG, "cannot write %s: %s", temporary.data, strerror(errno));
+        return error_set(err, error_kind_of(errno), "cannot write %s: %s", temporary.data,
+                         strerror(errno));
     bool is_ok =
         json_dumpf(root, file, JSON_INDENT(4) | JSON_SORT_KEYS) == 0 && fputc('\n', file) != EOF;
     is_ok = fclose(file) == 0 && is_ok;
     if (is_ok && rename(temporary.data, path) == 0)
         return true;
-    error_set(err, ERROR_CONFIG, "cannot write %s: %s", path, strerror(errno));
+    error_set(err, error_kind_of(errno), "cannot write %s: %s", path, strerror(errno));
     unlink(temporary.data);
     return false;
 }

@@ -18,14 +18,14 @@ static bool read_file(const char *path, struct buf *text, struct error *err)
     size_t size;
 
     if (file == NULL)
-        return error_set(err, ERROR_CONFIG, "cannot read %s: %s", path, strerror(errno));
+        return error_set(err, error_kind_of(errno), "cannot read %s: %s", path, strerror(errno));
     while ((size = fread(block, 1, sizeof(block), file)) > 0)
         buf_append(text, block, size);
     bool is_ok = !ferror(file);
     if (!is_stdin)
         fclose(file);
     if (!is_ok)
-        return error_set(err, ERROR_CONFIG, "cannot read %s: %s", path, strerror(errno));
+        return error_set(err, error_kind_of(errno), "cannot read %s: %s", path, strerror(errno));
     if (buf_is_full(text))
         return error_set(err, ERROR_RECORD, "%s is larger than %d bytes: no mapping file", path,
                          IMPORT_MAX_BYTES);

@@ -97,7 +97,7 @@ static bool print_file(FILE *in, struct sink *sink, struct change_reader *reader
         if (!change_reader_feed(reader, chunk, size_bytes, err) || !print_events(reader, sink, err))
             return false;
     if (ferror(in))
-        return error_set(err, ERROR_CONFIG, "cannot read the changes: %s", strerror(errno));
+        return error_set(err, error_kind_of(errno), "cannot read the changes: %s", strerror(errno));
     if (change_reader_pending_bytes(reader) > 0 && !sink_stdout_is_over(sink))
         return error_set(err, ERROR_RECORD, "the file was cut inside its last event (%zu bytes)",
                          change_reader_pending_bytes(reader));
@@ -135,7 +135,8 @@ bool tail_command_decode(int argc, char **argv, struct error *err)
         return false;
     FILE *in = strcmp(arguments.path, "-") == 0 ? stdin : fopen(arguments.path, "re");
     if (in == NULL)
-        return error_set(err, ERROR_CONFIG, "cannot read %s: %s", arguments.path, strerror(errno));
+        return error_set(err, error_kind_of(errno), "cannot read %s: %s", arguments.path,
+                         strerror(errno));
     bool is_ok =
         arguments.is_masked ? decode_masked(in, err) : decode_to(arguments.format, in, err);
     if (in != stdin)

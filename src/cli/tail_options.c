@@ -346,7 +346,8 @@ bool tail_options_open_output(struct tail_arguments *arguments, struct error *er
                              : open(arguments->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
                                     S_IRUSR | S_IWUSR);
     if (output->fd < 0)
-        return error_set(err, ERROR_CONFIG, "cannot open %s: %s", arguments->path, strerror(errno));
+        return error_set(err, error_kind_of(errno), "cannot open %s: %s", arguments->path,
+                         strerror(errno));
     if (output->format->is_binary && isatty(output->fd))
         return error_set(err, ERROR_USAGE,
                          "the format %s is not for a terminal: use -f FILE or a pipe",

@@ -44,13 +44,25 @@ static void fill_defaults(struct http_client_options *options)
         options->max_parallel = PARALLEL;
 }
 
+/* For libcurl: a header or a method that it had no memory for would be left out of a request. */
+static void *alloc(size_t size_bytes)
+{
+    return memory_or_die(malloc(size_bytes), size_bytes);
+}
+
+static void *alloc_array(size_t count, size_t size_bytes)
+{
+    return memory_or_die(calloc(count, size_bytes), count * size_bytes);
+}
+
 struct http_client *http_client_new(const struct http_client_options *options, struct error *err)
 {
     const char *agent = options->user_agent;
     /* The variable that curl and OpenSSL know: libcurl does not look at it by itself. */
     const char *ca_file = options->ca_file != NULL ? options->ca_file : getenv("SSL_CERT_FILE");
 
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
+    if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, alloc, free, memory_realloc, memory_strdup,
+                             alloc_array) != CURLE_OK ||
         (curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_SSL) == 0) {
         error_set(err, ERROR_CONFIG, "libcurl has no TLS: install a libcurl built with OpenSSL");
         return NULL;
@@ -68,10 +80,8 @@ struct http_client *http_client_new(const struct http_client_options *options, s
     client->user_agent = memory_strdup(agent != NULL ? agent : "pgforce/" PGFORCE_VERSION);
     client->ca_file = copy_or_null(ca_file);
     client->proxy = memory_strdup(options->proxy != NULL ? options->proxy : "");
-    client->multi = curl_multi_init();
-    client->streams = curl_multi_init();
-    if (client->multi == NULL || client->streams == NULL)
-        abort();
+    client->multi = memory_or_die(curl_multi_init(), 0);
+    client->streams = memory_or_die(curl_multi_init(), 0);
     return client;
 }
 
@@ -217,7 +227,7 @@ static bool step(struct http_client *client, int fd, short events, int timeout_m
     if (code == CURLM_OK)
         return true;
     cut_begun(client, true);
-    return error_set(err, ERROR_BUG, "libcurl failed: %s", curl_multi_strerror(code));
+    return http_transfer_refuse(code, err);
 }
 
 static void begin(struct http_client *client, struct http_exchange *exchange)

@@ -453,7 +453,7 @@ static bool start_daemon(struct http_server *server, const union http_address *a
         return error_set(err, ERROR_CONFIG,
                          "the certificate and its key cannot be used: give PEM files that belong"
                          " together, the key without a passphrase");
-    return error_set(err, ERROR_CONFIG, "cannot listen on %s: %s; choose another address",
+    return error_set(err, error_kind_of(errno), "cannot listen on %s: %s; choose another address",
                      options->address, strerror(errno));
 }
 

@@ -124,7 +124,7 @@ static bool step(struct http_stream *stream, struct error *err)
     if (code == CURLM_OK && !stream->is_over && stream->filling.size_bytes == before_bytes)
         code = curl_multi_poll(multi, &stop, stop.fd >= 0 ? 1 : 0, POLL_MS, NULL);
     if (code != CURLM_OK)
-        return error_set(err, ERROR_BUG, "libcurl failed: %s", curl_multi_strerror(code));
+        return http_transfer_refuse(code, err);
     return true;
 }
 

@@ -101,11 +101,7 @@ static bool deflate_body(struct http_transfer *transfer)
 
 static void add_header(struct http_transfer *transfer, const char *line)
 {
-    struct curl_slist *longer = curl_slist_append(transfer->headers, line);
-
-    if (longer == NULL)
-        abort();
-    transfer->headers = longer;
+    transfer->headers = memory_or_die(curl_slist_append(transfer->headers, line), strlen(line));
 }
 
 static void set_request(struct http_transfer *transfer)
@@ -203,9 +199,7 @@ static void set_callbacks(struct http_transfer *transfer)
 
 void http_transfer_set_up(const struct http_client *client, struct http_transfer *transfer)
 {
-    transfer->easy = curl_easy_init();
-    if (transfer->easy == NULL)
-        abort();
+    transfer->easy = memory_or_die(curl_easy_init(), 0);
     set_safety(client, transfer->easy);
     set_manners(client, transfer);
     set_callbacks(transfer);
@@ -249,6 +243,15 @@ void http_transfer_conclude(struct http_transfer *transfer, CURLcode code)
     }
     exchange->fate = has_left(transfer) ? HTTP_UNKNOWN : HTTP_NOT_SENT;
     explain(transfer, code);
+}
+
+/* Among them the poll for which the kernel has no memory. */
+bool http_transfer_refuse(CURLMcode code, struct error *err)
+{
+    bool may_pass = code == CURLM_UNRECOVERABLE_POLL || code == CURLM_OUT_OF_MEMORY;
+
+    return error_set(err, may_pass ? ERROR_RETRY : ERROR_BUG, "libcurl failed: %s",
+                     curl_multi_strerror(code));
 }
 
 /* Headers hold access tokens. */

@@ -55,6 +55,9 @@ void http_transfer_start(struct http_transfer *transfer, CURLM *multi);
 /* Says in the exchange what became of it. */
 void http_transfer_conclude(struct http_transfer *transfer, CURLcode code);
 
+/* Of libcurl as a whole, not of one transfer. */
+bool http_transfer_refuse(CURLMcode code, struct error *err);
+
 /* Frees what the transfer holds, its exchange aside; cuts it when it is still on its way. */
 void http_transfer_finish(struct http_transfer *transfer);
 

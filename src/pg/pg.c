@@ -161,7 +161,7 @@ static struct pg *open_connection(const char *url, const char *application_name,
         "10", "30", "10", "3", "60000", url, "UTF8", replication, application_name, NULL};
     struct pg *pg = memory_alloc(sizeof(*pg));
 
-    pg->conn = PQconnectdbParams(keywords, values, 1);
+    pg->conn = memory_or_die(PQconnectdbParams(keywords, values, 1), 0);
     if (PQstatus(pg->conn) != CONNECTION_OK) {
         set_connection_error(pg->conn, err);
         pg_close(pg);

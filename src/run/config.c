@@ -296,8 +296,8 @@ static bool read_value_file(const char *name, const char *path, bool must_be_pri
     FILE *file = fopen(path, "re");
 
     if (file == NULL)
-        return error_set(err, ERROR_CONFIG, "cannot read %s, named by %s_FILE: %s", path, name,
-                         strerror(errno));
+        return error_set(err, error_kind_of(errno), "cannot read %s, named by %s_FILE: %s", path,
+                         name, strerror(errno));
     if (must_be_private && !is_private(file)) {
         fclose(file);
         return error_set(err, ERROR_CONFIG,

@@ -15,7 +15,8 @@ const struct exit_code_row exit_code_rows[EXIT_CODE_COUNT] = {
     {EXIT_CODE_USAGE, "usage: the command line is wrong", "not restart"},
     {EXIT_CODE_DATA, "the data given is wrong", "not restart"},
     {EXIT_CODE_BUG, "a bug of ours: please report the line", "restart with delay"},
-    {EXIT_CODE_RETRY, "failed for now: the database, the network or the organisation was away",
+    {EXIT_CODE_RETRY,
+     "failed for now: the database, the network or the organisation was away, or memory ran out",
      "restart with delay"},
     {EXIT_CODE_CONFIG, "configuration: an operator must act", "not restart"},
 };

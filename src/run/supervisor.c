@@ -52,7 +52,8 @@ static void exec_role(const struct supervisor *supervisor, const char *role)
     sigprocmask(SIG_UNBLOCK, &supervisor->signals, NULL);
     close(supervisor->parent_pipe[1]);
     snprintf(fd_text, sizeof(fd_text), "%d", supervisor->parent_pipe[0]);
-    setenv("PGFORCE_PARENT_FD", fd_text, 1);
+    if (setenv("PGFORCE_PARENT_FD", fd_text, 1) != 0)
+        _exit(EXIT_CODE_RETRY);
     execl("/proc/self/exe", "pgforce", role, (char *)NULL);
     _exit(EXIT_CODE_BUG);
 }

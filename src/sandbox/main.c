@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/libraries.h"
 #include "base/log.h"
 #include "base/wait.h"
 #include "net/http_server.h"
@@ -253,6 +254,7 @@ int main(int argc, char **argv)
         .log_level = LOG_INFO,
     };
 
+    libraries_init();
     if (argc > 2 && strcmp(argv[1], "object") == 0 && strcmp(argv[2], "add") == 0)
         return object_add_main(argc - 2, argv + 2);
     if (!parse_options(argc, argv, &settings)) {

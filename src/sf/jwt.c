@@ -40,8 +40,8 @@ static EVP_PKEY *read_key(const char *key_file, struct error *err)
     FILE *file = fopen(key_file, "re");
 
     if (file == NULL) {
-        error_set(err, ERROR_CONFIG, "cannot read PGFORCE_SF_JWT_KEY_FILE (%s): %s", key_file,
-                  strerror(errno));
+        error_set(err, error_kind_of(errno), "cannot read PGFORCE_SF_JWT_KEY_FILE (%s): %s",
+                  key_file, strerror(errno));
         return NULL;
     }
     EVP_PKEY *key = PEM_read_PrivateKey(file, NULL, refuse_passphrase, NULL);
