@@ -1,9 +1,13 @@
 /* base: the arena, the buffer, errors, positions and times. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -31,6 +35,30 @@ static void arena_memory_is_zeroed_and_reused_after_a_reset(void **state)
     }
     arena_free(arena);
     arena_free(NULL);
+}
+
+static void without_memory_the_process_ends_as_after_what_may_pass(void **state)
+{
+    int status;
+    pid_t child = fork();
+
+    (void)state;
+    if (child == 0) {
+        memory_or_die(NULL, 7);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), EX_TEMPFAIL);
+}
+
+static void what_the_system_is_short_of_may_pass(void **state)
+{
+    (void)state;
+    assert_int_equal(error_kind_of(EMFILE), ERROR_RETRY);
+    assert_int_equal(error_kind_of(ENOSPC), ERROR_RETRY);
+    assert_int_equal(error_kind_of(ENOENT), ERROR_CONFIG);
+    assert_int_equal(error_kind_of(EACCES), ERROR_CONFIG);
 }
 
 static void buf_grows_up_to_its_limit_and_remembers_that_it_was_passed(void **state)
@@ -92,6 +120,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arena_memory_is_zeroed_and_reused_after_a_reset),
+        cmocka_unit_test(without_memory_the_process_ends_as_after_what_may_pass),
+        cmocka_unit_test(what_the_system_is_short_of_may_pass),
         cmocka_unit_test(buf_grows_up_to_its_limit_and_remembers_that_it_was_passed),
         cmocka_unit_test(an_error_carries_its_kind_and_the_way_it_came),
         cmocka_unit_test(positions_are_written_and_read_as_postgresql_does),
