@@ -23,6 +23,7 @@
 
 enum {
     FAILED_RETRY_MS = 5 * 1000, /* a mapping whose poll failed for now */
+    FAILED_DOUBLINGS = 3,       /* and fails again: up to 40 s */
     HELD_RETRY_MS = 500,        /* rows that could not be applied yet */
     DRIFT_RETRY_MS = 60 * 1000,
     HEARD_RETRY_MS = 1000, /* what the day's calls do not allow yet */
@@ -35,6 +36,7 @@ enum {
 struct schedule {
     int64_t mapping_id;
     int64_t due_ms;
+    int failures;           /* of its polls, one after the other */
     bool has_looked;        /* at the fields, since it was last read */
     int64_t survey_due_ms;  /* when to look at what fields the organisation has */
     int64_t drift_due_ms;   /* when to see to the comparison of all records */
@@ -298,6 +300,15 @@ static bool may_mend(struct pull *pull, size_t index, const struct error *err)
     return survey_mapping(pull, index);
 }
 
+/* While the organisation is away nobody is busy, and it is found soon after it is back. */
+static int64_t failed_pause_ms(struct schedule *schedule, int64_t pause_ms)
+{
+    int64_t first_ms = pause_ms < FAILED_RETRY_MS ? pause_ms : FAILED_RETRY_MS;
+    int doublings = schedule->failures < FAILED_DOUBLINGS ? schedule->failures++ : FAILED_DOUBLINGS;
+
+    return first_ms << doublings;
+}
+
 static bool read_and_note(struct pull *pull, size_t index, struct error *err)
 {
     const struct mapping *mapping = &pull->mappings.items[index];
@@ -311,9 +322,10 @@ static bool read_and_note(struct pull *pull, size_t index, struct error *err)
         bool is_mended = report.has_grown || may_mend(pull, index, err);
         if (!is_mended && !note_failure(pull, mapping, err))
             return false;
-        pause_ms = is_mended ? 0 : pause_ms < FAILED_RETRY_MS ? pause_ms : FAILED_RETRY_MS;
+        pause_ms = is_mended ? 0 : failed_pause_ms(&pull->schedules[index], pause_ms);
     } else {
         pull->schedules[index].has_looked = false;
+        pull->schedules[index].failures = 0;
         /* Filling new columns has failed, and is to be tried again. */
         if (strcmp(mapping->state, "RESYNC") != 0 && mapping_lacks_values(mapping))
             pull->must_load = true;

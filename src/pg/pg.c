@@ -46,7 +46,9 @@ static const char *const session_settings = "set timezone = 'UTC';"
                                             "set tcp_user_timeout = '60s';"
                                             "set jit = off;"
                                             "set search_path = pg_catalog;"
-                                            "set client_min_messages = warning;";
+                                            "set client_min_messages = warning;"
+                                            "set default_transaction_read_only = off;"
+                                            "set default_transaction_deferrable = off;";
 
 /* What each class of SQLSTATE asks of us; the first match wins. Source: PostgreSQL, appendix A. */
 static const struct {

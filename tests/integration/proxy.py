@@ -4,8 +4,8 @@ Connections pass through it unchanged until the test says otherwise. cut() break
 a fallen link or a firewall does; stall() keeps them open and lets nothing through, which neither side's
 kernel notices. New connections pass in both cases, unless refuse() has closed the door. throttle() lets
 only so many bytes per second through towards the client, cut_after() breaks the connection in the middle
-of what the server sends, repeat() sends what it says next twice.
-say() answers in its place.
+of what the server sends, garble_after() changes a byte of it, repeat() sends what it says next twice.
+say() answers in its place. asked is how many connections have been wanted.
 """
 
 import contextlib
@@ -46,11 +46,13 @@ class Proxy:
         self._server_port = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._links = []
+        self.asked = 0
         self._is_closed = False
         self._is_refusing = False
         self._answer = None
         self._bytes_per_second = None
         self._bytes_until_cut = None
+        self._bytes_until_garbled = None
         self._repeats = 0
         self._replacement = None
         self._lock = threading.Lock()
@@ -98,6 +100,16 @@ class Proxy:
         """Cuts once, when so many bytes more have gone to the clients."""
         self._bytes_until_cut = size_bytes
 
+    def garble_after(self, size_bytes):
+        """Once, after so many bytes more to the clients, the next one is another, and the connection ends: of a
+        length that is another now, the other side might wait for more."""
+        self._bytes_until_garbled = size_bytes
+
+    @property
+    def is_done(self):
+        """Whether what cut_after() and garble_after() asked for has happened."""
+        return self._bytes_until_cut is None and self._bytes_until_garbled is None
+
     def repeat(self, blocks=1):
         """So many of the next blocks to the clients are sent twice: a server that answers twice."""
         self._repeats = blocks
@@ -120,6 +132,7 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            self.asked += 1
             if self._is_refusing:
                 client.close()
                 continue
@@ -166,14 +179,15 @@ class Proxy:
         block = source.recv(BLOCK)
         if not block:
             return False
+        was_to_garble = self._bytes_until_garbled is not None
         if sink is link.client:
-            block = self._change(self._count(block))
+            block = self._garble(self._change(self._count(block)))
             self._slow_down(len(block))
         sink.sendall(block)
         if self._bytes_until_cut == 0:
             self._bytes_until_cut = None
             self.cut()
-        return True
+        return not was_to_garble or self._bytes_until_garbled is not None
 
     def _count(self, block):
         if self._bytes_until_cut is None:
@@ -189,6 +203,16 @@ class Proxy:
             self._repeats -= 1
             block += block
         return block
+
+    def _garble(self, block):
+        place = self._bytes_until_garbled
+        if place is None:
+            return block
+        if place >= len(block):
+            self._bytes_until_garbled -= len(block)
+            return block
+        self._bytes_until_garbled = None
+        return block[:place] + bytes([block[place] ^ 0xFF]) + block[place + 1 :]
 
     def _slow_down(self, size_bytes):
         if self._bytes_per_second is not None:

@@ -5,7 +5,7 @@ import pytest
 from eventually import eventually
 from programs import Pgforce
 from sync import account, export
-from test_bad_input import UNREACHABLE, refused
+from test_bad_input import UNREACHABLE, refused, restrict_role
 
 TERMINATE = "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'pgforce'"
 
@@ -68,3 +68,25 @@ def test_a_role_without_descriptors_ends_cleanly_and_the_next_goes_on(sync, role
 def test_a_host_without_an_address_is_told(sync):
     refused(sync.pgforce, "import", "-", code=UNREACHABLE, stdin=export(account()),
             env={"PGFORCE_SF_LOGIN_URL": "https://nowhere.invalid"}, says=["nowhere.invalid"])
+
+
+SHORT_OF_TIME = ("statement_timeout = '100ms'", "lock_timeout = 1", "idle_in_transaction_session_timeout = 1",
+                 "default_transaction_read_only = on", "default_transaction_deferrable = on",
+                 "synchronous_commit = off")  # fmt: skip
+
+
+def test_a_role_whose_settings_leave_it_no_time_and_no_writes_works_all_the_same(sync):
+    """As an administrator sets them for all roles. They hold for the first statement of a session, which sets
+    pgforce's own: should that take too long, the role is started again."""
+    acme = sync.org.create("Account", Name="Acme")
+    sync.map(account())
+    for setting in SHORT_OF_TIME:
+        restrict_role(sync.database, setting)
+    supervisor = sync.start("run")
+    sync.wait_until_loaded()
+    sync.query("update salesforce.account set phone = '1'")
+    sync.query("insert into salesforce.account (name) select 'Ours' from generate_series(1, 200)")
+    assert sync.settled(201) == [("UPDATE", "SUCCESS")] + [("INSERT", "SUCCESS")] * 200
+    sync.org.update("Account", acme, Phone="2")
+    eventually(lambda: sync.value("select phone from salesforce.account where sfid = %s", [acme]) == "2")
+    assert "parked" not in supervisor.log_text()
