@@ -115,9 +115,9 @@ def free_port():
 class Cluster:
     """One cluster. The folder may be new, or hold one that an earlier process made."""
 
-    def __init__(self, folder, plugin=None, server_environment=None):
+    def __init__(self, folder, plugin=None, clock=None):
         self.folder = Path(folder).resolve()
-        self.server_environment = server_environment or {}
+        self.clock = clock  # a SteppedClock that the server goes by
         self.plugin = Path(plugin) if plugin else None
         self._state_file = self.folder / "cluster.json"
         self._state = None
@@ -368,7 +368,8 @@ class Cluster:
         self._state_file.write_text(json.dumps(self._state, indent=4) + "\n")
 
     def _pg_ctl(self, *arguments, check=True):
-        argv = ["env", *[f"{name}={value}" for name, value in self.server_environment.items()]]
+        environment = self.clock.environment() if self.clock else {}
+        argv = ["env", *[f"{name}={value}" for name, value in environment.items()]]
         argv += [server_program("pg_ctl"), "-D", str(self.data), "-w", "-t", "120", "-s", *arguments]
         return run_as_server(argv, check=check)
 

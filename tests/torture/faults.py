@@ -8,6 +8,7 @@ import psycopg2
 
 from cluster import run_as_server
 from eventually import eventually
+from stepped_clock import DAY, HOUR, YEAR
 from world import ROLES
 
 COLLECTIONS = {"path": "/composite/sobjects"}
@@ -73,6 +74,8 @@ class Faults:
             acts += [self.operate] * 5
         if plan.is_disk_full:
             acts += [self.fill_the_disk] * 3
+        if plan.sets_clocks:
+            acts += [self.set_a_clock] * 4
         act = self.random.choice(acts)
         act()
 
@@ -230,6 +233,12 @@ class Faults:
         self.world.org.advance(self.random.choice([1, 30, 600, 3600]))
         self.count("step the organisation's clock")
 
+    def set_a_clock(self):
+        """pgforce's or the server's, until the next calm."""
+        name, clock = self.random.choice([("our", self.world.clock), ("the server's", self.world.cluster.clock)])
+        clock.set(self.random.choice([-1, 1]) * self.random.choice([HOUR, DAY, YEAR]))
+        self.count(f"set {name} clock")
+
     def change_a_table(self):
         """DDL of a user, under load; pgforce's columns stay."""
         table = self.random.choice(["account", "contact", "lead"])
@@ -264,6 +273,9 @@ class Faults:
         self.world.org.clear_faults()
         self.world.proxy.resume()
         self.world.gateway.resume()
+        if self.world.plan.sets_clocks:
+            self.world.clock.set(0)
+            self.world.cluster.clock.set(0)
         # Also one whose supervisor was killed meanwhile: only awake it notices.
         for pid in self.stopped:
             with contextlib.suppress(ProcessLookupError):

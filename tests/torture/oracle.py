@@ -19,6 +19,10 @@ MISSING_IN_GAP = """
 select count(*) from pgforce.gap
 where accepted_at is not null and %s::pg_lsn between from_lsn and to_lsn
 """
+# Under a clock that is ahead entries leave the log early.
+BOTH_LOGS = """(select id, txid, action, table_name, record_id, commit_lsn, state, "values" from salesforce._trigger_log
+union all select id, txid, action, table_name, record_id, commit_lsn, state, "values"
+from salesforce._trigger_log_archive) as entry"""
 ROW = re.compile(r"table salesforce\.(\w+): (INSERT|UPDATE|DELETE): (.*)", re.DOTALL)
 ID = re.compile(r"(?:^| )id\[integer\]:(\d+)")
 
@@ -59,10 +63,8 @@ class Oracle:
 
     def logged(self):
         """Not what somebody has captured by hand."""
-        return self.world.query(
-            "select txid, action, table_name, record_id from salesforce._trigger_log"
-            " where commit_lsn is not null order by id"
-        )
+        columns = "txid, action, table_name, record_id"
+        return self.world.query(f"select {columns} from {BOTH_LOGS} where commit_lsn is not null order by id")
 
     def wait_for_quiet(self):
         eventually(lambda: self.world.mapping_states() == {"DATA_SYNCED"}, QUIET_S)
@@ -219,7 +221,7 @@ class Oracle:
     def is_kept(self, value):
         return self.world.value(
             "select exists (select from pgforce.conflict where postgres_value = %s)"
-            " or exists (select from salesforce._trigger_log"
+            f" or exists (select from {BOTH_LOGS}"
             " where state in ('SUCCESS', 'MERGED') and \"values\" like %s)",
             [value, f'%"{value}"%'],
             role="pgforce",

@@ -2,12 +2,13 @@
 each is met with and without its neighbours."""
 
 import json
+from random import Random
 
 from sync import export, mapping
 
 
 class Plan:
-    def __init__(self, random, drops_slot=False):
+    def __init__(self, random, number, drops_slot=False):
         self.policy = random.choice(("last-writer", "postgres", "salesforce"))
         self.is_merged = random.random() < 0.3
         self.is_bulk = random.random() < 0.4
@@ -18,6 +19,8 @@ class Plan:
         self.is_disk_full = random.random() < 0.3
         self.crashes = random.random() < 0.5
         self.drops_slot = drops_slot
+        # Of a seed's own, so that the seeds without it remain what they were.
+        self.sets_clocks = not drops_slot and Random(f"clock {number}").random() < 0.3
 
     def __str__(self):
         switches = {
@@ -29,6 +32,7 @@ class Plan:
             "full disk": self.is_disk_full,
             "crash": self.crashes,
             "slot dropped": self.drops_slot,
+            "clocks set": self.sets_clocks,
         }
         return ", ".join([self.policy, *[name for name, is_on in switches.items() if is_on]])
 

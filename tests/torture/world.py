@@ -18,6 +18,7 @@ from eventually import eventually  # noqa: E402
 from programs import Pgforce  # noqa: E402
 from proxy import Proxy  # noqa: E402
 from sandbox import Sandbox  # noqa: E402
+from stepped_clock import SteppedClock  # noqa: E402
 
 # Records of accounts and contacts are known by a key; leads have none, so nothing but care keeps a lost
 # answer from making a second one.
@@ -81,6 +82,7 @@ class World:
         self.plan = plan
         self.org = Sandbox(self.folder)
         self.proxy = Proxy(cluster.port)
+        self.clock = SteppedClock(self.folder)
         self.gateway = None
         self.supervisor = None
         self.pgforce = None
@@ -101,6 +103,7 @@ class World:
             "PGFORCE_SF_CLIENT_SECRET": self.org.client_secret,
             "PGFORCE_DOUBT_QUARANTINE_S": "2",
             **self.plan.environment(),
+            **(self.clock.environment() if self.plan.sets_clocks else {}),
         }
         self.pgforce = Pgforce(self, env, self.folder)
         self.pgforce.set_up()
