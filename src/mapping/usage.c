@@ -38,7 +38,7 @@ bool usage_count(struct pg *pg, int64_t mapping_id, int64_t calls, struct error 
                   "with old as ("
                   " delete from pgforce.api_usage"
                   " where mapping_id = $1"
-                  " and hour not between now() - interval '25 hours' and now())"
+                  " and hour not between now() - interval '25 hours' and now() + interval '1 hour')"
                   " insert into pgforce.api_usage as u (mapping_id, hour, calls)"
                   " select id, date_trunc('hour', now()), $2"
                   " from pgforce.mapping"
@@ -55,7 +55,7 @@ bool usage_read_counts(struct pg *pg, const struct mapping_list *mappings, struc
                                                "select mapping_id, sum(calls)"
                                                " from pgforce.api_usage"
                                                " where hour > now() - interval '24 hours'"
-                                               " and hour <= now()"
+                                               " and hour < now() + interval '1 hour'"
                                                " group by mapping_id",
                                                PG_PARAMS(), err);
 

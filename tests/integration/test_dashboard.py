@@ -127,6 +127,19 @@ def test_signing_in_and_out(page, api):
     page.shows("Token")
 
 
+@pytest.mark.parametrize("off_h", [-5, 5])
+def test_ages_are_told_by_the_servers_clock_not_the_browsers(page, sync, off_h):
+    wrong = f"const own = Date.now; Date.now = () => own() + {off_h} * 3600e3;"
+    script = page.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": wrong})
+    try:
+        page.driver.refresh()
+        sync.query("update pgforce.progress set updated_at = now() - interval '3 hours'", role="pgforce")
+        sign_in(page)
+        page.shows("read last 3 h ago")
+    finally:
+        page.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+
+
 def test_a_viewer_sees_all_and_is_offered_nothing_to_change(page, sync):
     sign_in(page, sync.pgforce.run("token", "create", "guest", "viewer").stdout.strip())
     page.place("#/mappings")

@@ -8,6 +8,15 @@ export class ApiError extends Error {
   }
 }
 
+// The time by the server's clock, as its last answer told it to the second: the reader's may be wrong.
+let aheadMs = 0;
+export const now = () => Date.now() + aheadMs;
+
+function noteTime(response) {
+  const at = Date.parse(response.headers.get("Date"));
+  if (!Number.isNaN(at)) aheadMs = at - Date.now();
+}
+
 async function readAnswer(response) {
   const text = await response.text();
   let json = null;
@@ -31,6 +40,7 @@ async function call(method, path, body) {
   } catch {
     throw new ApiError(0, "pgforce does not answer: is `pgforce serve` running?");
   }
+  noteTime(response);
   const json = await readAnswer(response);
   if (response.ok) return json;
   if (response.status === 401 && path !== "/login") document.dispatchEvent(new Event("signed-out"));

@@ -1,5 +1,6 @@
 // How numbers, times and states are told: with their units, in the reader's zone, in words.
 
+import { now } from "/dashboard/api.js";
 import { h } from "/dashboard/dom.js";
 
 const numbers = new Intl.NumberFormat();
@@ -36,7 +37,7 @@ export function ago(text) {
   if (!text) return "never";
   const date = new Date(text);
   return h("time", { datetime: text, title: `${text.replace("T", " ").replace("Z", "")} UTC` },
-    `${duration(Math.max(0, (Date.now() - date) / 1000))} ago`);
+    `${duration(Math.max(0, (now() - date) / 1000))} ago`);
 }
 
 // Every state that is shown: its words, and how it stands. What is not here is shown as it is.
