@@ -75,7 +75,7 @@ class Faults:
         if plan.is_disk_full:
             acts += [self.fill_the_disk] * 3
         if plan.sets_clocks:
-            acts += [self.set_a_clock] * 4
+            acts += [self.set_a_clock] * 8
         act = self.random.choice(acts)
         act()
 
