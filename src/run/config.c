@@ -442,6 +442,9 @@ static bool append_connection(const char *url, struct buf *out, struct error *er
     PQconninfoOption *parts = PQconninfoParse(url, &problem);
 
     if (parts == NULL) {
+        /* Of its own words only these are told on: the others may have the password. */
+        if (problem == NULL || strstr(problem, "out of memory") != NULL)
+            memory_or_die(NULL, strlen(url));
         PQfreemem(problem);
         return error_set(err, ERROR_CONFIG, "PGFORCE_DATABASE_URL is no connection string");
     }
