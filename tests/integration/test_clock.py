@@ -95,8 +95,11 @@ class Both:
             {"key": key},
         )
         self.sync.org.create("Account", External_Id__c=f"S-{self.rounds}", Name="new")
-        first = next(row for row in self.sync.org.rows("Account") if row["External_Id__c"] == "S-1")
-        self.sync.org.update("Account", first["Id"], Phone=key)
+        # And what the last rounds have made on either side.
+        last = (f"S-{self.rounds}", f"S-{self.rounds - 1}", f"P-{self.rounds - 1}")
+        for row in self.sync.org.rows("Account"):
+            if row["External_Id__c"] in last:
+                self.sync.org.update("Account", row["Id"], Phone=key)
 
     def settle(self):
         """What this round has written is there, so that the next step falls on a state that is known."""
