@@ -108,7 +108,7 @@ def test_an_organisation_that_is_away_is_asked_less_and_less(sync, running, org_
 def cpu_s(supervisor):
     """All that the supervisor, its children and those that have ended have used."""
     ticks = 0
-    for pid in os.listdir("/proc"):
+    for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
                 fields = file.read().rpartition(")")[2].split()
