@@ -36,10 +36,10 @@ enum { BARRIER_TIMEOUT_MS = 10 * 1000 };
  * row would be bound to a dead record. A young INSERT is no reason to wait, for the deletion is
  * read again with the last minutes.
  */
-static bool hold_unknown_deletions(struct pg *pg, const struct mapping *mapping, int64_t *held,
+static bool hold_unknown_deletions(struct pg *pg, const struct mapping *mapping, struct held *held,
                                    struct error *err)
 {
-    return statement_run(
+    return held_take_out(
         pg, mapping,
         "delete from @s s"
         " where s._pgforce_deleted"
@@ -53,14 +53,14 @@ static bool hold_unknown_deletions(struct pg *pg, const struct mapping *mapping,
         " and l.table_name = @n"
         " and (l.state = 'PENDING'"
         " or (l.state = 'NEW' and d.was_in_doubt and d.trace is not null)))",
-        held, err);
+        PG_PARAMS(), held, err);
 }
 
 /*
  * Leaves in the staging table only what is new or different, so that an overlapping poll, which
  * reads mostly what is known, costs one anti-join and no lock.
  */
-static bool drop_equal_rows(struct pg *pg, const struct mapping *mapping, int64_t *held,
+static bool drop_equal_rows(struct pg *pg, const struct mapping *mapping, struct held *held,
                             struct error *err)
 {
     int64_t ignored = 0;
@@ -124,10 +124,10 @@ static bool count_staged(struct pg *pg, const struct mapping *mapping, int64_t *
 }
 
 /* Locks the rows we are about to write; those that somebody else holds are put off. */
-static bool lock_rows(struct pg *pg, const struct mapping *mapping, int64_t *held,
+static bool lock_rows(struct pg *pg, const struct mapping *mapping, struct held *held,
                       struct error *err)
 {
-    return statement_run(pg, mapping,
+    return held_take_out(pg, mapping,
                          "with candidates as ("
                          "select t.id, s.sfid"
                          " from @s s join @t t on t.sfid = s.sfid"
@@ -142,17 +142,17 @@ static bool lock_rows(struct pg *pg, const struct mapping *mapping, int64_t *hel
                          " using candidates c"
                          " where c.sfid = s.sfid"
                          " and c.id not in (select id from locked)",
-                         held, err);
+                         PG_PARAMS(), held, err);
 }
 
-static bool hold_late_inserts(struct pg *pg, const struct mapping *mapping, int64_t *held,
+static bool hold_late_inserts(struct pg *pg, const struct mapping *mapping, struct held *held,
                               struct error *err)
 {
-    return statement_run(pg, mapping,
+    return held_take_out(pg, mapping,
                          "delete from @s s"
                          " where not exists (select from @t t where t.sfid = s.sfid)"
                          " and exists " STATEMENT_LATE_INSERT,
-                         held, err);
+                         PG_PARAMS(), held, err);
 }
 
 /*
@@ -160,10 +160,10 @@ static bool hold_late_inserts(struct pg *pg, const struct mapping *mapping, int6
  * it is known also where the row has been deleted meanwhile; without one no unknown record can be
  * told from it, so all unknown ones wait.
  */
-static bool hold_own_inserts(struct pg *pg, const struct mapping *mapping, int64_t *held,
+static bool hold_own_inserts(struct pg *pg, const struct mapping *mapping, struct held *held,
                              struct error *err)
 {
-    return statement_run(pg, mapping,
+    return held_take_out(pg, mapping,
                          "delete from @s s"
                          " using @t t, @log l"
                          " where t.sfid is null"
@@ -172,8 +172,8 @@ static bool hold_own_inserts(struct pg *pg, const struct mapping *mapping, int64
                          " and l.record_id = t.id"
                          " and l.action = 'INSERT'"
                          " and l.state in ('NEW', 'PENDING')",
-                         held, err) &&
-           statement_run(pg, mapping,
+                         PG_PARAMS(), held, err) &&
+           held_take_out(pg, mapping,
                          "delete from @s s"
                          " where not exists (select from @t t where t.sfid = s.sfid)"
                          " and exists (select from @log l"
@@ -183,9 +183,9 @@ static bool hold_own_inserts(struct pg *pg, const struct mapping *mapping, int64
                          " and not exists (select from pgforce.delivery d"
                          " where d.mapping_id = @id and d.log_id = l.id"
                          " and d.external_id is not null))",
-                         held, err) &&
+                         PG_PARAMS(), held, err) &&
            hold_late_inserts(pg, mapping, held, err) &&
-           statement_run(pg, mapping,
+           held_take_out(pg, mapping,
                          "delete from @s s"
                          " using pgforce.delivery d, @log l"
                          " where d.mapping_id = @id"
@@ -194,33 +194,7 @@ static bool hold_own_inserts(struct pg *pg, const struct mapping *mapping, int64
                          " and l.action = 'INSERT'"
                          " and l.state = 'PENDING'"
                          " and not exists (select from @t t where t.sfid = s.sfid)",
-                         held, err);
-}
-
-static bool drop_written(const struct apply_world *world, const struct mapping *mapping,
-                         bool is_recent, int64_t *count, struct error *err)
-{
-    PGresult *result PG_RESULT_AUTO = statement_query(
-        world->pg, mapping,
-        "delete from @s s"
-        " using @t t, @log l"
-        " where t.sfid = s.sfid"
-        " and not s._pgforce_deleted"
-        " and l.table_name = @n"
-        " and l.record_id = t.id"
-        " and l.state = 'SUCCESS'"
-        " and " STATEMENT_ANSWERED_SINCE("$1") " and coalesce($3::bigint > 0 and"
-                                               " @stamp >= to_timestamp($3::bigint / 1000000.0)"
-                                               " at time zone 'UTC' - interval " SURELY_READ_AGAIN
-                                               ", false) = $2::boolean",
-        PG_PARAMS(pg_number(world->began_us).text, is_recent ? "t" : "f",
-                  pg_number(world->began_sf_us).text),
-        err);
-
-    if (result == NULL)
-        return false;
-    *count += pg_affected(result);
-    return true;
+                         PG_PARAMS(), held, err);
 }
 
 /*
@@ -230,10 +204,27 @@ static bool drop_written(const struct apply_world *world, const struct mapping *
  * row's lock, which we hold, so none comes after this look.
  */
 static bool drop_stale(const struct apply_world *world, const struct mapping *mapping,
-                       int64_t *held, struct error *err)
+                       struct held *held, struct error *err)
 {
-    return drop_written(world, mapping, true, &(int64_t){0}, err) &&
-           drop_written(world, mapping, false, held, err);
+    static const char format[] =
+        "delete from @s s"
+        " using @t t, @log l"
+        " where t.sfid = s.sfid"
+        " and not s._pgforce_deleted"
+        " and l.table_name = @n"
+        " and l.record_id = t.id"
+        " and l.state = 'SUCCESS'"
+        " and " STATEMENT_ANSWERED_SINCE("$1") " and coalesce($2::bigint > 0 and"
+                                               " @stamp >= to_timestamp($2::bigint / 1000000.0)"
+                                               " at time zone 'UTC' - interval " SURELY_READ_AGAIN
+                                               ", false) = $3::boolean";
+    struct pg_number began = pg_number(world->began_us);
+    struct pg_number began_sf = pg_number(world->began_sf_us);
+    PGresult *recent PG_RESULT_AUTO =
+        statement_query(world->pg, mapping, format, PG_PARAMS(began.text, began_sf.text, "t"), err);
+
+    return recent != NULL && held_take_out(world->pg, mapping, format,
+                                           PG_PARAMS(began.text, began_sf.text, "f"), held, err);
 }
 
 /*
@@ -267,7 +258,7 @@ static bool merge_pending(const struct apply_world *world, const struct mapping 
     if (!merge_rows_pending(world->pg, mapping, &merging, err))
         return false;
     report->merged += merging.merged;
-    report->held += merging.held;
+    held_add(&report->held, &merging.held);
     return true;
 }
 

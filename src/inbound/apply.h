@@ -17,6 +17,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "inbound/growth.h"
+#include "inbound/held.h"
 #include "inbound/stage.h"
 #include "mapping/mapping.h"
 #include "pg/pg.h"
@@ -59,9 +60,9 @@ struct apply_report {
     int64_t updated;
     int64_t deleted;
     int64_t merged;
-    int64_t held;    /* not applied: read them again */
-    int64_t refused; /* recorded in pgforce.refused_record */
-    bool has_grown;  /* with ERROR_RETRY: a column was widened, load the mappings and do it again */
+    struct held held; /* read them again */
+    int64_t refused;  /* recorded in pgforce.refused_record */
+    bool has_grown; /* with ERROR_RETRY: a column was widened, load the mappings and do it again */
 };
 
 /* Adds to report. On false nothing of the page is applied. */

@@ -47,10 +47,10 @@ bool merge_rows_count_known(struct pg *pg, const struct mapping *mapping, int64_
  * Locks the entries of the rows: none is sent while its value is judged. A record of which somebody
  * else has one is put off: push, which stores an answer, may come to wait for a row of ours next.
  */
-static bool lock_changes(struct pg *pg, const struct mapping *mapping, int64_t *held,
+static bool lock_changes(struct pg *pg, const struct mapping *mapping, struct held *held,
                          struct error *err)
 {
-    return statement_run(pg, mapping,
+    return held_take_out(pg, mapping,
                          "with unsettled as ("
                          "select l.id, s.sfid"
                          " from @s s"
@@ -70,7 +70,7 @@ static bool lock_changes(struct pg *pg, const struct mapping *mapping, int64_t *
                          " using unsettled u"
                          " where u.sfid = s.sfid"
                          " and u.id not in (select id from locked)",
-                         held, err);
+                         PG_PARAMS(), held, err);
 }
 
 static void append_id(struct buf *ids, const char *record_id)
@@ -266,7 +266,8 @@ static bool write_group(const struct group *group, struct merge_rows_report *rep
         if (verdict->fate == CONTENDER_IS_MERGED)
             append_id(&merged, verdict->record_id);
         report->merged += verdict->fate == CONTENDER_IS_MERGED;
-        report->held += verdict->fate == CONTENDER_WAITS;
+        if (verdict->fate == CONTENDER_WAITS)
+            held_note(&report->held, pg_field_int64(group->rows, group->from + i, 2));
     }
     const char *merged_ids = end_ids(&merged);
     const char *settled_ids = end_ids(&settled);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "inbound/held.h"
 #include "mapping/mapping.h"
 #include "pg/pg.h"
 
@@ -19,8 +20,7 @@ bool merge_rows_count_known(struct pg *pg, const struct mapping *mapping, int64_
 struct merge_rows_report {
     bool is_announced; /* given: each row is announced before it is written (announce.h) */
     int64_t merged;
-    int64_t held; /* in conflict with a write that is under way, or being settled just now: to be
-                   * read again after it */
+    struct held held; /* in conflict with a write that is under way, or being settled just now */
 };
 
 /* Writes the merged rows, takes their records out of the staging table, adds to the report. The

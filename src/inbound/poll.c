@@ -331,18 +331,30 @@ static bool retry_refused(const struct poll *poll, struct apply_report *report, 
 
 /* ---- what has been deleted ---- */
 
-/* While a create of ours is unsettled, an id that no row knows may be the one it made: the mark
- * must not pass it, or the row would be bound to a dead record. */
-static bool may_pass(const struct poll *poll, bool *may, struct error *err)
+/*
+ * How long ago the oldest unsettled create of ours was sent, at most; 0: there is none. Set back, a
+ * clock does not tell. One without a delivery has not been sent by us: Heroku Connect may have, of
+ * a log that was adopted.
+ */
+static bool read_create_age(const struct poll *poll, int64_t *age_us, struct error *err)
 {
     PGresult *result PG_RESULT_AUTO = statement_query(
         poll->world.pg, poll->mapping,
-        "select not exists (select from @log"
-        " where table_name = @n and action = 'INSERT' and state in ('NEW', 'PENDING'))",
+        "select (extract(epoch from max(case"
+        " when sent_at between clock_timestamp() - interval '30 days' and clock_timestamp()"
+        " then clock_timestamp() - sent_at else interval '30 days' end)) * 1000000)::bigint"
+        " from (select coalesce(d.sent_at, l.updated_at) as sent_at"
+        " from @log l"
+        " left join pgforce.delivery d on d.mapping_id = @id and d.log_id = l.id"
+        " where l.table_name = @n"
+        " and l.action = 'INSERT'"
+        " and (l.state = 'PENDING' or (l.state = 'NEW' and d.log_id is not null))) unsettled",
         PG_PARAMS(), err);
 
-    *may = result != NULL && pg_field_bool(result, 0, 0);
-    return result != NULL;
+    if (result == NULL)
+        return false;
+    *age_us = pg_field_int64(result, 0, 0);
+    return true;
 }
 
 static bool apply_reported(const struct poll *poll, const struct sf_deleted *deleted,
@@ -370,22 +382,26 @@ static bool ask_deleted(const struct poll *poll, struct sf_span *span, struct ar
     return true;
 }
 
-static bool apply_span(struct reading *reading, struct sf_span *span, struct error *err)
+static bool apply_span(struct reading *reading, int64_t mark_us, struct sf_span *span,
+                       struct error *err)
 {
     const struct poll *poll = reading->poll;
     struct arena *arena = arena_new();
     struct sf_deleted deleted;
-    bool may = true;
-    bool is_ok = ask_deleted(poll, span, arena, &deleted, err) &&
-                 apply_reported(poll, &deleted, arena, reading->report, err) &&
-                 (deleted.count == 0 || may_pass(poll, &may, err));
+    int64_t age_us = 0;
+    bool is_ok =
+        (read_create_age(poll, &age_us, err) && ask_deleted(poll, span, arena, &deleted, err) &&
+         apply_reported(poll, &deleted, arena, reading->report, err));
 
     arena_free(arena);
     if (!is_ok)
         return false;
     reading->facts.covered_us = deleted.latest_covered_us;
-    if (may)
-        reading->next.deletes_up_to_us = deleted.latest_covered_us;
+    reading->next.deletes_up_to_us = watermark_deletions_after(
+        &(struct watermark_deleted){.mark_us = mark_us,
+                                    .server_time_us = reading->facts.server_time_us,
+                                    .covered_us = deleted.latest_covered_us,
+                                    .create_age_us = age_us});
     return !watermark_deletions_lost(span->start_us, deleted.earliest_available_us) ||
            sweep_run(poll, reading->report, err);
 }
@@ -401,7 +417,7 @@ static bool apply_deletions(struct reading *reading, const struct mark *mark, st
         return true;
     if (window.is_lost && !sweep_run(poll, reading->report, err))
         return false;
-    if (apply_span(reading, &span, err))
+    if (apply_span(reading, mark->deletes_up_to_us, &span, err))
         return true;
     if (err->kind != ERROR_CONFIG)
         return false;
@@ -453,14 +469,14 @@ static bool store(const struct poll *poll, const struct mark *mark, struct error
 static void report_poll(const struct poll *poll, const struct apply_report *report,
                         int64_t began_ms)
 {
-    if (report->inserted + report->updated + report->deleted + report->merged + report->held +
+    if (report->inserted + report->updated + report->deleted + report->merged + report->held.count +
             report->refused ==
         0)
         return;
     log_info("polled", log_text("mapping", poll->mapping->object_name),
              log_number("inserted", report->inserted), log_number("updated", report->updated),
              log_number("deleted", report->deleted), log_number("merged", report->merged),
-             log_number("held", report->held), log_number("refused", report->refused),
+             log_number("held", report->held.count), log_number("refused", report->refused),
              log_number("ms", clock_monotonic_ms() - began_ms));
 }
 
@@ -477,12 +493,17 @@ bool poll_changes(const struct poll *poll, const struct mark *mark, struct apply
     };
     int64_t began_ms = clock_monotonic_ms();
 
-    if (!apply_changes(&reading, err) || !apply_deletions(&reading, mark, err) ||
-        !deletions_release(poll, report, err) || !retry_refused(poll, report, err))
+    if (!apply_changes(&reading, err))
         return false;
-    if (report->held == 0)
+    const struct held held = report->held;
+    if (!apply_deletions(&reading, mark, err) || !deletions_release(poll, report, err) ||
+        !retry_refused(poll, report, err))
+        return false;
+    /* Of a deletion that is held only the id is known. */
+    reading.facts.held_us = held.oldest_us;
+    if (held.deletions == 0)
         reading.next.changes_up_to_us = watermark_after(&reading.facts, &limits);
-    else
+    if (report->held.deletions > held.deletions)
         reading.next.deletes_up_to_us = 0;
     if (!store(poll, &reading.next, err))
         return false;

@@ -154,6 +154,14 @@ static struct poll make_poll(struct pull *pull, size_t index)
     };
 }
 
+/* Soon, but a reading that takes long does not follow on itself without end. */
+static int64_t held_pause_ms(int64_t took_ms, int64_t pause_ms)
+{
+    int64_t held_ms = took_ms > HELD_RETRY_MS ? took_ms : HELD_RETRY_MS;
+
+    return held_ms < pause_ms ? held_ms : pause_ms;
+}
+
 static bool read_and_note(struct pull *pull, size_t index, struct error *err);
 static bool drain_notifications(struct pull *pull);
 static bool hear_all(struct pull *pull, struct error *err);
@@ -224,7 +232,7 @@ static bool poll_mapping(struct pull *pull, struct poll *poll, const struct mark
     return writers_choose(&pull->writers, poll->mapping, &poll->world, err) &&
            heard_reach(poll->world.pg, poll->mapping, &reach, err) &&
            poll_changes(poll, mark, report, err) &&
-           (report->held > 0 || heard_forget(poll->world.pg, poll->mapping, reach, err));
+           (report->held.count > 0 || heard_forget(poll->world.pg, poll->mapping, reach, err));
 }
 
 static bool read_mapping(struct pull *pull, size_t index, struct apply_report *report,
@@ -314,6 +322,7 @@ static bool read_and_note(struct pull *pull, size_t index, struct error *err)
     const struct mapping *mapping = &pull->mappings.items[index];
     struct apply_report report = {0};
     int64_t pause_ms = (int64_t)mapping->polling_seconds * 1000;
+    int64_t began_ms = clock_monotonic_ms();
 
     if (!read_mapping(pull, index, &report, err)) {
         if (wait_is_stopping())
@@ -329,7 +338,8 @@ static bool read_and_note(struct pull *pull, size_t index, struct error *err)
         /* Filling new columns has failed, and is to be tried again. */
         if (strcmp(mapping->state, "RESYNC") != 0 && mapping_lacks_values(mapping))
             pull->must_load = true;
-        pause_ms = report.held > 0 ? HELD_RETRY_MS : pause_ms;
+        if (report.held.count > 0)
+            pause_ms = held_pause_ms(clock_monotonic_ms() - began_ms, pause_ms);
     }
     pull->schedules[index].due_ms = clock_monotonic_ms() + pause_ms;
     return true;
@@ -401,10 +411,10 @@ static bool hear_mapping(struct pull *pull, size_t index, struct error *err)
     }
     bool is_ok = writers_choose(&pull->writers, poll.mapping, &poll.world, err) &&
                  heard_apply(&poll, &must_poll, &report, err);
-    if (is_ok && report.held == 0 && !must_poll)
+    if (is_ok && report.held.count == 0 && !must_poll)
         return true;
     pull->must_load = pull->must_load || report.has_grown;
-    schedule->due_ms = report.held > 0 ? clock_monotonic_ms() + HELD_RETRY_MS : 0;
+    schedule->due_ms = report.held.count > 0 ? clock_monotonic_ms() + HELD_RETRY_MS : 0;
     if (is_ok || report.has_grown)
         return true;
     schedule->due_ms = clock_monotonic_ms() + FAILED_RETRY_MS;

@@ -42,7 +42,7 @@ int64_t watermark_after(const struct watermark_poll *poll, const struct watermar
     if (settled_us <= 0 && poll->covered_us <= 0)
         return poll->mark_us;
     int64_t next_us = least_known(least_known(settled_us, poll->covered_us), poll->window.to_us);
-    next_us = floor_to(next_us, SECOND_US);
+    next_us = floor_to(least_known(next_us, poll->held_us), SECOND_US);
     return next_us > poll->mark_us ? next_us : poll->mark_us;
 }
 
@@ -61,6 +61,16 @@ struct watermark_deletions watermark_deletions(int64_t mark_us, int64_t server_t
         deletions.is_lost = true;
     }
     return deletions;
+}
+
+int64_t watermark_deletions_after(const struct watermark_deleted *deleted)
+{
+    /* A minute for what the clocks may differ by from one to the other. */
+    int64_t sent_us = deleted->server_time_us - deleted->create_age_us - MINUTE_US;
+    bool may_be_ours = deleted->create_age_us > 0 && sent_us < deleted->covered_us;
+    int64_t next_us = may_be_ours ? sent_us : deleted->covered_us;
+
+    return next_us > deleted->mark_us ? next_us : deleted->mark_us;
 }
 
 bool watermark_deletions_lost(int64_t mark_us, int64_t earliest_available_us)

@@ -40,6 +40,7 @@ struct watermark_poll {
     int64_t server_time_us; /* the Date of the answer to the window's FIRST request */
     int64_t covered_us;     /* latestDateCovered, where it was asked for */
     int64_t latest_seen_us; /* greatest stamp among the rows: a clock of last resort */
+    int64_t held_us;        /* least stamp of the rows that could not be stored yet */
     struct watermark_window window;
 };
 
@@ -52,14 +53,23 @@ struct watermark_deletions {
     bool is_lost; /* the mark is older than Salesforce remembers: compare all ids */
 };
 
-/*
- * What to ask getDeleted for. Without a mark nothing can be lost: the load reads what is alive.
- *
- * Its answer is ids only. While a create of the object is unsettled, an id that no row knows may be
- * the one it made: the mark must not pass such an answer, or the row will be bound to a dead
- * record.
- */
+/* What to ask getDeleted for. Without a mark nothing can be lost: the load reads what is alive. */
 struct watermark_deletions watermark_deletions(int64_t mark_us, int64_t server_time_us);
+
+/*
+ * The mark after its answer: never before the old one. The answer is ids only. While a
+ * create of the object is unsettled, an id that no row knows may be the one it made, and its row
+ * would be bound to a dead record: the mark must not pass the sending. create_age_us is how long
+ * before server_time_us, at most, the oldest of them was sent; 0: there is none.
+ */
+struct watermark_deleted {
+    int64_t mark_us;        /* stored before */
+    int64_t server_time_us; /* as above */
+    int64_t covered_us;     /* latestDateCovered */
+    int64_t create_age_us;
+};
+
+int64_t watermark_deletions_after(const struct watermark_deleted *deleted);
 
 /* After the answer: whether earliestDateAvailable shows that deletions after the mark are gone. */
 bool watermark_deletions_lost(int64_t mark_us, int64_t earliest_available_us);

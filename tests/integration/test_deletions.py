@@ -71,6 +71,21 @@ def test_the_watermark_is_what_salesforce_has_covered(sync):
     assert behind.total_seconds() >= 0
 
 
+def test_the_mark_of_deletions_goes_on_while_creates_wait(sync):
+    gone = sync.org.create("Account", Name="A")
+    sync.load(account())
+    sync.roles["push"].stop()
+    sync.query("insert into salesforce.account (name) values ('Waits')")
+    sync.logged(1)
+    mark = "select deletes_up_to from pgforce.watermark"
+    before = sync.value(mark, role="pgforce")
+    sync.org.remove("Account", gone)
+    eventually(lambda: names(sync) == ["Waits"])
+    sync.org.advance(3600)
+    eventually(lambda: (sync.value(mark, role="pgforce") - before).total_seconds() > 3000)
+    assert sync.entries() == [("INSERT", "NEW")]
+
+
 def test_a_deletion_that_only_get_deleted_tells_is_done_here_too(sync):
     gone = sync.org.create("Account", Name="A")
     kept = sync.org.create("Account", Name="B")

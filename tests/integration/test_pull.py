@@ -439,6 +439,25 @@ def test_a_row_that_an_application_holds_locked_is_written_when_it_is_free(sync)
     eventually(lambda: count(sync, "phone = '2'") == 2)
 
 
+def test_the_watermark_goes_on_up_to_the_oldest_record_that_waits(sync):
+    acme = sync.org.create("Account", Name="Acme", Phone="1")
+    sync.load(account())
+    sync.org.advance(3600)
+    holder = sync.database.connect(autocommit=False)
+    holder.cursor().execute("select from salesforce.account for update")
+    sync.org.update("Account", acme, Phone="2")
+    [record] = sync.org.query("select SystemModstamp from Account")
+    stamp = datetime.datetime.fromisoformat(record["SystemModstamp"][:19]).replace(tzinfo=datetime.timezone.utc)
+    sync.org.advance(3600)
+    eventually(lambda: sync.mark() == stamp)
+    sync.wait_for_polls(2)
+    assert sync.mark() == stamp
+    holder.rollback()
+    holder.close()
+    eventually(lambda: rows(sync) == [("Acme", "2")])
+    eventually(lambda: sync.mark() > stamp)
+
+
 # The organisation misbehaves.
 
 

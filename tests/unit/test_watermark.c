@@ -117,6 +117,34 @@ static void deletions_older_than_salesforce_remembers_are_said_to_be_lost(void *
     assert_false(watermark_deletions_lost(0, NOON));
 }
 
+static void the_mark_does_not_pass_what_is_held(void **state)
+{
+    struct watermark_limits defaults = watermark_default_limits();
+    struct watermark_poll poll = {.mark_us = NOON, .server_time_us = NOON + 3600 * SECOND};
+
+    (void)state;
+    poll.held_us = NOON + 600 * SECOND + 1;
+    assert_int_equal(watermark_after(&poll, &defaults), NOON + 600 * SECOND);
+    poll.held_us = NOON + 3599 * SECOND;
+    assert_int_equal(watermark_after(&poll, &defaults), NOON + 3300 * SECOND);
+    poll.held_us = NOON - 600 * SECOND;
+    assert_int_equal(watermark_after(&poll, &defaults), NOON);
+}
+
+static void the_mark_of_deletions_does_not_pass_an_unsettled_create(void **state)
+{
+    struct watermark_deleted deleted = {.mark_us = NOON,
+                                        .server_time_us = NOON + 3600 * SECOND,
+                                        .covered_us = NOON + 3590 * SECOND};
+
+    (void)state;
+    assert_int_equal(watermark_deletions_after(&deleted), NOON + 3590 * SECOND);
+    deleted.create_age_us = 600 * SECOND;
+    assert_int_equal(watermark_deletions_after(&deleted), NOON + 2940 * SECOND);
+    deleted.create_age_us = 30 * DAY;
+    assert_int_equal(watermark_deletions_after(&deleted), NOON);
+}
+
 static void the_defaults_overlap_and_trail(void **state)
 {
     struct watermark_limits defaults = watermark_default_limits();
@@ -137,6 +165,8 @@ int main(void)
         cmocka_unit_test(the_mark_is_a_whole_second),
         cmocka_unit_test(deletions_are_asked_for_in_whole_minutes_more_than_one_apart),
         cmocka_unit_test(deletions_older_than_salesforce_remembers_are_said_to_be_lost),
+        cmocka_unit_test(the_mark_does_not_pass_what_is_held),
+        cmocka_unit_test(the_mark_of_deletions_does_not_pass_an_unsettled_create),
         cmocka_unit_test(the_defaults_overlap_and_trail),
     };
 

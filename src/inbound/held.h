@@ -1,0 +1,33 @@
+/*
+ * Records of a reading that were not applied, for somebody is at their rows or an answer to a write
+ * of ours is due: they must be read again, so the watermark must not pass the oldest of them.
+ */
+#ifndef PGFORCE_INBOUND_HELD_H
+#define PGFORCE_INBOUND_HELD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "mapping/mapping.h"
+#include "pg/pg.h"
+
+struct held {
+    int64_t count;     /* deletions, too */
+    int64_t deletions; /* of which only the id is known */
+    int64_t oldest_us; /* least SystemModstamp of the others, since 1970; 0: there are none */
+};
+
+void held_add(struct held *held, const struct held *more);
+
+/* One more record, by its stamp. */
+void held_note(struct held *held, int64_t stamp_us);
+
+/*
+ * Takes records out of the staging table: format is a statement (inbound/statement.h) that deletes
+ * from "@s s" and returns nothing.
+ */
+bool held_take_out(struct pg *pg, const struct mapping *mapping, const char *format,
+                   struct pg_params params, struct held *held, struct error *err);
+
+#endif
