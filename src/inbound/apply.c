@@ -39,8 +39,7 @@ enum { BARRIER_TIMEOUT_MS = 10 * 1000 };
 static bool hold_unknown_deletions(struct pg *pg, const struct mapping *mapping, struct held *held,
                                    struct error *err)
 {
-    return held_take_out(
-        pg, mapping,
+    static const char format[] =
         "delete from @s s"
         " where s._pgforce_deleted"
         " and not exists (select from @t t where t.sfid = s.sfid)"
@@ -52,8 +51,9 @@ static bool hold_unknown_deletions(struct pg *pg, const struct mapping *mapping,
         " and clock_timestamp()"
         " and l.table_name = @n"
         " and (l.state = 'PENDING'"
-        " or (l.state = 'NEW' and d.was_in_doubt and d.trace is not null)))",
-        PG_PARAMS(), held, err);
+        " or (l.state = 'NEW' and d.was_in_doubt and d.trace is not null)))";
+
+    return held_take_out(pg, &(struct held_rows){mapping, format, PG_PARAMS()}, held, err);
 }
 
 /*
@@ -127,32 +127,32 @@ static bool count_staged(struct pg *pg, const struct mapping *mapping, int64_t *
 static bool lock_rows(struct pg *pg, const struct mapping *mapping, struct held *held,
                       struct error *err)
 {
-    return held_take_out(pg, mapping,
-                         "with candidates as ("
-                         "select t.id, s.sfid"
-                         " from @s s join @t t on t.sfid = s.sfid"
-                         " union all"
-                         " select t.id, s.sfid"
-                         " from @s s join @t t on @key"
-                         " where t.sfid is null),"
-                         " locked as ("
-                         "select id from @t where id in (select id from candidates)"
-                         " for update skip locked)"
-                         " delete from @s s"
-                         " using candidates c"
-                         " where c.sfid = s.sfid"
-                         " and c.id not in (select id from locked)",
-                         PG_PARAMS(), held, err);
+    static const char format[] = "with candidates as ("
+                                 "select t.id, s.sfid"
+                                 " from @s s join @t t on t.sfid = s.sfid"
+                                 " union all"
+                                 " select t.id, s.sfid"
+                                 " from @s s join @t t on @key"
+                                 " where t.sfid is null),"
+                                 " locked as ("
+                                 "select id from @t where id in (select id from candidates)"
+                                 " for update skip locked)"
+                                 " delete from @s s"
+                                 " using candidates c"
+                                 " where c.sfid = s.sfid"
+                                 " and c.id not in (select id from locked)";
+
+    return held_take_out(pg, &(struct held_rows){mapping, format, PG_PARAMS()}, held, err);
 }
 
 static bool hold_late_inserts(struct pg *pg, const struct mapping *mapping, struct held *held,
                               struct error *err)
 {
-    return held_take_out(pg, mapping,
-                         "delete from @s s"
-                         " where not exists (select from @t t where t.sfid = s.sfid)"
-                         " and exists " STATEMENT_LATE_INSERT,
-                         PG_PARAMS(), held, err);
+    static const char format[] = "delete from @s s"
+                                 " where not exists (select from @t t where t.sfid = s.sfid)"
+                                 " and exists " STATEMENT_LATE_INSERT;
+
+    return held_take_out(pg, &(struct held_rows){mapping, format, PG_PARAMS()}, held, err);
 }
 
 /*
@@ -163,38 +163,46 @@ static bool hold_late_inserts(struct pg *pg, const struct mapping *mapping, stru
 static bool hold_own_inserts(struct pg *pg, const struct mapping *mapping, struct held *held,
                              struct error *err)
 {
-    return held_take_out(pg, mapping,
-                         "delete from @s s"
-                         " using @t t, @log l"
-                         " where t.sfid is null"
-                         " and @key"
-                         " and l.table_name = @n"
-                         " and l.record_id = t.id"
-                         " and l.action = 'INSERT'"
-                         " and l.state in ('NEW', 'PENDING')",
-                         PG_PARAMS(), held, err) &&
-           held_take_out(pg, mapping,
-                         "delete from @s s"
-                         " where not exists (select from @t t where t.sfid = s.sfid)"
-                         " and exists (select from @log l"
-                         " where l.table_name = @n"
-                         " and l.action = 'INSERT'"
-                         " and l.state = 'PENDING'"
-                         " and not exists (select from pgforce.delivery d"
-                         " where d.mapping_id = @id and d.log_id = l.id"
-                         " and d.external_id is not null))",
-                         PG_PARAMS(), held, err) &&
+    return held_take_out(pg,
+                         &(struct held_rows){mapping,
+                                             "delete from @s s"
+                                             " using @t t, @log l"
+                                             " where t.sfid is null"
+                                             " and @key"
+                                             " and l.table_name = @n"
+                                             " and l.record_id = t.id"
+                                             " and l.action = 'INSERT'"
+                                             " and l.state in ('NEW', 'PENDING')",
+                                             PG_PARAMS()},
+                         held, err) &&
+           held_take_out(
+               pg,
+               &(struct held_rows){mapping,
+                                   "delete from @s s"
+                                   " where not exists (select from @t t where t.sfid = s.sfid)"
+                                   " and exists (select from @log l"
+                                   " where l.table_name = @n"
+                                   " and l.action = 'INSERT'"
+                                   " and l.state = 'PENDING'"
+                                   " and not exists (select from pgforce.delivery d"
+                                   " where d.mapping_id = @id and d.log_id = l.id"
+                                   " and d.external_id is not null))",
+                                   PG_PARAMS()},
+               held, err) &&
            hold_late_inserts(pg, mapping, held, err) &&
-           held_take_out(pg, mapping,
-                         "delete from @s s"
-                         " using pgforce.delivery d, @log l"
-                         " where d.mapping_id = @id"
-                         " and lower(d.external_id) = lower(@skey)"
-                         " and l.id = d.log_id"
-                         " and l.action = 'INSERT'"
-                         " and l.state = 'PENDING'"
-                         " and not exists (select from @t t where t.sfid = s.sfid)",
-                         PG_PARAMS(), held, err);
+           held_take_out(
+               pg,
+               &(struct held_rows){mapping,
+                                   "delete from @s s"
+                                   " using pgforce.delivery d, @log l"
+                                   " where d.mapping_id = @id"
+                                   " and lower(d.external_id) = lower(@skey)"
+                                   " and l.id = d.log_id"
+                                   " and l.action = 'INSERT'"
+                                   " and l.state = 'PENDING'"
+                                   " and not exists (select from @t t where t.sfid = s.sfid)",
+                                   PG_PARAMS()},
+               held, err);
 }
 
 /*
@@ -223,8 +231,11 @@ static bool drop_stale(const struct apply_world *world, const struct mapping *ma
     PGresult *recent PG_RESULT_AUTO =
         statement_query(world->pg, mapping, format, PG_PARAMS(began.text, began_sf.text, "t"), err);
 
-    return recent != NULL && held_take_out(world->pg, mapping, format,
-                                           PG_PARAMS(began.text, began_sf.text, "f"), held, err);
+    return recent != NULL &&
+           held_take_out(
+               world->pg,
+               &(struct held_rows){mapping, format, PG_PARAMS(began.text, began_sf.text, "f")},
+               held, err);
 }
 
 /*

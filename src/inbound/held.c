@@ -24,8 +24,8 @@ void held_note(struct held *held, int64_t stamp_us)
     held_add(held, &(struct held){.count = 1, .oldest_us = stamp_us});
 }
 
-bool held_take_out(struct pg *pg, const struct mapping *mapping, const char *format,
-                   struct pg_params params, struct held *held, struct error *err)
+bool held_take_out(struct pg *pg, const struct held_rows *rows, struct held *held,
+                   struct error *err)
 {
     struct buf sql BUF_AUTO = {0};
 
@@ -35,8 +35,9 @@ bool held_take_out(struct pg *pg, const struct mapping *mapping, const char *for
                " select count(*), count(*) filter (where is_deletion),"
                " (extract(epoch from min(stamp)) * 1000000)::bigint"
                " from held",
-               format);
-    PGresult *result PG_RESULT_AUTO = statement_query(pg, mapping, sql.data, params, err);
+               rows->format);
+    PGresult *result PG_RESULT_AUTO =
+        statement_query(pg, rows->mapping, sql.data, rows->params, err);
     if (result == NULL)
         return false;
     held_add(held, &(struct held){.count = pg_field_int64(result, 0, 0),

@@ -23,11 +23,15 @@ void held_add(struct held *held, const struct held *more);
 /* One more record, by its stamp. */
 void held_note(struct held *held, int64_t stamp_us);
 
-/*
- * Takes records out of the staging table: format is a statement (inbound/statement.h) that deletes
- * from "@s s" and returns nothing.
- */
-bool held_take_out(struct pg *pg, const struct mapping *mapping, const char *format,
-                   struct pg_params params, struct held *held, struct error *err);
+/* Which: a statement (inbound/statement.h) that deletes from "@s s" and returns nothing. */
+struct held_rows {
+    const struct mapping *mapping;
+    const char *format;
+    struct pg_params params;
+};
+
+/* Takes them out of the staging table. */
+bool held_take_out(struct pg *pg, const struct held_rows *rows, struct held *held,
+                   struct error *err);
 
 #endif

@@ -50,27 +50,28 @@ bool merge_rows_count_known(struct pg *pg, const struct mapping *mapping, int64_
 static bool lock_changes(struct pg *pg, const struct mapping *mapping, struct held *held,
                          struct error *err)
 {
-    return held_take_out(pg, mapping,
-                         "with unsettled as ("
-                         "select l.id, s.sfid"
-                         " from @s s"
-                         " join @t t on t.sfid = s.sfid"
-                         /* OFFSET 0: no join of the log's own making, see find_contenders */
-                         " cross join lateral ("
-                         "select id from @log l"
-                         " where l.table_name = @n"
-                         " and l.record_id = t.id"
-                         " and l.state in ('NEW', 'PENDING', 'FAILED')"
-                         " offset 0) l"
-                         " where not s._pgforce_deleted),"
-                         " locked as ("
-                         "select id from @log where id in (select id from unsettled)"
-                         " for update skip locked)"
-                         " delete from @s s"
-                         " using unsettled u"
-                         " where u.sfid = s.sfid"
-                         " and u.id not in (select id from locked)",
-                         PG_PARAMS(), held, err);
+    static const char format[] =
+        "with unsettled as ("
+        "select l.id, s.sfid"
+        " from @s s"
+        " join @t t on t.sfid = s.sfid"
+        /* OFFSET 0: no join of the log's own making, see find_contenders */
+        " cross join lateral ("
+        "select id from @log l"
+        " where l.table_name = @n"
+        " and l.record_id = t.id"
+        " and l.state in ('NEW', 'PENDING', 'FAILED')"
+        " offset 0) l"
+        " where not s._pgforce_deleted),"
+        " locked as ("
+        "select id from @log where id in (select id from unsettled)"
+        " for update skip locked)"
+        " delete from @s s"
+        " using unsettled u"
+        " where u.sfid = s.sfid"
+        " and u.id not in (select id from locked)";
+
+    return held_take_out(pg, &(struct held_rows){mapping, format, PG_PARAMS()}, held, err);
 }
 
 static void append_id(struct buf *ids, const char *record_id)
