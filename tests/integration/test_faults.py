@@ -55,8 +55,10 @@ def test_a_role_without_descriptors_ends_cleanly_and_the_next_goes_on(sync, role
     poor = Pgforce(sync.database, sync.pgforce.env, tmp_path / "poor")
     poor.folder.mkdir()
     poor.binary = tmp_path / "poor" / "pgforce"
+    # A sanitizer that looks for leaks needs descriptors itself, and waits for ever for what it cannot open.
+    leaks = "export ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0"
     for count in (4, 5):
-        poor.binary.write_text(f'#!/bin/sh\nulimit -n {count}\nexec {sync.pgforce.binary} "$@"\n')
+        poor.binary.write_text(f'#!/bin/sh\n{leaks}\nulimit -n {count}\nexec {sync.pgforce.binary} "$@"\n')
         poor.binary.chmod(0o755)
         code = poor.start(role).wait()
         assert code in (3, 75, 78, 127), (count, code)
