@@ -424,10 +424,20 @@ static void store_mark(struct sim *sim, const struct reading *reading)
     sim->mark_us = mark_us;
 }
 
+/* The mark stays before what must be read again. */
+static void hold(const struct sim *sim, struct reading *reading, const struct sf_record *record)
+{
+    int64_t *held_us = &reading->poll.held_us;
+
+    if (is_mutant(sim, MUTANT_MARK_PASSES_HELD))
+        return;
+    if (*held_us == 0 || record->stamp_us < *held_us)
+        *held_us = record->stamp_us;
+}
+
 void engine_pull(struct sim *sim)
 {
     struct reading reading;
-    bool is_whole = true;
 
     read_window(sim, &reading);
     if (is_mutant(sim, MUTANT_MARK_BEFORE_ROWS))
@@ -442,7 +452,7 @@ void engine_pull(struct sim *sim)
     /* One transaction: rows, bases and watermark. */
     for (size_t i = 0; i < reading.count; i++)
         if (!apply(sim, &reading.records[i], reading.began))
-            is_whole = false;
-    if (is_whole && !is_mutant(sim, MUTANT_MARK_BEFORE_ROWS))
+            hold(sim, &reading, &reading.records[i]);
+    if (!is_mutant(sim, MUTANT_MARK_BEFORE_ROWS))
         store_mark(sim, &reading);
 }

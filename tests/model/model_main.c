@@ -32,6 +32,7 @@ static const char *const mutant_names[MUTANT_COUNT] = {
     [MUTANT_NO_KEY_MATCH] = "no-key-match",
     [MUTANT_FIXED_OVERLAP] = "fixed-overlap",
     [MUTANT_FIXED_LAG] = "fixed-lag",
+    [MUTANT_MARK_PASSES_HELD] = "mark-passes-held",
     [MUTANT_NO_EXTERNAL_ID] = "no-external-id",
     [MUTANT_RETRY_DROPPED] = "retry-dropped",
     [MUTANT_NO_DOUBT_HOLD] = "no-doubt-hold",

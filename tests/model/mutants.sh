@@ -24,6 +24,7 @@ no-conflict-check hot 200
 no-key-match uniform 200
 fixed-overlap uniform 200
 fixed-lag uniform 200
+mark-passes-held uniform 200
 no-external-id uniform 200
 retry-dropped uniform 200
 whole-row uniform 500
