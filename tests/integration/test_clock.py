@@ -226,6 +226,9 @@ def lose_a_create(sync, quarantine_s):
     sync.org.fault(NOT_DONE)
     insert(sync, "lost")
     looks_for_it(sync, 1)
+    # And has stored for how long it waits: a clock that is set before that moves this, too.
+    stored = "select retry_at > sent_at + make_interval(secs => %s / 2.0) from pgforce.delivery"
+    eventually(lambda: sync.value(stored, [quarantine_s], role="pgforce"))
 
 
 def looks_for_it(sync, times):
