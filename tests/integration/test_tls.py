@@ -42,8 +42,12 @@ class Authority:
         key, request, certificate, names = (stem.with_suffix(end) for end in (".key", ".csr", ".pem", ".names"))
         names.write_text(f"subjectAltName = DNS:{host}\n")
         openssl("req", *KEY, "-subj", f"/CN={host}", "-keyout", key, "-out", request)
+        valid = ("-days", days)
+        # From 3.4 on openssl makes none that ends before it begins, and takes both dates instead.
+        if days < 0 and "-not_after" in subprocess.run(["openssl", "x509", "-help"], capture_output=True, text=True).stderr:
+            valid = ("-not_before", "20200101000000Z", "-not_after", "20200102000000Z")
         openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key, "-CAcreateserial",
-                "-days", days, "-extfile", names, "-out", certificate)
+                *valid, "-extfile", names, "-out", certificate)
         return certificate, key
 
 
