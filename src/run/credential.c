@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "sf/secret.h"
 
 enum { SECRETS_MAX_BYTES = 256 * 1024 };
 
@@ -20,22 +21,9 @@ const char *credential_text(const struct credential *credential, const char *nam
     return text != NULL && *text != '\0' ? text : NULL;
 }
 
-static void wipe_json(json_t *json)
-{
-    const char *key;
-    json_t *value;
-
-    json_object_foreach(json, key, value)
-    {
-        if (json_is_string(value))
-            OPENSSL_cleanse((char *)(uintptr_t)json_string_value(value), json_string_length(value));
-    }
-    json_decref(json);
-}
-
 void credential_done(struct credential *credential)
 {
-    wipe_json(credential->fields);
+    sf_secret_wipe_json(credential->fields);
     credential->fields = NULL;
 }
 
@@ -121,7 +109,7 @@ static bool seal_secrets(const struct config *config, const struct credential *c
     bool has_secrets = json_object_size(secrets) > 0;
     bool is_ok = !has_secrets || credential_read_key(config, key, err);
     char *text = is_ok && has_secrets ? json_dumps(secrets, JSON_COMPACT) : NULL;
-    wipe_json(secrets);
+    sf_secret_wipe_json(secrets);
     if (text == NULL)
         return is_ok;
     seal_put(key, config->schema_name, text, out);

@@ -14,13 +14,6 @@ void sf_secret_wipe(const char *text)
     free((char *)(uintptr_t)text);
 }
 
-void sf_secret_wipe_buf(struct buf *buf)
-{
-    if (buf->data != NULL)
-        explicit_bzero(buf->data, buf->size_bytes);
-    buf_done(buf);
-}
-
 void sf_secret_replace(const char **place, const char *text)
 {
     const char *old = *place;

@@ -1,5 +1,6 @@
 /*
- * Texts that are secrets: what is freed is overwritten first.
+ * Texts that are secrets: what is freed is overwritten first. For a buffer, seal_wipe
+ * (base/seal.h).
  *
  * All are the memory's owner's to call; NULL is accepted. It does not know what is secret.
  */
@@ -8,10 +9,7 @@
 
 #include <jansson.h>
 
-#include "base/buf.h"
-
 void sf_secret_wipe(const char *text);
-void sf_secret_wipe_buf(struct buf *buf);
 
 /* Puts a copy in the place of an older text; an empty text is none. */
 void sf_secret_replace(const char **place, const char *text);

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/seal.h"
 #include "sf/answer.h"
 #include "sf/grant.h"
 #include "sf/secret.h"
@@ -212,7 +213,7 @@ static bool post_form(struct sf_session *session, const char *url, const struct 
     is_ok = is_ok && sf_grant_read(session->grant, &exchange, &token, err) &&
             take_token(session, &token, err);
     sf_secret_wipe_json(token.json);
-    sf_secret_wipe_buf(&exchange.received);
+    seal_wipe(&exchange.received);
     http_exchange_done(&exchange);
     return is_ok;
 }
@@ -229,7 +230,7 @@ static bool ask_token_at(struct sf_session *session, int64_t now_s, struct error
         sf_grant_form(session->grant, &session->credentials, now_s, &form, err) &&
         (!buf_is_full(&form) || error_set(err, ERROR_CONFIG, "the credentials are too long")) &&
         post_form(session, url.data, &form, err);
-    sf_secret_wipe_buf(&form);
+    seal_wipe(&form);
     return is_ok;
 }
 
