@@ -348,6 +348,8 @@ static bool read_create_age(const struct poll *poll, int64_t *age_us, struct err
         " left join pgforce.delivery d on d.mapping_id = @id and d.log_id = l.id"
         " where l.table_name = @n"
         " and l.action = 'INSERT'"
+        /* said alone, for the index on what waits: the rest is known after the join */
+        " and l.state in ('NEW', 'PENDING')"
         " and (l.state = 'PENDING' or (l.state = 'NEW' and d.log_id is not null))) unsettled",
         PG_PARAMS(), err);
 
