@@ -49,7 +49,11 @@ def scratch():
 
 @pytest.fixture(scope="session")
 def cluster(scratch):
-    cluster = Cluster(scratch / "cluster", BUILD / "plugin" / "pgforce.so")
+    yield from running(Cluster(scratch / "cluster", BUILD / "plugin" / "pgforce.so"))
+
+
+def running(cluster):
+    """What a fixture of a cluster does."""
     cluster.start()
     # Servers are killed here, the machine is not: what was written is there without waiting for a disk.
     cluster.psql("alter system set fsync = off", role="postgres")

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 import pytest
 
 from cluster import BUILD, Cluster
+from conftest import running
 from eventually import eventually
 from stepped_clock import DAY, HOUR, YEAR, SteppedClock
 from sync import SETTLED, account, contact, mapping, nameless_account
@@ -39,12 +40,7 @@ def stepped_server(scratch):
 
 @pytest.fixture(scope="module")
 def cluster(scratch, stepped_server):
-    cluster = Cluster(scratch / "stepped", BUILD / "plugin" / "pgforce.so", stepped_server)
-    cluster.start()
-    cluster.psql("alter system set fsync = off", role="postgres")
-    cluster.reload()
-    yield cluster
-    cluster.remove()
+    yield from running(Cluster(scratch / "stepped", BUILD / "plugin" / "pgforce.so", stepped_server))
 
 
 @pytest.fixture
@@ -132,14 +128,19 @@ def age_s(sync):
     return entries(sync, "extract(epoch from clock_timestamp() - created_at)")[-1][0]
 
 
-def test_our_clock_is_set_by_hours_days_and_years(our_clock, sync):
+def write_at_each_step(sync, clock):
     both = Both(sync)
     for step in STEPS:
-        our_clock.set(step)
+        clock.set(step)
         both.write()
         both.settle()
         # When an entry was made says the server's clock.
         assert 0 <= age_s(sync) < HOUR
+    return both
+
+
+def test_our_clock_is_set_by_hours_days_and_years(our_clock, sync):
+    both = write_at_each_step(sync, our_clock)
     # It was indeed set: the log goes by it.
     assert {f"{datetime.now().year + years}-" for years in (-1, 1)} <= {
         line[:5] for line in both.daemon.log_text().splitlines()
@@ -148,13 +149,7 @@ def test_our_clock_is_set_by_hours_days_and_years(our_clock, sync):
 
 
 def test_the_servers_clock_is_set_by_hours_days_and_years(server_clock, sync):
-    both = Both(sync)
-    for step in STEPS:
-        server_clock.set(step)
-        both.write()
-        both.settle()
-        assert 0 <= age_s(sync) < HOUR
-    both.judge()
+    write_at_each_step(sync, server_clock).judge()
 
 
 def test_summer_time_ends_and_begins(our_clock, server_clock, server_setting, sync):
