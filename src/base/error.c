@@ -44,6 +44,7 @@ enum error_kind error_kind_of(int number)
     case EAGAIN:
     case EIO:
     case ENOMEM:
+    case ENOBUFS:
     case ENFILE:
     case EMFILE:
     case ENOSPC:

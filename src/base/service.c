@@ -1,5 +1,6 @@
 #include "base/service.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -84,21 +85,25 @@ bool service_is_due(void)
     return is_speaking && clock_monotonic_ms() - said_at_ms >= INTERVAL_MS;
 }
 
-bool service_open_relay(void)
+bool service_open_relay(bool *is_heard, struct error *err)
 {
     const char *name = getenv("NOTIFY_SOCKET");
     char fd_text[16];
     int fds[2];
 
-    if (name == NULL || *name == '\0' || pipe2(fds, O_NONBLOCK) != 0)
-        return false;
+    *is_heard = name != NULL && *name != '\0';
+    if (!*is_heard)
+        return true;
+    if (pipe2(fds, O_NONBLOCK) != 0)
+        return error_set(err, ERROR_RETRY, "cannot make a pipe: %s", strerror(errno));
     is_speaking = true;
     socket_name = memory_strdup(name);
     relay_fd = fds[0];
     fcntl(relay_fd, F_SETFD, FD_CLOEXEC);
     snprintf(fd_text, sizeof(fd_text), "%d", fds[1]);
-    setenv("PGFORCE_SERVICE_FD", fd_text, 1);
     unsetenv("NOTIFY_SOCKET");
+    if (setenv("PGFORCE_SERVICE_FD", fd_text, 1) != 0)
+        return error_set(err, ERROR_RETRY, "cannot tell the roles of a pipe: %s", strerror(errno));
     return true;
 }
 

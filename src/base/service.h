@@ -13,6 +13,8 @@
 
 #include <stdbool.h>
 
+#include "base/error.h"
+
 /* From now on what this process tells is passed on. */
 void service_speak(void);
 
@@ -22,8 +24,8 @@ void service_tell(const char *format, ...) __attribute__((format(printf, 1, 2)))
 /* The same at most once a second: for what is said in a loop. */
 bool service_is_due(void);
 
-/* The supervisor's part: makes the pipe that its children inherit; false when nobody listens. */
-bool service_open_relay(void);
+/* The supervisor's part: makes the pipe that its children inherit, where somebody listens. */
+bool service_open_relay(bool *is_heard, struct error *err);
 
 /* Tells on what the children have said since. */
 void service_relay(void);

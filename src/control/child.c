@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -85,8 +86,8 @@ int child_pool_fd(const struct child_pool *pool)
 
 /* ---- the answer ---- */
 
-/* A file in memory, whole, as text. */
-static void read_all(int fd, struct buf *text)
+/* A file in memory as text; false where that is not all of it. */
+static bool read_all(int fd, struct buf *text)
 {
     char block[16 * 1024];
     ssize_t size;
@@ -96,6 +97,7 @@ static void read_all(int fd, struct buf *text)
         buf_append(text, block, (size_t)size);
         offset += size;
     }
+    return size == 0 && !buf_is_full(text);
 }
 
 /* What the command said, without the name that the terminal's reader wants in front. */
@@ -120,66 +122,70 @@ static const struct failure {
     int status;
     const char *id;
 } failures[] = {
-    {3, 503, "try_again"},    {4, 409, "conflict"},        {6, 503, "try_again"},
-    {64, 400, "bad_request"}, {65, 422, "unprocessable"},  {75, 503, "try_again"},
-    {78, 409, "conflict"},    {-1, 500, "internal_error"},
+    {3, 503, "try_again"},    {4, 409, "conflict"},       {6, 503, "try_again"},
+    {64, 400, "bad_request"}, {65, 422, "unprocessable"}, {75, 503, "try_again"},
+    {78, 409, "conflict"},    {EXEC_FAILED, 503, "busy"}, {-1, 500, "internal_error"},
 };
 
-static void fill_failure(const struct child *child, struct http_server_response *response)
+static json_t *parse(const struct buf *output)
+{
+    return json_loadb(output->data, output->size_bytes, 0, NULL);
+}
+
+static void fill_failure(const struct child *child, const struct buf *output,
+                         struct http_server_response *response)
 {
     const struct failure *failure = failures;
 
     while (failure->exit_code >= 0 && failure->exit_code != child->exit_code)
         failure++;
     json_t *answer = read_message(child, failure->id);
-    struct buf output BUF_AUTO = {0};
-
-    buf_init(&output, MAX_OUTPUT_BYTES);
-    read_all(child->output_fd, &output);
-    json_t *more = json_loadb(output.data, output.size_bytes, 0, NULL);
+    json_t *more = parse(output);
     if (json_is_object(more))
         json_object_update_missing(answer, more);
     json_decref(more);
     request_fill(response, failure->status, answer);
 }
 
-static void fill_output(const struct child *child, struct http_server_response *response)
+static void fill_output(const struct child *child, const struct buf *output,
+                        struct http_server_response *response)
 {
     response->status = child->call.status;
     if (child->call.is_empty)
         return;
     http_server_add_header(response, "Content-Type", "application/json;charset=UTF-8");
-    read_all(child->output_fd, &response->body);
+    buf_append(&response->body, output->data, output->size_bytes);
 }
 
-static json_t *read_output(const struct child *child)
+static void answer_done(struct child *child, const struct buf *output)
 {
-    struct buf text BUF_AUTO = {0};
+    json_t *json = parse(output);
 
-    buf_init(&text, MAX_OUTPUT_BYTES);
-    read_all(child->output_fd, &text);
-    return json_loadb(text.data, text.size_bytes, 0, NULL);
+    child->call.done(&child->request, json);
+    json_decref(json);
 }
 
-static void answer_done(struct child *child)
+static void fill_unread(struct http_server_response *response)
 {
-    json_t *output = read_output(child);
-
-    child->call.done(&child->request, output);
-    json_decref(output);
+    request_fill(response, 500,
+                 json_pack("{s:s, s:s}", "id", "internal_error", "message",
+                           "the command is done, but its answer cannot be read"));
 }
 
 static void tell_end(struct child *child)
 {
-    json_t *output = read_output(child);
+    struct buf output BUF_AUTO = {0};
 
-    child->ended(child->context, child->exit_code, output);
-    json_decref(output);
+    buf_init(&output, MAX_OUTPUT_BYTES);
+    json_t *json = read_all(child->output_fd, &output) ? parse(&output) : NULL;
+    child->ended(child->context, child->exit_code, json);
+    json_decref(json);
 }
 
 static void fill_answer(void *context, struct http_server_response *response)
 {
     struct child *child = context;
+    struct buf output BUF_AUTO = {0};
 
     child->response = NULL;
     if (response == NULL) {
@@ -187,12 +193,16 @@ static void fill_answer(void *context, struct http_server_response *response)
             clear_child(child);
         return;
     }
+    buf_init(&output, MAX_OUTPUT_BYTES);
+    bool is_whole = read_all(child->output_fd, &output);
     if (child->exit_code != 0 && child->exit_code != child->call.other_code)
-        fill_failure(child, response);
+        fill_failure(child, &output, response);
+    else if (!is_whole)
+        fill_unread(response);
     else if (child->call.done != NULL)
-        answer_done(child);
+        answer_done(child, &output);
     else
-        fill_output(child, response);
+        fill_output(child, &output, response);
     clear_child(child);
 }
 
@@ -233,6 +243,12 @@ void child_pool_reap(struct child_pool *pool)
 
 enum { MAX_ARGUMENTS = 32 };
 
+static void give_up(const struct child *child)
+{
+    dprintf(child->message_fd, "cannot start a command: %s\n", strerror(errno));
+    _exit(EXEC_FAILED);
+}
+
 static void exec_command(const struct child *child, int input_fd, const char *const *arguments)
 {
     char *argv[MAX_ARGUMENTS + 2] = {(char *)"pgforce"};
@@ -244,9 +260,9 @@ static void exec_command(const struct child *child, int input_fd, const char *co
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (dup2(input_fd, STDIN_FILENO) < 0 || dup2(child->output_fd, STDOUT_FILENO) < 0 ||
         dup2(child->message_fd, STDERR_FILENO) < 0)
-        _exit(EXEC_FAILED);
+        give_up(child);
     execv("/proc/self/exe", argv);
-    _exit(EXEC_FAILED);
+    give_up(child);
 }
 
 /* A file in memory with the request's body, to be read from its start. */
@@ -264,8 +280,10 @@ static int make_input(const struct child_call *call)
         }
         done += (size_t)written;
     }
-    if (fd >= 0)
-        lseek(fd, 0, SEEK_SET);
+    if (fd >= 0 && lseek(fd, 0, SEEK_SET) != 0) {
+        close(fd);
+        return -1;
+    }
     return fd;
 }
 

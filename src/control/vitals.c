@@ -175,10 +175,10 @@ static json_t *read_core(struct pg *pg, const char *schema_name, const struct ch
         PG_PARAMS(schema_name, pg_number(limits->stalled_s).text, pg_field(before, 0, 0)), err);
 }
 
-/* Somebody may have locked the log: then its figures are left out, the others are told. */
-static json_t *read_log(struct pg *pg, const char *schema_name)
+/* Where the server refuses, for somebody has locked the log, its figures are left out and the
+ * others are told; NULL where it was not asked or not heard. */
+static json_t *read_log(struct pg *pg, const char *schema_name, struct error *err)
 {
-    struct error ignored = {0};
     struct buf sql BUF_AUTO = {0};
     json_t *log = NULL;
 
@@ -194,8 +194,10 @@ static json_t *read_log(struct pg *pg, const char *schema_name)
                    " 'oldest_pending', (select coalesce(max(oldest), 0) from entries"
                    " where state <> 'FAILED'),"
                    " 'log_bytes', pg_total_relation_size(format('%I._trigger_log', $1::text)))");
-    if (pg_script(pg, "begin; set local lock_timeout = '500ms'", &ignored))
-        log = query_json(pg, sql.data, PG_PARAMS(schema_name), &ignored);
+    if (pg_script(pg, "begin; set local lock_timeout = '500ms'", err))
+        log = query_json(pg, sql.data, PG_PARAMS(schema_name), err);
+    if (log == NULL && *pg_sqlstate(pg) != '\0')
+        log = json_object();
     pg_rollback(pg);
     return log;
 }
@@ -206,7 +208,12 @@ bool vitals_read(struct pg *pg, const char *schema_name, const struct checks_lim
     *out = read_core(pg, schema_name, limits, err);
     if (*out == NULL)
         return false;
-    json_t *log = read_log(pg, schema_name);
+    json_t *log = read_log(pg, schema_name, err);
+    if (log == NULL) {
+        json_decref(*out);
+        *out = NULL;
+        return false;
+    }
     json_t *reasons = json_array();
     json_object_update(*out, log);
     json_decref(log);

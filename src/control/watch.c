@@ -26,7 +26,7 @@ struct watch {
     struct arena *arena; /* of a round */
     struct pg *pg;       /* NULL while the database is away */
     bool has_turn;
-    json_t *seen; /* the causes of the last round */
+    json_t *seen; /* the causes of the last round, in the first one those that are stored */
     int64_t down_since_us;
     int down_rounds;
     bool is_down_told;
@@ -251,6 +251,20 @@ static bool store_recovery(struct watch *watch, struct error *err)
     return true;
 }
 
+/* What another process saw goes on: who has seen one round only would tell that it is over, and
+ * then that it began again. */
+static bool recall(struct watch *watch, struct error *err)
+{
+    PGresult *open PG_RESULT_AUTO = pg_query(
+        watch->pg,
+        "select cause from pgforce.notification where schema_name = $1 and resolved_at is null",
+        PG_PARAMS(watch->options->schema_name), err);
+
+    for (int i = 0; open != NULL && i < PQntuples(open); i++)
+        json_object_set_new(watch->seen, PQgetvalue(open, i, 0), json_true());
+    return open != NULL;
+}
+
 static bool connect(struct watch *watch, struct error *err)
 {
     if (watch->pg == NULL)
@@ -258,7 +272,8 @@ static bool connect(struct watch *watch, struct error *err)
     if (watch->pg == NULL)
         return false;
     if (!watch->has_turn)
-        watch->has_turn = turn_take(watch->pg, "watch", watch->options->schema_name, err);
+        watch->has_turn =
+            turn_take(watch->pg, "watch", watch->options->schema_name, err) && recall(watch, err);
     return watch->has_turn && store_recovery(watch, err);
 }
 

@@ -1,5 +1,6 @@
 #include "net/http_file.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
@@ -106,15 +107,29 @@ static bool start_packer(struct download *download)
     return download->is_packed;
 }
 
-void http_file_add_headers(struct MHD_Response *response, const struct http_server_response *answer,
-                           bool is_packed)
+/* What can be no header is left out; one that memory ran out for is not. */
+static bool add(struct MHD_Response *response, const char *name, const char *value)
 {
-    for (size_t i = 0; i < answer->header_count; i++)
-        MHD_add_response_header(response, answer->headers[i].name, answer->headers[i].value);
-    if (is_packed) {
-        MHD_add_response_header(response, "Content-Encoding", "gzip");
-        MHD_add_response_header(response, "Vary", "Accept-Encoding");
-    }
+    errno = 0;
+    return MHD_add_response_header(response, name, value) == MHD_YES || errno != ENOMEM;
+}
+
+struct MHD_Response *http_file_add_headers(struct MHD_Response *response,
+                                           const struct http_server_response *answer,
+                                           bool is_packed)
+{
+    bool is_whole = response != NULL;
+
+    for (size_t i = 0; is_whole && i < answer->header_count; i++)
+        is_whole = add(response, answer->headers[i].name, answer->headers[i].value);
+    if (is_whole && is_packed)
+        is_whole =
+            add(response, "Content-Encoding", "gzip") && add(response, "Vary", "Accept-Encoding");
+    if (is_whole)
+        return response;
+    if (response != NULL)
+        MHD_destroy_response(response);
+    return NULL;
 }
 
 struct MHD_Response *http_file_response(const struct http_server_response *answer, bool is_packed)
@@ -128,7 +143,5 @@ struct MHD_Response *http_file_response(const struct http_server_response *answe
         is_packed ? read_packed : read_plain, download, end_download);
     if (response == NULL)
         end_download(download);
-    else
-        http_file_add_headers(response, answer, is_packed);
-    return response;
+    return http_file_add_headers(response, answer, is_packed);
 }

@@ -15,8 +15,10 @@
 /* NULL when it cannot be made. The answer must live as long as the response. */
 struct MHD_Response *http_file_response(const struct http_server_response *answer, bool is_packed);
 
-/* The answer's headers, and those that say that it is packed. */
-void http_file_add_headers(struct MHD_Response *response, const struct http_server_response *answer,
-                           bool is_packed);
+/* With the answer's headers, and those that say that it is packed; NULL, the response destroyed,
+ * when memory ran out, or when there was none: an answer that lacks one must not be sent. */
+struct MHD_Response *http_file_add_headers(struct MHD_Response *response,
+                                           const struct http_server_response *answer,
+                                           bool is_packed);
 
 #endif

@@ -56,7 +56,5 @@ struct MHD_Response *http_flow_response(struct http_server_response *answer,
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_flow, flow, free);
     if (response == NULL)
         free(flow);
-    else
-        http_file_add_headers(response, answer, false);
-    return response;
+    return http_file_add_headers(response, answer, false);
 }

@@ -345,10 +345,7 @@ static struct MHD_Response *make_response(struct exchange *exchange)
         body = &exchange->packed;
     struct MHD_Response *response =
         MHD_create_response_from_buffer(body->size_bytes, body->data, MHD_RESPMEM_PERSISTENT);
-    if (response == NULL)
-        return NULL;
-    http_file_add_headers(response, answer, is_packed);
-    return response;
+    return http_file_add_headers(response, answer, is_packed);
 }
 
 static enum MHD_Result send_answer(struct exchange *exchange)

@@ -47,6 +47,7 @@ struct supervisor {
 
 static void exec_role(const struct supervisor *supervisor, const char *role)
 {
+    char *argv[] = {(char *)"pgforce", (char *)role, NULL};
     char fd_text[16];
 
     sigprocmask(SIG_UNBLOCK, &supervisor->signals, NULL);
@@ -54,23 +55,9 @@ static void exec_role(const struct supervisor *supervisor, const char *role)
     snprintf(fd_text, sizeof(fd_text), "%d", supervisor->parent_pipe[0]);
     if (setenv("PGFORCE_PARENT_FD", fd_text, 1) != 0)
         _exit(EXIT_CODE_RETRY);
-    execl("/proc/self/exe", "pgforce", role, (char *)NULL);
-    _exit(EXIT_CODE_BUG);
-}
-
-static void start_child(struct supervisor *supervisor, struct child *child)
-{
-    child->started_at_ms = clock_monotonic_ms();
-    child->pid = fork();
-    if (child->pid == 0)
-        exec_role(supervisor, child->role);
-    if (child->pid > 0) {
-        log_info("started", log_text("role", child->role), log_number("pid", child->pid));
-        return;
-    }
-    child->pid = 0;
-    child->start_at_ms = child->started_at_ms + LONGEST_DELAY_MS;
-    log_error("cannot start", log_text("role", child->role), log_text("reason", strerror(errno)));
+    execv("/proc/self/exe", argv);
+    log_error("cannot start", log_text("role", role), log_text("reason", strerror(errno)));
+    _exit(EXIT_CODE_RETRY);
 }
 
 /* Doubles while the child keeps failing, and spreads by a quarter so that roles do not march in
@@ -84,6 +71,27 @@ static int next_delay_ms(const struct child *child)
     return capped - (int)(clock_wall_us() % (capped / 4));
 }
 
+static void delay_start(struct child *child)
+{
+    child->delay_ms = next_delay_ms(child);
+    child->start_at_ms = clock_monotonic_ms() + child->delay_ms;
+}
+
+static void start_child(struct supervisor *supervisor, struct child *child)
+{
+    child->started_at_ms = clock_monotonic_ms();
+    child->pid = fork();
+    if (child->pid == 0)
+        exec_role(supervisor, child->role);
+    if (child->pid > 0) {
+        log_info("started", log_text("role", child->role), log_number("pid", child->pid));
+        return;
+    }
+    log_error("cannot start", log_text("role", child->role), log_text("reason", strerror(errno)));
+    child->pid = 0;
+    delay_start(child);
+}
+
 static void note_end(struct child *child, int status)
 {
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
@@ -91,8 +99,7 @@ static void note_end(struct child *child, int status)
 
     child->pid = 0;
     child->is_parked = code == EXIT_CODE_CONFIG || code == EXIT_CODE_GAP;
-    child->delay_ms = next_delay_ms(child);
-    child->start_at_ms = clock_monotonic_ms() + child->delay_ms;
+    delay_start(child);
     if (child->is_parked)
         log_error("parked: an operator must act", log_text("role", child->role),
                   log_number("exit_code", code));
@@ -126,7 +133,7 @@ static int64_t start_due(struct supervisor *supervisor)
             continue;
         if (child->start_at_ms <= now_ms)
             start_child(supervisor, child);
-        else if (child->start_at_ms - now_ms < wait_ms)
+        if (child->pid == 0 && child->start_at_ms - now_ms < wait_ms)
             wait_ms = child->start_at_ms - now_ms;
     }
     return wait_ms;
@@ -216,8 +223,10 @@ static bool supervise(struct supervisor *supervisor, struct error *err)
 
 bool supervisor_run(const char *const *roles, size_t count, struct error *err)
 {
-    struct supervisor supervisor = {.count = count, .is_heard = service_open_relay()};
+    struct supervisor supervisor = {.count = count};
 
+    if (!service_open_relay(&supervisor.is_heard, err))
+        return false;
     if (pipe2(supervisor.parent_pipe, 0) != 0)
         return error_set(err, ERROR_RETRY, "cannot make a pipe: %s", strerror(errno));
     sigemptyset(&supervisor.signals);

@@ -297,13 +297,14 @@ static bool connect_and_start(struct stream *stream, lsn_t resume, struct error 
     return start(stream, resume, err);
 }
 
-/* A step that ended has received, stored or found nothing to do: whatever hangs, ends none. */
+/* A step that ended has received, stored or found nothing to do: whatever hangs, ends none. READY
+ * again, for it may not have been heard the first time. */
 static void tell_progress(const struct stream *stream)
 {
     lsn_t behind = stream->received > stream->durable ? stream->received - stream->durable : 0;
 
     if (service_is_due())
-        service_tell("STATUS=archived up to %s, %llu bytes behind\nWATCHDOG=1",
+        service_tell("READY=1\nSTATUS=archived up to %s, %llu bytes behind\nWATCHDOG=1",
                      lsn_format(stream->durable).text, (unsigned long long)behind);
 }
 

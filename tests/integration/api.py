@@ -1,5 +1,6 @@
 """A client of the HTTP API for tests: any header, any host, and what came back."""
 
+import gzip
 import http.client
 import json
 import re
@@ -13,7 +14,8 @@ class Answer:
     def __init__(self, response):
         self.status = response.status
         self.headers = response.headers
-        self.text = response.read().decode()
+        body = response.read()
+        self.text = (gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body).decode()
 
     @property
     def json(self):

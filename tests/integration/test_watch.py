@@ -14,9 +14,9 @@ GAP, CONFIG = 4, 78
 
 
 class Webhook:
-    """Takes what it is told; refuses the first few where a test wants that."""
+    """Takes what it is told, with what `note` adds to it; refuses the first few where a test wants that."""
 
-    def __init__(self):
+    def __init__(self, note=lambda body: {}):
         webhook = self
         self.told = []
         self.refusals = 0
@@ -26,7 +26,7 @@ class Webhook:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 webhook.refusals -= 1
                 if webhook.refusals < 0:
-                    webhook.told.append(body)
+                    webhook.told.append({**body, **note(body)})
                 self.send_response(204 if webhook.refusals < 0 else 500)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -41,13 +41,16 @@ class Webhook:
     def of(self, cause):
         return [told["state"] for told in self.told if told["cause"] == cause]
 
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
 
 @pytest.fixture
 def webhook():
     webhook = Webhook()
     yield webhook
-    webhook.server.shutdown()
-    webhook.server.server_close()
+    webhook.close()
 
 
 def stored(sync, cause):
@@ -70,10 +73,13 @@ def test_a_cause_is_told_once_and_its_end_once(sync, webhook):
     [told] = [t for t in webhook.told if t["cause"] == cause]
     assert told["event_type"] == "mapping-error" and "Phone is gone" in told["message"]
     assert told["schema"] == "salesforce" and told["created_at"] and told["resolved_at"] is None
-    # Seen again and again, and by another process: still the same cause.
+    # Seen again and again, and by another process, which has begun to tell: still the same cause.
     watch.kill()
+    sync.query("insert into salesforce._trigger_log (table_name, record_id, action, state, sf_message)"
+               " values ('account', 1, 'INSERT', 'FAILED', 'no')")
     sync.start("watch", env={"PGFORCE_NOTIFY_URL": webhook.url})
-    eventually(lambda: webhook.of("MUST_RUN_ROLES") == ["began"])
+    eventually(lambda: webhook.of("SHOULD_HAVE_NO_WRITE_ERRORS Account") == ["began"])
+    assert webhook.of(cause) == ["began"]
     break_mapping(sync, False)
     eventually(lambda: webhook.of(cause) == ["began", "resolved"])
     assert stored(sync, cause) == [(True, True, True)]

@@ -3,12 +3,12 @@
  * worth that has never seen malloc answer NULL?
  *
  *     FAILCALL=CALL:N       the N-th call of CALL fails with its usual error
- *     FAILCALL=CALL:N:HOW   or with EINTR, EIO, ENOSPC, ENOMEM, ECONNRESET; or transfers half of it
- * (short); or the process dies there by SIGKILL (kill) FAILCALL_COUNTS=FILE  at the end of the
- * process: how often each was called
+ *     FAILCALL=CALL:N:HOW   or with EINTR, EIO, ENOSPC, ENOMEM, ECONNRESET; or transfers half of
+ *                           it (short); or the process dies there by SIGKILL (kill)
+ *     FAILCALL_COUNTS=FILE  at the end of the process: how often each was called
  *
- * CALL is a row of the tables below, or `any`: the N-th call of them all but `memory`. The
- * processes that this one starts are left alone.
+ * CALL is a row of the tables below, or `any`: the N-th call of them all but `memory`. What the
+ * process does between fork and exec counts with it; the programs that it starts are left alone.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -26,7 +26,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/select.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -38,9 +40,9 @@
         (domain, type, protocol, fds))                                                             \
     ROW(int, connect, ECONNREFUSED, -1, (int fd, const struct sockaddr *to, socklen_t size),       \
         (fd, to, size))                                                                            \
-    ROW(int, bind, EADDRINUSE, -1, (int fd, const struct sockaddr *to, socklen_t size),            \
+    ROW(int, bind, ENOBUFS, -1, (int fd, const struct sockaddr *to, socklen_t size),               \
         (fd, to, size))                                                                            \
-    ROW(int, listen, EADDRINUSE, -1, (int fd, int backlog), (fd, backlog))                         \
+    ROW(int, listen, ENOBUFS, -1, (int fd, int backlog), (fd, backlog))                            \
     ROW(int, accept4, EMFILE, -1, (int fd, struct sockaddr *from, socklen_t *size, int flags),     \
         (fd, from, size, flags))                                                                   \
     ROW(int, getsockname, ENOBUFS, -1, (int fd, struct sockaddr *name, socklen_t *size),           \
@@ -66,14 +68,21 @@
         (int count, fd_set *in, fd_set *out, fd_set *bad, struct timeval *timeout),                \
         (count, in, out, bad, timeout))                                                            \
     ROW(int, epoll_create1, EMFILE, -1, (int flags), (flags))                                      \
-    ROW(int, epoll_ctl, ENOSPC, -1, (int set, int verb, int fd, struct epoll_event *event),        \
-        (set, verb, fd, event))                                                                    \
     ROW(int, epoll_wait, EINTR, -1,                                                                \
         (int set, struct epoll_event *events, int count, int timeout_ms),                          \
         (set, events, count, timeout_ms))                                                          \
     ROW(int, eventfd, EMFILE, -1, (unsigned int first, int flags), (first, flags))                 \
     ROW(int, pipe2, EMFILE, -1, (int fds[2], int flags), (fds, flags))                             \
+    ROW(int, signalfd, EMFILE, -1, (int fd, const sigset_t *signals, int flags),                   \
+        (fd, signals, flags))                                                                      \
+    ROW(int, sigtimedwait, EINTR, -1,                                                              \
+        (const sigset_t *signals, siginfo_t *info, const struct timespec *timeout),                \
+        (signals, info, timeout))                                                                  \
+    ROW(int, memfd_create, EMFILE, -1, (const char *name, unsigned int flags), (name, flags))      \
+    ROW(int, dup2, EMFILE, -1, (int fd, int as), (fd, as))                                         \
     ROW(pid_t, fork, EAGAIN, -1, (void), ())                                                       \
+    ROW(int, execv, ENOMEM, -1, (const char *path, char *const *words), (path, words))             \
+    ROW(int, execvp, ENOMEM, -1, (const char *file, char *const *words), (file, words))            \
     ROW(int, pthread_create, EAGAIN, EAGAIN,                                                       \
         (pthread_t * thread, const pthread_attr_t *how, void *(*run)(void *), void *context),      \
         (thread, how, run, context))                                                               \
@@ -107,11 +116,12 @@
     ROW(ssize_t, pread, EIO, -1, (int fd, void *to, size_t size, off_t at), (fd, to, size, at))
 
 #define INDEX(type, name, ...) CALL_##name,
-enum call { CALLS(INDEX) TRANSFERS(INDEX) CALL_open, CALL_memory, CALL_COUNT };
+enum call { CALLS(INDEX) TRANSFERS(INDEX) CALL_open, CALL_epoll_ctl, CALL_memory, CALL_COUNT };
 
 #define NAME(type, name, ...) [CALL_##name] = #name,
 static const char *const names[CALL_COUNT] = {
-    CALLS(NAME) TRANSFERS(NAME)[CALL_open] = "open", [CALL_memory] = "memory"};
+    CALLS(NAME) TRANSFERS(NAME)[CALL_open] = "open", [CALL_epoll_ctl] = "epoll_ctl",
+    [CALL_memory] = "memory"};
 
 enum { ANY = CALL_COUNT, NONE, HOW_USUAL = 0, HOW_SHORT = -1, HOW_KILL = -2 };
 
@@ -121,7 +131,7 @@ static const struct {
 } hows[] = {{"short", HOW_SHORT}, {"kill", HOW_KILL}, {"EINTR", EINTR},          {"EIO", EIO},
             {"ENOSPC", ENOSPC},   {"ENOMEM", ENOMEM}, {"ECONNRESET", ECONNRESET}};
 
-static atomic_long counts[CALL_COUNT + 1]; /* the last is `any` */
+static atomic_long *counts; /* shared with who was forked; the last is `any` */
 static int wanted_call = NONE;
 static long wanted_count;
 static int wanted_how;
@@ -228,6 +238,17 @@ TRANSFERS(DEFINE_TRANSFER)
 DEFINE_OPEN(open)
 DEFINE_OPEN(open64)
 
+/* The kernel never refuses to let go of a descriptor. */
+int epoll_ctl(int set, int verb, int fd, struct epoll_event *event)
+{
+    static void *real;
+
+    if (verb == EPOLL_CTL_ADD && is_to_fail(CALL_epoll_ctl, ENOSPC))
+        return -1;
+    return ((int (*)(int, int, int, struct epoll_event *))find_real(&real, "epoll_ctl"))(set, verb,
+                                                                                         fd, event);
+}
+
 /* Not by dlsym, which itself asks for memory. */
 #ifndef FAILCALL_NOT_OF_MEMORY
 void *__libc_malloc(size_t size);
@@ -301,6 +322,10 @@ __attribute__((constructor)) static void begin(void)
     counts_path = getenv("FAILCALL_COUNTS");
     unsetenv("FAILCALL");
     unsetenv("LD_PRELOAD");
+    counts = mmap(NULL, (CALL_COUNT + 1) * sizeof(*counts), PROT_READ | PROT_WRITE,
+                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (counts == MAP_FAILED)
+        complain("no memory", "mmap");
     is_ready = true;
 }
 
