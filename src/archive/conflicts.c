@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "archive/hstore.h"
+#include "archive/unsettled.h"
 #include "base/buf.h"
 #include "base/log.h"
 
@@ -137,13 +138,13 @@ static void take_refused(const PGresult *result, int row, struct conflicts_refus
         refused->befores[refused->count++] = old->value;
 }
 
-/* One state class at a time: each has its index. */
+/* Of the log's entries l. */
 static void append_untaken(struct buf *sql, const char *schema_name, const char *condition)
 {
     buf_text(sql, "select id, old, \"values\" from ");
     pg_append_qualified(sql, schema_name, "_trigger_log");
     buf_printf(sql,
-               " where table_name = $1"
+               " l where table_name = $1"
                " and record_id = $2"
                " and %s"
                " and action = 'UPDATE'"
@@ -157,9 +158,7 @@ bool conflicts_read_refused(struct pg *pg, struct conflicts_refused *refused, st
 
     buf_init(&sql, SQL_MAX_BYTES);
     buf_text(&sql, "select old, \"values\" from (");
-    append_untaken(&sql, refused->schema_name, "state = 'FAILED'");
-    buf_text(&sql, " union all ");
-    append_untaken(&sql, refused->schema_name, "state in ('NEW', 'PENDING')");
+    append_untaken(&sql, refused->schema_name, UNSETTLED);
     buf_text(&sql, " union all ");
     append_untaken(&sql, refused->schema_name,
                    "state in ('SUCCESS', 'MERGED')"

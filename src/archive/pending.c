@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/unsettled.h"
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -338,8 +339,7 @@ static bool write_rows(struct pending *pending, const struct noted *noted, const
     pg_append_qualified(&sql, pending->schema_name, "_trigger_log");
     buf_text(&sql, " l"
                    " where l.record_id = t.id"
-                   " and l.state in ('NEW', 'PENDING')"
-                   " and l.action in ('INSERT', 'UPDATE')"
+                   " and " UNSETTLED_UNSENT " and l.action in ('INSERT', 'UPDATE')"
                    " and l.table_name = $2"
                    " limit 1)");
     return pg_run(pending->pg, sql.data, PG_PARAMS(ids, noted->table_name), err);
@@ -360,21 +360,20 @@ static bool write_failed(struct pending *pending, const struct noted *noted, con
     buf_printf(&sql,
                " t"
                " set _hc_lastop = 'FAILED', _hc_err = json_build_object("
-               "'op', l.action, 'src', 'pgforce', 'msg', l.sf_message)::text"
+               "'op', f.action, 'src', 'pgforce', 'msg', f.sf_message)::text"
                " from (select distinct on (record_id) record_id, action, sf_message"
-               " from %s"
+               " from %s l"
                " where table_name = $2"
                " and record_id = any($1)"
-               " and state = 'FAILED'"
-               " and processed_at is null"
+               " and " UNSETTLED_REFUSED " and processed_at is null"
                " and action in ('INSERT', 'UPDATE')"
-               " order by record_id, id desc) l"
-               " where t.id = l.record_id"
-               " and not exists (select from %s u"
-               " where u.table_name = $2"
-               " and u.record_id = t.id"
-               " and u.state in ('NEW', 'PENDING')"
-               " and u.action in ('INSERT', 'UPDATE'))",
+               " order by record_id, id desc) f"
+               " where t.id = f.record_id"
+               " and not exists (select from %s l"
+               " where l.table_name = $2"
+               " and l.record_id = t.id"
+               " and " UNSETTLED_UNSENT " and l.action in ('INSERT', 'UPDATE')"
+               " offset 0)",
                log.data, log.data);
     return pg_run(pending->pg, sql.data, PG_PARAMS(ids, noted->table_name), err);
 }

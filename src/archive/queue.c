@@ -1,5 +1,6 @@
 #include "archive/queue.h"
 
+#include "archive/unsettled.h"
 #include "base/buf.h"
 
 enum { SQL_MAX_BYTES = 64 * 1024 };
@@ -72,6 +73,18 @@ static void fill_entry(const PGresult *result, int row, struct arena *arena,
  * times say nothing: it is due. */
 #define IS_WAITING "(d.retry_at > clock_timestamp() and d.sent_at <= clock_timestamp())"
 
+/*
+ * Whether an entry l, or another of its record, is in a common table expression. A list that is
+ * hashed, never a join: the planner takes what is on its way for a row or two, and would compare
+ * each entry with each of ten thousand.
+ */
+#define IS_IN(list) "(l.id in (select id from " list ")) is true"
+#define IS_OF_RECORD_IN(list)                                                                      \
+    "((l.table_name, l.record_id) in (select table_name, record_id from " list ")) is true"
+#define IS_BLOCKED     "(" IS_IN("blocked") " or " IS_OF_RECORD_IN("blocked") ")"
+#define IS_BEHIND_HELD IS_OF_RECORD_IN("held") " and not " IS_IN("held")
+#define MAY_FREE_KEY   FREES_KEY("l")
+
 /* What a common table expression `relevant` chose, with all that is known of it. $1 is the schema.
  */
 #define WHOLE_ENTRIES                                                                              \
@@ -142,29 +155,29 @@ bool queue_take(struct pg *pg, const char *schema_name, struct queue *queue, str
         " select" ENTRY " from @ l"
         " where l.state in ('NEW', 'PENDING')"
         " and ($3::boolean or (l.table_name <> all (array(" STOPPED_TABLES "))"
-        " and not exists (select from blocked b where b.table_name = l.table_name"
-        " and b.record_id = l.record_id and b.id <= l.id)))"
+        " and not " IS_BLOCKED "))"
         " order by l.id"
         " limit $2),"
         /* Whoever uses the identifier again that one of these sets free must know of it. */
         " waiting as ("
         " select" ENTRY " from @ l"
         " where l.state = 'NEW'"
-        " and " FREES_KEY("l") " and not exists (select from held h where h.id = l.id)"
-                               " and exists (select from held h where h.table_name = l.table_name"
-                               " and h.record_id = l.record_id and h.id < l.id)),"
-                               " relevant as ("
-                               " select * from held"
-                               " union all"
-                               " select * from waiting"
-                               " union all"
-                               " select * from taken"
-                               " union all"
-                               " select" ENTRY " from @ l"
-                               " where l.action = 'INSERT'"
-                               " and l.state = 'FAILED'"
-                               " and exists (select from taken t where t.table_name = l.table_name"
-                               " and t.record_id = l.record_id and t.id > l.id))" WHOLE_ENTRIES;
+        " and " IS_BEHIND_HELD " and " MAY_FREE_KEY "),"
+        " relevant as ("
+        " select * from held"
+        " union all"
+        " select * from waiting"
+        " union all"
+        " select * from taken"
+        " union all"
+        " select" ENTRY
+        " from (select table_name, record_id, max(id) as id from taken group by 1, 2) t"
+        " cross join lateral (select * from @ l"
+        " where l.table_name = t.table_name"
+        " and l.record_id = t.record_id"
+        " and l.action = 'INSERT'"
+        " and l.id < t.id"
+        " and " UNSETTLED_REFUSED " offset 0) l)" WHOLE_ENTRIES;
 
     struct buf sql BUF_AUTO = {0};
 

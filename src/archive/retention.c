@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "archive/unsettled.h"
 #include "base/log.h"
 #include "base/wait.h"
 
@@ -127,11 +128,11 @@ static void append_is_due(struct buf *sql, const struct retention *retention)
     pg_append_literal(sql, retention->schema_name);
     buf_text(sql, ") and not (e.action = 'INSERT' and exists (select from ");
     pg_append_qualified(sql, retention->schema_name, "_trigger_log");
-    buf_text(sql, " later"
-                  " where later.table_name = e.table_name"
-                  " and later.record_id = e.record_id"
-                  " and later.state in ('NEW', 'PENDING')"
-                  " and later.id > e.id))");
+    buf_text(sql, " l"
+                  " where l.table_name = e.table_name"
+                  " and l.record_id = e.record_id"
+                  " and l.id > e.id"
+                  " and " UNSETTLED_UNSENT " offset 0))");
 }
 
 /* A piece of what is due: where it was found, and what it is. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "archive/unsettled.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -116,7 +117,7 @@ static bool log_deletes(struct pg *pg, const struct truncation *truncation, stru
         " and r.record_id is not null"
         " and (r.sfid is not null or exists (select from %s l"
         " where l.table_name = $3::text and l.record_id = r.record_id"
-        " and l.action = 'INSERT' and l.state in ('NEW', 'PENDING')))"
+        " and l.action = 'INSERT' and " UNSETTLED_UNSENT " offset 0))"
         " order by r.record_id",
         log.data, log.data);
     return pg_run(pg, sql.data,

@@ -13,6 +13,7 @@
 #include "inbound/apply.h"
 
 #include "archive/progress.h"
+#include "archive/unsettled.h"
 #include "inbound/announce.h"
 #include "inbound/changes.h"
 #include "inbound/known_rows.h"
@@ -166,13 +167,14 @@ static bool hold_own_inserts(struct pg *pg, const struct mapping *mapping, struc
     return held_take_out(pg,
                          &(struct held_rows){mapping,
                                              "delete from @s s"
-                                             " using @t t, @log l"
+                                             " using @t t"
                                              " where t.sfid is null"
                                              " and @key"
-                                             " and l.table_name = @n"
+                                             " and (select true from @log l"
+                                             " where l.table_name = @n"
                                              " and l.record_id = t.id"
                                              " and l.action = 'INSERT'"
-                                             " and l.state in ('NEW', 'PENDING')",
+                                             " and " UNSETTLED_UNSENT " limit 1)",
                                              PG_PARAMS()},
                          held, err) &&
            held_take_out(
@@ -205,6 +207,9 @@ static bool hold_own_inserts(struct pg *pg, const struct mapping *mapping, struc
                held, err);
 }
 
+/* Of an entry l: since the reading began, the first parameter. */
+#define ANSWERED STATEMENT_ANSWERED_SINCE("$1")
+
 /*
  * Records of which we have written something since the reading began: what was read may be older.
  * The next poll has them as they are: without our doing where the stamp lies in what every poll
@@ -222,10 +227,9 @@ static bool drop_stale(const struct apply_world *world, const struct mapping *ma
         " and l.table_name = @n"
         " and l.record_id = t.id"
         " and l.state = 'SUCCESS'"
-        " and " STATEMENT_ANSWERED_SINCE("$1") " and coalesce($2::bigint > 0 and"
-                                               " @stamp >= to_timestamp($2::bigint / 1000000.0)"
-                                               " at time zone 'UTC' - interval " SURELY_READ_AGAIN
-                                               ", false) = $3::boolean";
+        " and " ANSWERED " and coalesce($2::bigint > 0 and"
+        " @stamp >= to_timestamp($2::bigint / 1000000.0)"
+        " at time zone 'UTC' - interval " SURELY_READ_AGAIN ", false) = $3::boolean";
     struct pg_number began = pg_number(world->began_us);
     struct pg_number began_sf = pg_number(world->began_sf_us);
     PGresult *recent PG_RESULT_AUTO =
@@ -245,16 +249,24 @@ static bool drop_stale(const struct apply_world *world, const struct mapping *ma
 static bool drop_deleted_here(const struct apply_world *world, const struct mapping *mapping,
                               struct error *err)
 {
-    static const char format[] =
-        "delete from @s s"
-        " using @log l"
-        " left join @log i on i.table_name = l.table_name"
-        " and i.record_id = l.record_id and i.action = 'INSERT'"
-        " where l.table_name = @n"
-        " and l.action = 'DELETE'"
-        " and s.sfid in (l.sfid, i.sfid)"
-        " and (l.state in ('NEW', 'PENDING')"
-        " or (l.state = 'SUCCESS' and " STATEMENT_ANSWERED_SINCE("$1") "))";
+    static const char format[] = "delete from @s s"
+                                 " where s.sfid in ("
+                                 "with deleted as ("
+                                 "select l.sfid, l.record_id from @log l"
+                                 " where l.table_name = @n"
+                                 " and l.action = 'DELETE'"
+                                 " and l.state in ('NEW', 'PENDING')"
+                                 " union all"
+                                 " select l.sfid, l.record_id from @log l"
+                                 " where l.table_name = @n"
+                                 " and l.action = 'DELETE'"
+                                 " and l.state = 'SUCCESS'"
+                                 " and " ANSWERED ")"
+                                 " select sfid from deleted"
+                                 " union all"
+                                 " select i.sfid from deleted d"
+                                 " join @log i on i.table_name = @n and i.record_id = d.record_id"
+                                 " and i.action = 'INSERT')";
     PGresult *result PG_RESULT_AUTO = statement_query(
         world->pg, mapping, format, PG_PARAMS(pg_number(world->began_us).text), err);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "archive/conflicts.h"
+#include "archive/unsettled.h"
 #include "inbound/announce.h"
 #include "inbound/contender.h"
 #include "inbound/stage.h"
@@ -60,8 +61,7 @@ static bool lock_changes(struct pg *pg, const struct mapping *mapping, struct he
         "select id from @log l"
         " where l.table_name = @n"
         " and l.record_id = t.id"
-        " and l.state in ('NEW', 'PENDING', 'FAILED')"
-        " offset 0) l"
+        " and " UNSETTLED " offset 0) l"
         " where not s._pgforce_deleted),"
         " locked as ("
         "select id from @log where id in (select id from unsettled)"
@@ -111,8 +111,7 @@ static PGresult *read_changes(const struct group *group, struct error *err)
                           " from @log l"
                           " where l.table_name = @n"
                           " and l.record_id = any($1::integer[])"
-                          " and l.state in ('NEW', 'PENDING', 'FAILED')"
-                          " order by l.record_id, l.id",
+                          " and " UNSETTLED " order by l.record_id, l.id",
         PG_PARAMS(end_ids(&ids), group->mapping->schema_name), err);
 }
 
@@ -298,8 +297,7 @@ static PGresult *find_contenders(struct pg *pg, const struct mapping *mapping, s
                    " and (select true from @log l"
                    " where l.table_name = @n"
                    " and l.record_id = t.id"
-                   " and l.state in ('NEW', 'PENDING', 'FAILED')"
-                   " limit 1)"
+                   " and " UNSETTLED " limit 1)"
                    " order by t.id");
     return statement_query(pg, mapping, sql.data, PG_PARAMS(), err);
 }

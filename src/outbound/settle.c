@@ -6,6 +6,7 @@
 
 #include "archive/hstore.h"
 #include "archive/sent.h"
+#include "archive/unsettled.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/log.h"
@@ -261,8 +262,7 @@ static bool update_rows(struct pg *pg, const char *schema_name, const struct ans
     pg_append_qualified(&sql, schema_name, "_trigger_log");
     buf_text(&sql, " l where l.table_name = $2"
                    " and l.record_id = r.id"
-                   " and l.state in ('NEW', 'PENDING')"
-                   " and l.action in ('INSERT', 'UPDATE')"
+                   " and " UNSETTLED_UNSENT " and l.action in ('INSERT', 'UPDATE')"
                    " limit 1), false) as has_more"
                    " from rows from (json_to_recordset($1::json)"
                    " as (id integer, sfid text, lastop text, err text)) with ordinality as r"

@@ -38,10 +38,9 @@ create index _trigger_log_idx_inserts on _trigger_log (table_name, record_id)
     where action = 'INSERT';
 
 -- Finds what is still to be sent of a record, for each answer and each new change of it, and what its
--- refused changes would have changed, when a poll brings the record. One index for both: none but it serves
--- a search for all three states.
+-- refused changes would have changed, when a poll brings the record. IS TRUE: see unsettled.h.
 create index _trigger_log_idx_unsettled on _trigger_log (table_name, record_id)
-    where state in ('NEW', 'PENDING', 'FAILED');
+    where (state in ('NEW', 'PENDING', 'FAILED')) is true;
 
 -- A partition for each day, made and dropped by retention.c. The key begins with the id, so an entry
 -- is found by it in each day's index.
