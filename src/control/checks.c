@@ -54,10 +54,20 @@ static enum checks_level level_of(const char *name)
     return CHECKS_RED;
 }
 
+static bool is_wanted(const struct checks *checks, const char *object_name)
+{
+    const char *wanted = checks->target->object_name;
+
+    return wanted == NULL || (object_name != NULL && strcasecmp(wanted, object_name) == 0);
+}
+
+/* Where one mapping is asked for, what is said of another is left out. */
 void checks_add(struct checks *checks, struct checks_finding finding)
 {
     struct checks_report *report = checks->report;
 
+    if (finding.object_name != NULL && !is_wanted(checks, finding.object_name))
+        return;
     if (report->count == report->room) {
         size_t room = report->room > 0 ? report->room * 2 : 128;
         struct checks_finding *items = arena_array(checks->arena, struct checks_finding, room);
@@ -82,13 +92,6 @@ static const char *keep(struct checks *checks, const char *text)
     return text != NULL ? arena_strdup(checks->arena, text) : NULL;
 }
 
-static bool is_wanted(const struct checks *checks, const char *object_name)
-{
-    const char *wanted = checks->target->object_name;
-
-    return wanted == NULL || (object_name != NULL && strcasecmp(wanted, object_name) == 0);
-}
-
 /* ---- a rule that asks the server ---- */
 
 static PGresult *ask_server(struct checks *checks, const struct checks_rule *rule,
@@ -111,13 +114,12 @@ static PGresult *ask_server(struct checks *checks, const struct checks_rule *rul
 static void take_rows(struct checks *checks, const struct checks_rule *rule, const PGresult *rows)
 {
     for (int i = 0; i < PQntuples(rows); i++)
-        if (is_wanted(checks, pg_field(rows, i, 0)))
-            checks_add(checks,
-                       (struct checks_finding){.rule = rule,
-                                               .object_name = keep(checks, pg_field(rows, i, 0)),
-                                               .level = level_of(PQgetvalue(rows, i, 1)),
-                                               .message = keep(checks, PQgetvalue(rows, i, 2)),
-                                               .remedy = keep(checks, pg_field(rows, i, 3))});
+        checks_add(checks,
+                   (struct checks_finding){.rule = rule,
+                                           .object_name = keep(checks, pg_field(rows, i, 0)),
+                                           .level = level_of(PQgetvalue(rows, i, 1)),
+                                           .message = keep(checks, PQgetvalue(rows, i, 2)),
+                                           .remedy = keep(checks, pg_field(rows, i, 3))});
 }
 
 static void ask(struct checks *checks, const struct checks_rule *rule)

@@ -146,6 +146,9 @@ def test_a_database_broken_in_many_ways_has_a_finding_for_each_in_one_run(
         f"Account {rule}" for rule in said} - {"Account MUST_NOT_HAVE_ROW_SECURITY",
                                                "Account MUST_HAVE_IDS_LEFT",
                                                "Account SHOULD_HAVE_NO_WRITE_ERRORS"}
+    # Of one mapping only its own is said.
+    for name in ("Account", "Contact"):
+        assert {rule.split()[0] for rule in found(diagnose(sync.pgforce, name, "--offline"))} == {name}
 
 
 def test_nothing_is_wrong_where_nothing_is(sync):
