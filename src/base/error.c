@@ -47,6 +47,7 @@ enum error_kind error_kind_of(int number)
     case ENOBUFS:
     case ENFILE:
     case EMFILE:
+    case EADDRINUSE:
     case ENOSPC:
     case EDQUOT: return ERROR_RETRY;
     default: return ERROR_CONFIG;

@@ -9,7 +9,6 @@ void http_daemon_fill(const struct http_server_options *options, struct MHD_Opti
 
     items[count++] =
         (struct MHD_OptionItem){MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)head_bytes, NULL};
-    items[count++] = (struct MHD_OptionItem){MHD_OPTION_LISTENING_ADDRESS_REUSE, 1, NULL};
     items[count++] =
         (struct MHD_OptionItem){MHD_OPTION_CONNECTION_TIMEOUT, options->idle_timeout_s, NULL};
     if (options->max_connections > 0)

@@ -162,6 +162,11 @@ def test_an_address_beyond_loopback_needs_tls(pgforce):
     assert api.get("/livez").status == 200
 
 
+def test_an_address_that_another_serves_is_not_shared_with_it(api, pgforce):
+    refused = pgforce.run("serve", expect=75, env={"PGFORCE_API_ADDRESS": f"127.0.0.1:{api.port}"})
+    assert "in use" in refused.stderr
+
+
 FORWARDED = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "pgforce.example.com"}
 
 
