@@ -11,8 +11,9 @@ static bool look_at_log(struct checks *checks, const struct checks_rule *rule, s
     struct buf sql BUF_AUTO = {0};
 
     buf_init(&sql, 4096);
-    buf_text(&sql, "select m.object_name, format('Salesforce refused %s changes, the last: %s',"
-                   " count(*), (array_agg(coalesce(l.sf_message, '?') order by l.id desc))[1]),"
+    buf_text(&sql, "select m.object_name, format('Salesforce refused %s, the last: %s',"
+                   " case count(*) when 1 then '1 change' else count(*) || ' changes' end,"
+                   " (array_agg(coalesce(l.sf_message, '?') order by l.id desc))[1]),"
                    " format('pgforce errors %s -- then mend the cause, and: pgforce retry --mapping"
                    " %s', m.object_name, m.object_name)"
                    " from pgforce.mapping m join ");

@@ -59,7 +59,7 @@ def signed_in(page):
 
 def shoot(page, name):
     """Screenshots of a view, light, dark and narrow; it never needs to be moved sideways."""
-    for scheme, width in (("light", 1280), ("dark", 1280), ("light", 400), ("dark", 400)):
+    for scheme, width in (("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)):
         page.appearance(scheme, width)
         page.driver.save_screenshot(str(page.screenshots / f"{name}-{scheme}-{width}.png"))
         assert not page.is_too_wide(), (name, width)

@@ -21,7 +21,7 @@ function roundUp(value) {
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
 function drawAxes(top, minutes, y, width) {
-  const marks = top > 1 ? [0, top / 2, top] : [0, top];
+  const marks = top % 2 === 0 ? [0, top / 2, top] : [0, top];
   const every = Math.ceil(minutes.length / 4);
   return [
     marks.map((mark) => [

@@ -51,13 +51,19 @@ function drawMappings(mappings) {
     "Nothing is mapped yet: Mappings, Create.");
 }
 
+// A cause is a rule and, where it is of one, a mapping: "SHOULD_HAVE_NO_WRITE_ERRORS Account".
+function drawMessage({ cause, message }) {
+  const [, object] = cause.split(" ");
+  return object ? `${object}: ${message}` : message;
+}
+
 function drawNotifications(notifications) {
   const open = notifications.filter((each) => each.acknowledged_at === null);
   if (open.length === 0) return h("p", { class: "empty" }, "Nothing to tell.");
   return [
     h("ul", { class: "plain" }, open.slice(0, 10).map((each) => h("li", {},
       h("span", { class: `badge ${each.resolved_at ? "plain" : "bad"}` }, each.resolved_at ? "Over" : "Now"), " ",
-      each.message, " ", h("small", {}, ago(each.created_at))))),
+      drawMessage(each), " ", h("small", {}, ago(each.created_at))))),
     h("p", {}, h("a", { href: "#/settings", "data-key": "notifications" }, "All notifications")),
   ];
 }
