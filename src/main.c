@@ -61,31 +61,31 @@ static bool has_flag(const struct arguments *arguments, const char *flag)
     return false;
 }
 
-/* A flag that is not the one the command has is a mistake, not a file. */
-static bool refuse_other_flags(const struct arguments *arguments, const char *flag,
-                               struct error *err)
+/* Of a command that has one flag, and nothing else. */
+static bool read_flag(const struct arguments *arguments, const char *flag, bool *is_set,
+                      struct error *err)
 {
-    for (int i = 0; i < arguments->count; i++)
-        if (strncmp(arguments->texts[i], "--", 2) == 0 && strcmp(arguments->texts[i], flag) != 0)
-            return error_set(err, ERROR_USAGE, "unknown option %s (there is %s)",
-                             arguments->texts[i], flag);
+    struct arguments_read read;
+
+    if (!arguments_read_options(arguments->count, arguments->texts, flag, &read, err))
+        return false;
+    *is_set = arguments_has(&read, flag);
     return true;
 }
 
 static bool run_setup(const struct config *config, const struct arguments *arguments,
                       struct error *err)
 {
-    struct setup_options options = {.accepts_gap = has_flag(arguments, "--accept-gap")};
-
-    if (has_flag(arguments, "--print-superuser-sql"))
-        return setup_print_superuser_sql(config, stdout, err);
-    if (has_flag(arguments, "--print-sql"))
-        return setup_print_sql(config, stdout, err);
     struct arguments_read read;
-    if (!arguments_read(arguments->count, arguments->texts, "accept-gap json", &read, err))
+
+    if (!arguments_read_options(arguments->count, arguments->texts,
+                                "accept-gap print-sql print-superuser-sql json", &read, err))
         return false;
-    if (read.rest_count > 0)
-        return error_set(err, ERROR_USAGE, "setup takes options alone");
+    if (arguments_has(&read, "print-superuser-sql"))
+        return setup_print_superuser_sql(config, stdout, err);
+    if (arguments_has(&read, "print-sql"))
+        return setup_print_sql(config, stdout, err);
+    struct setup_options options = {.accepts_gap = arguments_has(&read, "accept-gap")};
     if (!setup_run(config, &options, err))
         return false;
     if (arguments_has(&read, "json"))
@@ -235,8 +235,9 @@ static bool run_resume(const struct config *config, const struct arguments *argu
 static bool run_status(const struct config *config, const struct arguments *arguments,
                        struct error *err)
 {
-    return refuse_other_flags(arguments, "--json", err) &&
-           commands_status(config, has_flag(arguments, "--json"), err);
+    bool is_json;
+
+    return read_flag(arguments, "json", &is_json, err) && commands_status(config, is_json, err);
 }
 
 static bool run_errors(const struct config *config, const struct arguments *arguments,
@@ -310,10 +311,11 @@ static bool run_serve(const struct config *config, const struct arguments *argum
                       struct error *err)
 {
     struct config changed = *config;
+    bool is_behind_proxy;
 
-    if (!refuse_other_flags(arguments, "--behind-proxy", err))
+    if (!read_flag(arguments, "behind-proxy", &is_behind_proxy, err))
         return false;
-    changed.api.is_behind_proxy |= has_flag(arguments, "--behind-proxy");
+    changed.api.is_behind_proxy |= is_behind_proxy;
     return roles_serve(&changed, err);
 }
 
@@ -326,9 +328,12 @@ static bool run_token(const struct config *config, const struct arguments *argum
 static bool run_help_routes(const struct config *config, const struct arguments *arguments,
                             struct error *err)
 {
+    bool is_json;
+
     (void)config;
-    (void)err;
-    api_command_print_routes(has_flag(arguments, "--json"));
+    if (!read_flag(arguments, "json", &is_json, err))
+        return false;
+    api_command_print_routes(is_json);
     return true;
 }
 
@@ -515,11 +520,10 @@ static bool asks_for(const char *argument, const char *short_form, const char *l
     return strcmp(argument, short_form) == 0 || strcmp(argument, long_form) == 0;
 }
 
-/* `tail` and `decode` have options of their own to tell of. */
+/* `tail` has options of its own to tell of. */
 static bool wants_help(const struct command *command, const struct arguments *arguments)
 {
-    return command->run != run_tail && command->run != run_decode &&
-           (has_flag(arguments, "--help") || has_flag(arguments, "-?"));
+    return command->run != run_tail && (has_flag(arguments, "--help") || has_flag(arguments, "-?"));
 }
 
 static void print_command_help(const struct command *command)
@@ -533,11 +537,7 @@ static void print_command_help(const struct command *command)
 
 static int refuse_name(const char *name)
 {
-    const char *nearest = help_nearest(name, list_commands());
-
-    fprintf(stderr, "pgforce: unknown command \"%s\"%s%s%s (`pgforce --help` lists them)\n", name,
-            nearest != NULL ? ", did you mean \"" : "", nearest != NULL ? nearest : "",
-            nearest != NULL ? "\"?" : "");
+    help_print_unknown(stderr, name, list_commands());
     return EXIT_CODE_USAGE;
 }
 
@@ -557,8 +557,9 @@ static int help(const struct arguments *arguments)
 static int check_config(const struct arguments *arguments)
 {
     struct error err = {0};
+    bool is_json;
 
-    if (config_print_checked(stdout, has_flag(arguments, "--json"), &err))
+    if (read_flag(arguments, "json", &is_json, &err) && config_print_checked(stdout, is_json, &err))
         return EXIT_CODE_DONE;
     fprintf(stderr, "pgforce: %s\n", err.message);
     return (int)exit_code_of(&err);
@@ -588,7 +589,7 @@ int main(int argc, char **argv)
         return EXIT_CODE_DONE;
     }
     if (arguments.count < command->least_arguments || arguments.count > command->most_arguments) {
-        fprintf(stderr, "usage: pgforce %s %s\n", command->name, command->usage);
+        help_print_usage(stderr, command->name, command->usage);
         return EXIT_CODE_USAGE;
     }
     return run_command(command, &arguments);

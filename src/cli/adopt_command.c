@@ -64,7 +64,7 @@ static bool resolve(struct adopting *adopting, struct error *err)
     if (!import_read(adopting->root, call->arena, &import, err) ||
         !resolve_import(&import, &org, call->arena, &adopting->resolved, err)) {
         err->kind = err->kind == ERROR_CONFIG ? ERROR_RECORD : err->kind;
-        return error_prefix(err, "%s", call->read.rest[0]);
+        return org_call_blame(call->read.rest[0], err);
     }
     return adopt_check(call->pg, call->config->schema_name, &adopting->resolved.list, &problems,
                        err);

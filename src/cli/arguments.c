@@ -62,6 +62,16 @@ bool arguments_read(int count, char **texts, const char *known, struct arguments
     return true;
 }
 
+bool arguments_read_options(int count, char **texts, const char *known, struct arguments_read *read,
+                            struct error *err)
+{
+    return arguments_read(count, texts, known, read, err) &&
+           (read->rest_count == 0 ||
+            error_set(err, ERROR_USAGE,
+                      "nothing is known of \"%.40s\" here (there are options: %s)", read->rest[0],
+                      known));
+}
+
 static bool is_named(const struct arguments_option *option, const char *name)
 {
     size_t size = strlen(name);

@@ -28,6 +28,10 @@ struct arguments_read {
 bool arguments_read(int count, char **texts, const char *known, struct arguments_read *read,
                     struct error *err);
 
+/* The same, of a command that takes nothing but options. */
+bool arguments_read_options(int count, char **texts, const char *known, struct arguments_read *read,
+                            struct error *err);
+
 bool arguments_has(const struct arguments_read *read, const char *name);
 
 /* The i-th value given to an option; NULL when there are no more. */

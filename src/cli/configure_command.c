@@ -36,14 +36,14 @@ static bool apply_file(struct org_call *call, struct error *err)
 
     if (org_call_apply(call, file->root, &file->options, &file->report, err))
         return file->print(file);
-    return err->kind == ERROR_RECORD ? error_prefix(err, "%s", call->read.rest[0]) : false;
+    return err->kind == ERROR_RECORD && org_call_blame(call->read.rest[0], err);
 }
 
 static bool run_file(struct file_call *file, struct error *err)
 {
     const char *path = file->call.read.rest[0];
     bool is_ok = org_call_load_file(path, &file->root, err) &&
-                 (check_file(file->root, err) || error_prefix(err, "%s", path)) &&
+                 (check_file(file->root, err) || org_call_blame(path, err)) &&
                  org_call_run(&file->call, apply_file, err);
 
     json_decref(file->root);
@@ -191,7 +191,7 @@ bool configure_command_apply(const struct config *config, int count, char **text
         return run_file(&file, err);
     const char *path = file.call.read.rest[0];
     bool is_ok = org_call_load_file(path, &file.root, err) &&
-                 (check_file(file.root, err) || error_prefix(err, "%s", path)) &&
+                 (check_file(file.root, err) || org_call_blame(path, err)) &&
                  org_call_run(&file.call, plan_and_apply, err);
     json_decref(file.root);
     return is_ok;

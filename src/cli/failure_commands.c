@@ -83,6 +83,9 @@ static bool read_list_request(int count, char **arguments, struct request *reque
             request->wants_json = true;
         else if (strncmp(arguments[i], "--", 2) == 0)
             return error_set(err, ERROR_USAGE, "unknown option %s (there is --json)", arguments[i]);
+        else if (request->mapping_name != NULL)
+            return error_set(err, ERROR_USAGE,
+                             "one mapping is wanted, or none for all, not \"%.40s\"", arguments[i]);
         else
             request->mapping_name = arguments[i];
     }

@@ -22,9 +22,15 @@ void help_print_all(FILE *out, struct help_commands commands)
           out);
 }
 
+void help_print_usage(FILE *out, const char *name, const char *usage)
+{
+    fprintf(out, "usage: pgforce %s%s%s\n", name, usage[0] != '\0' ? " " : "", usage);
+}
+
 void help_print_one(FILE *out, const struct help_command *command, struct help_commands verbs)
 {
-    fprintf(out, "usage: pgforce %s %s\n\n%s\n", command->name, command->usage, command->help);
+    help_print_usage(out, command->name, command->usage);
+    fprintf(out, "\n%s\n", command->help);
     if (verbs.count > 0)
         fputs("\nverbs:\n", out);
     for (size_t i = 0; i < verbs.count; i++)
@@ -206,4 +212,16 @@ const char *help_nearest(const char *name, struct help_commands commands)
         }
     }
     return nearest;
+}
+
+void help_print_unknown(FILE *out, const char *name, struct help_commands commands)
+{
+    const char *nearest = help_nearest(name, commands);
+
+    if (name[0] == '\0')
+        fputs("pgforce: a command is missing (`pgforce --help` lists them)\n", out);
+    else
+        fprintf(out, "pgforce: unknown command \"%s\"%s%s%s (`pgforce --help` lists them)\n", name,
+                nearest != NULL ? ", did you mean \"" : "", nearest != NULL ? nearest : "",
+                nearest != NULL ? "\"?" : "");
 }

@@ -22,6 +22,9 @@ struct help_commands {
 
 void help_print_all(FILE *out, struct help_commands commands);
 
+/* The line that begins with "usage:". */
+void help_print_usage(FILE *out, const char *name, const char *usage);
+
 /* verbs: of this command; empty for most. */
 void help_print_one(FILE *out, const struct help_command *command, struct help_commands verbs);
 
@@ -30,6 +33,9 @@ void help_print_one(FILE *out, const struct help_command *command, struct help_c
 void help_print_man(FILE *out, struct help_commands commands, struct help_commands mapping_verbs);
 void help_print_completion(FILE *out, struct help_commands commands,
                            struct help_commands mapping_verbs);
+
+/* That there is no such command, and which was probably meant. */
+void help_print_unknown(FILE *out, const char *name, struct help_commands commands);
 
 /* The nearest name, for a slip of the finger or two; NULL when none is near. */
 const char *help_nearest(const char *name, struct help_commands commands);

@@ -393,7 +393,7 @@ bool login_command_logout(const struct config *config, int count, char **texts, 
 {
     struct login login = {.config = config};
 
-    if (!arguments_read(count, texts, "json", &login.read, err))
+    if (!arguments_read_options(count, texts, "json", &login.read, err))
         return false;
     login.is_json = arguments_has(&login.read, "json");
     login.pg = pg_open(config->database_url, "pgforce logout", err);

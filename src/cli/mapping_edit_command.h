@@ -8,7 +8,14 @@
 
 #include "cli/org_call.h"
 
-/* The options of create and edit, for arguments.h. */
+/* The options of create and edit: for who reads, and for arguments.h. */
+#define MAPPING_EDIT_USAGE                                                                         \
+    "OBJECT [--field NAME,...] [--without NAME,...] [--access read_only|read_write]"               \
+    " [--unique-id NAME | --no-unique-id] [--index NAME[:unique],...] [--no-index NAME,...]"       \
+    " [--polling SECONDS] [--notify | --no-notify] [--max-api-calls N] [--calculated SECONDS]"     \
+    " [--filter CONDITION | --no-filter] [--numeric | --no-numeric] [--conflict-policy POLICY]"    \
+    " [--lost-create HOW] [--marker-field NAME] [--adopt-existing | --no-adopt-existing]"          \
+    " [--delete-policy POLICY] [--truncate-policy POLICY] [--recreate-views]"
 #define MAPPING_EDIT_OPTIONS                                                                       \
     "access= field= without= index= no-index= unique-id= no-unique-id polling= notify no-notify "  \
     "max-api-calls= filter= no-filter numeric no-numeric conflict-policy= lost-create= "           \

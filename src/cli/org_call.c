@@ -32,6 +32,11 @@ static bool read_file(const char *path, struct buf *text, struct error *err)
     return true;
 }
 
+bool org_call_blame(const char *path, struct error *err)
+{
+    return strcmp(path, "-") != 0 && error_prefix(err, "%s", path);
+}
+
 bool org_call_load_file(const char *path, json_t **root, struct error *err)
 {
     struct buf text BUF_AUTO = {0};
@@ -42,7 +47,7 @@ bool org_call_load_file(const char *path, json_t **root, struct error *err)
     if (import_load(text.data, text.size_bytes, root, err))
         return true;
     err->kind = ERROR_RECORD;
-    return error_prefix(err, "%s", path);
+    return org_call_blame(path, err);
 }
 
 bool org_call_run(struct org_call *call, bool (*work)(struct org_call *call, struct error *err),

@@ -24,6 +24,9 @@ struct org_call {
 /* A file as JSON, which the caller owns; "-" is standard input. */
 bool org_call_load_file(const char *path, json_t **root, struct error *err);
 
+/* Puts the file's name before what is wrong with it; standard input has none. Answers false. */
+bool org_call_blame(const char *path, struct error *err);
+
 /* Opens both, calls work, closes both. */
 bool org_call_run(struct org_call *call, bool (*work)(struct org_call *call, struct error *err),
                   struct error *err);

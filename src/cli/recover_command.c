@@ -332,11 +332,13 @@ bool recover_command_run(const struct config *config, int count, char **texts, b
 
     buf_init(&reason, 4096);
     *has_plan = false;
-    if (!arguments_read(count, texts, "yes json", &call.read, err) ||
+    if (!arguments_read_options(count, texts, "yes json", &call.read, err) ||
         !find_reason(config, &reason, err))
         return false;
     if (reason.size_bytes == 0) {
-        printf("nothing to recover: the database goes on where it was\n");
+        puts(arguments_has(&call.read, "json")
+                 ? "[]"
+                 : "nothing to recover: the database goes on where it was");
         return true;
     }
     fprintf(stderr, "pgforce: %s\n", reason.data);

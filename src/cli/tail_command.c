@@ -64,8 +64,7 @@ static bool read_decode(struct decode_arguments *arguments, int argc, char **arg
         else if (value == 'F')
             arguments->format = format_find(optarg);
         else
-            return error_set(err, ERROR_USAGE, "%s: there are --format FORMAT and --mask",
-                             argv[optind - 1]);
+            return error_set(err, ERROR_USAGE, "%s: there is --format FORMAT", argv[optind - 1]);
         if (arguments->format == NULL || arguments->format->is_binary)
             return error_set(err, ERROR_USAGE,
                              "\"%s\" is no format to decode to: there are text, json and debezium",

@@ -166,6 +166,7 @@ def test_bad_mappings_are_refused(api):
         assert api.post(path + "/mappings", body).status == 400, body
     answer = api.post(path + "/mappings", {**contact(), "object_name": "Nowhere__c"})
     assert answer.status == 422 and "Nowhere__c" in answer.json["message"]
+    assert not answer.json["message"].startswith("-"), answer.json
 
 
 def test_a_reload_is_asked_for_and_carried_out(api, sync):

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 import process
-from cluster import BUILD
+from cluster import BUILD, ROOT
 
 BINARY = BUILD / "bin" / "pgforce"
 
@@ -38,7 +38,8 @@ def test_every_command_tells_of_itself_both_ways():
     for name in names:
         first = run("help", name).stdout
         assert first.startswith(f"usage: pgforce {name}")
-        if name not in ("tail", "decode"):
+        assert not re.search(r" $", first, re.MULTILINE)
+        if name != "tail":
             assert run(name, "--help").stdout == first
     assert "usage" in run("tail", "--help").stdout.lower()
     assert run("-?").stdout == run("--help").stdout == run("help").stdout
@@ -46,6 +47,19 @@ def test_every_command_tells_of_itself_both_ways():
 
 def test_mapping_tells_of_its_verbs():
     assert re.search(r"^  reload +OBJECT", run("mapping", "--help").stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("verb", ["create", "edit"])
+def test_every_option_of_a_mapping_is_in_its_help_and_in_the_docs(verb):
+    """What a wrong option is answered with is what the program reads."""
+    refused = run("mapping", verb, "Account", "--nonsense", expect=64).stderr
+    known = re.findall(r"([a-z-]+)=?(?: |\))", refused.partition("there are: ")[2])
+    (told,) = re.findall(rf"^  {verb} .*", run("help", "mapping").stdout, re.MULTILINE)
+    page = (ROOT / "docs/mappings.md").read_text()
+    assert len(known) > 20
+    assert [name for name in known if f"--{name}" not in told] == []
+    assert [name for name in known if f"`--{name}" not in page] == []
+    assert sorted(re.findall("--([a-z-]+)", told)) == sorted(known)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +72,7 @@ def test_a_slip_of_the_finger_is_told_what_was_meant(slip, meant):
 
 
 def test_what_is_like_nothing_gets_no_guess():
-    for name in ("frobnicate", "", "x" * 500):
+    for name in ("frobnicate", "x" * 500):
         refused = run(name, expect=64).stderr
         assert "unknown command" in refused
         assert "did you mean" not in refused
@@ -179,4 +193,19 @@ def test_setup_tokens_and_truncations_answer_in_json(pgforce):
     assert json.loads(pgforce.run("export", "--json").stdout)["mappings"] == []
     pgforce.run("token", "create", expect=64)
     pgforce.run("token", "--json", expect=64)
-    pgforce.run("setup", "extra", expect=64)
+
+
+SURPLUS = [
+    *(["setup"], ["setup", "--print-sql"], ["logout"], ["status"], ["recover"], ["serve"]),
+    *(["errors", "Account"], ["conflicts", "Account"], ["route-table"], ["--check-config"]),
+]
+
+
+@pytest.mark.parametrize("words", SURPLUS, ids=" ".join)
+def test_a_word_too_many_is_refused_before_anything_is_done(words):
+    # Nobody answers there: who asked first would end with 3.
+    run(*words, "surplus", expect=64, PGFORCE_DATABASE_URL="host=127.0.0.1 port=1")
+
+
+def test_a_command_that_is_missing_is_told():
+    assert "a command is missing" in run(expect=64).stderr

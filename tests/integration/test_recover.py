@@ -133,6 +133,7 @@ def test_a_restored_database_sends_nothing_until_it_has_been_compared(elsewhere,
 def test_a_database_that_goes_on_has_nothing_to_recover(sync):
     sync.map(account())
     assert "nothing to recover" in sync.pgforce.run("recover").stdout
+    assert json.loads(sync.pgforce.run("recover", "--json").stdout) == []
 
 
 def test_a_snapshot_that_came_back_whole_is_known_by_what_was_kept_beside_it(elsewhere, tmp_path):
