@@ -183,6 +183,22 @@ static const struct checks_rule rules[] = {
             " from given join pgforce.connection c on c.schema_name = given.schema_name"
             " where c.state = 'UNAUTHORIZED'",
      .event_type = "salesforce-connection"},
+    {.id = "MUST_READ_MAPPINGS",
+     .title = "the mappings can be read",
+     .needs = CHECKS_NEEDS_SETUP,
+     .sql = "select null, 'RED', format('%s cannot be read since %s: %s',"
+            " string_agg(m.object_name, ', ' order by m.object_name),"
+            " to_char(min(w.failing_since), 'YYYY-MM-DD HH24:MI:SS'),"
+            " (array_agg(w.failing_reason order by w.failing_since))[1]),"
+            " 'is the organisation there (status.salesforce.com)? The reading is tried again by"
+            " itself'"
+            " from given join pgforce.connection c on c.schema_name = given.schema_name"
+            " join pgforce.mapping m on m.schema_name = c.schema_name"
+            " join pgforce.watermark w on w.mapping_id = m.id"
+            " where c.state <> 'PAUSED' and m.state not in ('ABORTED', 'SYSTEM_ERROR')"
+            " and w.failing_since < now() - given.stalled_age"
+            " having count(*) > 0",
+     .event_type = "salesforce-connection"},
     {.id = "MUST_HAVE_API_REQUESTS",
      .title = "API requests are left, by the organisation's last word",
      .needs = CHECKS_NEEDS_SETUP,

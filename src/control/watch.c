@@ -13,6 +13,7 @@
 
 enum {
     ROUND_MS = 3000,
+    ROUNDS_A_LINE = 20,    /* of a database that stays away the log says so once a minute */
     FIRST_PAUSE_MS = 3000, /* after a telling that failed; doubles */
     LONGEST_PAUSE_MS = 10 * 60 * 1000,
     MAX_TOLD_AT_ONCE = 50,
@@ -296,7 +297,8 @@ static bool handle_failure(struct watch *watch, const struct error *why)
     if (is_away(watch) || why->kind == ERROR_RETRY) {
         if (is_away(watch))
             note_down(watch, why);
-        log_warning("cannot look", log_text("reason", why->message));
+        if (watch->down_rounds == 0 || watch->down_rounds % ROUNDS_A_LINE == 1)
+            log_warning("cannot look", log_text("reason", why->message));
         pg_close(watch->pg);
         watch->pg = NULL;
         watch->has_turn = false;

@@ -45,10 +45,20 @@ bool mark_store(struct pg *pg, const struct mapping *mapping, const struct mark 
         " deletes_up_to = coalesce(excluded.deletes_up_to, w.deletes_up_to),"
         " is_loaded = excluded.is_loaded,"
         " bulk_poll = null,"
-        " polled_at = excluded.polled_at",
+        " polled_at = excluded.polled_at, failing_since = null, failing_reason = null",
         PG_PARAMS(pg_number(mapping->id).text, mark->changes_up_to_us != 0 ? changes.text : NULL,
                   mark->deletes_up_to_us != 0 ? deletes.text : NULL, mark->is_loaded ? "t" : "f"),
         err);
+}
+
+bool mark_failing(struct pg *pg, const struct mapping *mapping, const char *reason,
+                  struct error *err)
+{
+    return pg_run(pg,
+                  "update pgforce.watermark"
+                  " set failing_since = clock_timestamp(), failing_reason = $2"
+                  " where mapping_id = $1 and failing_since is null",
+                  PG_PARAMS(pg_number(mapping->id).text, reason), err);
 }
 
 bool mark_bulk_poll(struct pg *pg, const struct mapping *mapping, const char *state,

@@ -33,6 +33,10 @@ bool mark_read(struct pg *pg, const struct mapping *mapping, struct mark *mark, 
 bool mark_store(struct pg *pg, const struct mapping *mapping, const struct mark *mark,
                 struct error *err);
 
+/* That reading fails for now: the first time and its words are kept, until mark_store. */
+bool mark_failing(struct pg *pg, const struct mapping *mapping, const char *reason,
+                  struct error *err);
+
 /* That the poll under way goes by Bulk: a state that is told, "WAIT_BULK_UPDATE" or
  * "POLLING_SF_BULK". mark_store ends it. */
 bool mark_bulk_poll(struct pg *pg, const struct mapping *mapping, const char *state,

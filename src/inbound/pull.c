@@ -287,7 +287,9 @@ static bool note_failure(struct pull *pull, const struct mapping *mapping, struc
         return false;
     log_warning("could not read", log_text("mapping", mapping->object_name),
                 log_text("kind", error_kind_name(err->kind)), log_text("reason", err->message));
-    if (err->kind != ERROR_RETRY)
+    if (err->kind == ERROR_RETRY)
+        mark_failing(pull->writers.pull, mapping, err->message, &ignored);
+    else
         move_daemon(pull->writers.pull,
                     &(struct move){.mapping_id = mapping->id,
                                    .event = STATE_FAIL,

@@ -216,7 +216,8 @@ static const struct option options[] = {
     {"PGFORCE_LONG_TRANSACTION_S", FIELD(limits.long_transaction_s), parse_seconds, "3600",
      "seconds after which an open transaction, a lock or a doubt is worth a warning; 0 to 86400"},
     {"PGFORCE_STALLED_S", FIELD(limits.stalled_s), parse_seconds, "300",
-     "seconds without progress after which the archive counts as stuck; 0 to 86400"},
+     "seconds without progress after which the archive counts as stuck, or reading from the"
+     " organisation as broken; 0 to 86400"},
     {"PGFORCE_NOTIFY_URL", FIELD(notify_url), NULL, NULL,
      "webhook that is told of each notification and of its end: a POST of JSON"},
     {"PGFORCE_NOTIFY_COMMAND", FIELD(notify_command), NULL, NULL,

@@ -134,6 +134,18 @@ def test_a_database_that_is_away_is_told_and_that_it_is_back(sync, cluster, webh
     assert stored(sync, "MUST_REACH_DATABASE") == [(True, True, True)]
 
 
+def test_an_organisation_that_does_not_answer_is_told_and_that_it_answers_again(sync, webhook):
+    sync.load(account())
+    sync.start("watch", env={"PGFORCE_NOTIFY_URL": webhook.url, "PGFORCE_STALLED_S": "1"})
+    sync.org.fault({"match": {"path": "/services/data"}, "times": 1000000, "status": 503, "body": "busy"})
+    eventually(lambda: webhook.of("MUST_READ_MAPPINGS") == ["began"])
+    [told] = [t for t in webhook.told if t["cause"] == "MUST_READ_MAPPINGS"]
+    assert told["event_type"] == "salesforce-connection"
+    assert "Account cannot be read since" in told["message"] and "503" in told["message"]
+    sync.org.clear_faults()
+    eventually(lambda: webhook.of("MUST_READ_MAPPINGS") == ["began", "resolved"])
+
+
 def test_refused_writes_and_a_slot_that_retains_wal_are_told(sync, webhook):
     sync.map(account())
     sync.query("insert into salesforce._trigger_log (table_name, record_id, action, state, sf_message)"

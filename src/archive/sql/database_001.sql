@@ -143,7 +143,10 @@ create table watermark (
     is_sweeping boolean not null default false,
     -- The poll under way goes by Bulk, and how far it is; null again when it is over.
     bulk_poll text check (bulk_poll in ('WAIT_BULK_UPDATE', 'POLLING_SF_BULK')),
-    polled_at timestamptz
+    polled_at timestamptz,
+    -- Since when reading has failed for now, and with which words it began; null while it succeeds.
+    failing_since timestamptz,
+    failing_reason text
 ) with (fillfactor = 50);
 
 -- A load that has begun and is not over. Where it goes on is updated in the transaction that writes a
