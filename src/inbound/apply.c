@@ -54,7 +54,7 @@ static bool hold_unknown_deletions(struct pg *pg, const struct mapping *mapping,
         " and (l.state = 'PENDING'"
         " or (l.state = 'NEW' and d.was_in_doubt and d.trace is not null)))";
 
-    return held_take_out(pg, &(struct held_rows){mapping, format, PG_PARAMS()}, held, err);
+    return held_take_out(pg, &(struct held_rows){mapping, format, PG_PARAMS(), NULL}, held, err);
 }
 
 /*
@@ -143,17 +143,7 @@ static bool lock_rows(struct pg *pg, const struct mapping *mapping, struct held 
                                  " where c.sfid = s.sfid"
                                  " and c.id not in (select id from locked)";
 
-    return held_take_out(pg, &(struct held_rows){mapping, format, PG_PARAMS()}, held, err);
-}
-
-static bool hold_late_inserts(struct pg *pg, const struct mapping *mapping, struct held *held,
-                              struct error *err)
-{
-    static const char format[] = "delete from @s s"
-                                 " where not exists (select from @t t where t.sfid = s.sfid)"
-                                 " and exists " STATEMENT_LATE_INSERT;
-
-    return held_take_out(pg, &(struct held_rows){mapping, format, PG_PARAMS()}, held, err);
+    return held_take_out(pg, &(struct held_rows){mapping, format, PG_PARAMS(), NULL}, held, err);
 }
 
 /*
@@ -164,82 +154,74 @@ static bool hold_late_inserts(struct pg *pg, const struct mapping *mapping, stru
 static bool hold_own_inserts(struct pg *pg, const struct mapping *mapping, struct held *held,
                              struct error *err)
 {
-    return held_take_out(pg,
-                         &(struct held_rows){mapping,
-                                             "delete from @s s"
-                                             " using @t t"
-                                             " where t.sfid is null"
-                                             " and @key"
-                                             " and (select true from @log l"
-                                             " where l.table_name = @n"
-                                             " and l.record_id = t.id"
-                                             " and l.action = 'INSERT'"
-                                             " and " UNSETTLED_UNSENT " limit 1)",
-                                             PG_PARAMS()},
-                         held, err) &&
-           held_take_out(
-               pg,
-               &(struct held_rows){mapping,
-                                   "delete from @s s"
-                                   " where not exists (select from @t t where t.sfid = s.sfid)"
-                                   " and exists (select from @log l"
-                                   " where l.table_name = @n"
-                                   " and l.action = 'INSERT'"
-                                   " and l.state = 'PENDING'"
-                                   " and not exists (select from pgforce.delivery d"
-                                   " where d.mapping_id = @id and d.log_id = l.id"
-                                   " and d.external_id is not null))",
-                                   PG_PARAMS()},
-               held, err) &&
-           hold_late_inserts(pg, mapping, held, err) &&
-           held_take_out(
-               pg,
-               &(struct held_rows){mapping,
-                                   "delete from @s s"
-                                   " using pgforce.delivery d, @log l"
-                                   " where d.mapping_id = @id"
-                                   " and lower(d.external_id) = lower(@skey)"
-                                   " and l.id = d.log_id"
-                                   " and l.action = 'INSERT'"
-                                   " and l.state = 'PENDING'"
-                                   " and not exists (select from @t t where t.sfid = s.sfid)",
-                                   PG_PARAMS()},
-               held, err);
-}
+    static const char *const formats[] = {
+        "delete from @s s"
+        " using @t t"
+        " where t.sfid is null"
+        " and @key"
+        " and (select true from @log l"
+        " where l.table_name = @n"
+        " and l.record_id = t.id"
+        " and l.action = 'INSERT'"
+        " and " UNSETTLED_UNSENT " limit 1)",
 
-/* Of an entry l: since the reading began, the first parameter. */
-#define ANSWERED STATEMENT_ANSWERED_SINCE("$1")
+        "delete from @s s"
+        " where not exists (select from @t t where t.sfid = s.sfid)"
+        " and exists (select from @log l"
+        " where l.table_name = @n"
+        " and l.action = 'INSERT'"
+        " and l.state = 'PENDING'"
+        " and not exists (select from pgforce.delivery d"
+        " where d.mapping_id = @id and d.log_id = l.id"
+        " and d.external_id is not null))",
+
+        "delete from @s s"
+        " where not exists (select from @t t where t.sfid = s.sfid)"
+        " and exists " STATEMENT_LATE_INSERT,
+
+        "delete from @s s"
+        " using pgforce.delivery d, @log l"
+        " where d.mapping_id = @id"
+        " and lower(d.external_id) = lower(@skey)"
+        " and l.id = d.log_id"
+        " and l.action = 'INSERT'"
+        " and l.state = 'PENDING'"
+        " and not exists (select from @t t where t.sfid = s.sfid)",
+    };
+
+    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
+        if (!held_take_out(pg, &(struct held_rows){mapping, formats[i], PG_PARAMS(), NULL}, held,
+                           err))
+            return false;
+    return true;
+}
 
 /*
  * Records of which we have written something since the reading began: what was read may be older.
- * The next poll has them as they are: without our doing where the stamp lies in what every poll
- * reads again (sync/watermark.h), else because they are held. An entry becomes SUCCESS under the
+ * The next poll has them as they are: those whose stamp lies in what every poll reads again
+ * (sync/watermark.h) anyhow, the others because they are held. An entry becomes SUCCESS under the
  * row's lock, which we hold, so none comes after this look.
  */
 static bool drop_stale(const struct apply_world *world, const struct mapping *mapping,
                        struct held *held, struct error *err)
 {
-    static const char format[] =
-        "delete from @s s"
-        " using @t t, @log l"
-        " where t.sfid = s.sfid"
-        " and not s._pgforce_deleted"
-        " and l.table_name = @n"
-        " and l.record_id = t.id"
-        " and l.state = 'SUCCESS'"
-        " and " ANSWERED " and coalesce($2::bigint > 0 and"
-        " @stamp >= to_timestamp($2::bigint / 1000000.0)"
-        " at time zone 'UTC' - interval " SURELY_READ_AGAIN ", false) = $3::boolean";
+    static const char format[] = "delete from @s s"
+                                 " using @t t, @log l"
+                                 " where t.sfid = s.sfid"
+                                 " and not s._pgforce_deleted"
+                                 " and l.table_name = @n"
+                                 " and l.record_id = t.id"
+                                 " and l.state = 'SUCCESS'"
+                                 " and @answered";
+    static const char unless[] = "$2::bigint > 0 and @stamp >= to_timestamp($2::bigint / 1000000.0)"
+                                 " at time zone 'UTC' - interval " SURELY_READ_AGAIN;
     struct pg_number began = pg_number(world->began_us);
     struct pg_number began_sf = pg_number(world->began_sf_us);
-    PGresult *recent PG_RESULT_AUTO =
-        statement_query(world->pg, mapping, format, PG_PARAMS(began.text, began_sf.text, "t"), err);
 
-    return recent != NULL &&
-           held_take_out(
-               world->pg,
-               &(struct held_rows){mapping, format, PG_PARAMS(began.text, began_sf.text, "f")},
-               held, err);
+    return held_take_out(
+        world->pg,
+        &(struct held_rows){mapping, format, PG_PARAMS(began.text, began_sf.text), unless}, held,
+        err);
 }
 
 /*
@@ -261,7 +243,7 @@ static bool drop_deleted_here(const struct apply_world *world, const struct mapp
                                  " where l.table_name = @n"
                                  " and l.action = 'DELETE'"
                                  " and l.state = 'SUCCESS'"
-                                 " and " ANSWERED ")"
+                                 " and @answered)"
                                  " select sfid from deleted"
                                  " union all"
                                  " select i.sfid from deleted d"

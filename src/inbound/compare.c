@@ -265,21 +265,20 @@ static bool find_local(const struct compare_range *range, const char *suspects, 
 
     if (!progress_barrier(world->barrier, world->schema_name, BARRIER_TIMEOUT_MS, err))
         return false;
-    *local =
-        statement_query(world->pg, range->poll->mapping,
-                        "select t.sfid"
-                        " from @t t"
-                        " where t.sfid = any($1::text[])"
-                        " and (t._hc_lastop = 'FAILED' or t.id in ("
-                        "select l.record_id from @log l"
-                        " where l.table_name = @n"
-                        " and l.state in ('NEW', 'PENDING', 'FAILED')"
-                        " union all"
-                        " select l.record_id from @log l"
-                        " where l.table_name = @n"
-                        " and " STATEMENT_ANSWERED_SINCE("$2") "))"
-                                                               " order by t.sfid collate \"C\"",
-                        PG_PARAMS(suspects, pg_number(world->began_us).text), err);
+    *local = statement_query(world->pg, range->poll->mapping,
+                             "select t.sfid"
+                             " from @t t"
+                             " where t.sfid = any($2::text[])"
+                             " and (t._hc_lastop = 'FAILED' or t.id in ("
+                             "select l.record_id from @log l"
+                             " where l.table_name = @n"
+                             " and l.state in ('NEW', 'PENDING', 'FAILED')"
+                             " union all"
+                             " select l.record_id from @log l"
+                             " where l.table_name = @n"
+                             " and @answered))"
+                             " order by t.sfid collate \"C\"",
+                             PG_PARAMS(pg_number(world->began_us).text, suspects), err);
     return *local != NULL;
 }
 

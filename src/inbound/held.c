@@ -31,11 +31,12 @@ bool held_take_out(struct pg *pg, const struct held_rows *rows, struct held *hel
 
     buf_init(&sql, SQL_MAX_BYTES);
     buf_printf(&sql,
-               "with held as (%s returning s._pgforce_deleted as is_deletion, @stamp as stamp)"
+               "with gone as (%s returning s._pgforce_deleted as is_deletion, @stamp as stamp,"
+               " (%s) is not true as is_held)"
                " select count(*), count(*) filter (where is_deletion),"
                " (extract(epoch from min(stamp)) * 1000000)::bigint"
-               " from held",
-               rows->format);
+               " from gone where is_held",
+               rows->format, rows->unless != NULL ? rows->unless : "false");
     PGresult *result PG_RESULT_AUTO =
         statement_query(pg, rows->mapping, sql.data, rows->params, err);
     if (result == NULL)

@@ -28,6 +28,7 @@ struct held_rows {
     const struct mapping *mapping;
     const char *format;
     struct pg_params params;
+    const char *unless; /* of s: the next poll reads those in any case. May be NULL */
 };
 
 /* Takes them out of the staging table. */

@@ -15,14 +15,13 @@
 
 enum { BARRIER_TIMEOUT_MS = 10 * 1000 };
 
-/* The ids of rows that must be judged one by one. $1: when the reading began. */
+/* The ids of rows that must be judged one by one. */
 #define BUSY_IDS                                                                                   \
     "select l.record_id from @log l"                                                               \
     " where l.table_name = @n and l.state in ('NEW', 'PENDING')"                                   \
     " union all"                                                                                   \
     " select l.record_id from @log l"                                                              \
-    " where l.table_name = @n and l.state = 'SUCCESS'"                                             \
-    " and " STATEMENT_ANSWERED_SINCE("$1")
+    " where l.table_name = @n and l.state = 'SUCCESS' and @answered"
 
 /* Or that have a value which Salesforce refused, and say so. */
 #define IS_BUSY "(t._hc_lastop = 'FAILED' or t.id in (" BUSY_IDS "))"

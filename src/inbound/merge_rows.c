@@ -71,7 +71,7 @@ static bool lock_changes(struct pg *pg, const struct mapping *mapping, struct he
         " where u.sfid = s.sfid"
         " and u.id not in (select id from locked)";
 
-    return held_take_out(pg, &(struct held_rows){mapping, format, PG_PARAMS()}, held, err);
+    return held_take_out(pg, &(struct held_rows){mapping, format, PG_PARAMS(), NULL}, held, err);
 }
 
 static void append_id(struct buf *ids, const char *record_id)

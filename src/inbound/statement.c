@@ -95,7 +95,17 @@ static void append_gone(struct buf *sql, const struct mapping *mapping)
     buf_text(sql, mapping->keeps_deleted ? "coalesce(t.isdeleted, false)" : "false");
 }
 
+/* What was read may be older than what was written. A time to come is one before the clock was set
+ * back, and says nothing; the next poll has what was written. */
+static void append_answered(struct buf *sql, const struct mapping *mapping)
+{
+    (void)mapping;
+    buf_text(sql, "l.processed_at between to_timestamp($1::bigint / 1000000.0)"
+                  " and clock_timestamp()");
+}
+
 static const struct word words[] = {
+    {"@answered", append_answered},
     {"@stamp", append_stamp},
     {"@newer", append_is_newer},
     {"@tcols", append_target_columns},

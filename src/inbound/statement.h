@@ -9,6 +9,7 @@
  *     @skey s.key as text, or null
  *     @id the mapping's id
  *     @gone a row of t that is kept although its record is deleted
+ *     @answered the entry l was answered since the reading began: $1, apply_world.began_us
  */
 #ifndef PGFORCE_INBOUND_STATEMENT_H
 #define PGFORCE_INBOUND_STATEMENT_H
@@ -19,12 +20,6 @@
 #include "base/error.h"
 #include "mapping/mapping.h"
 #include "pg/pg.h"
-
-/* Of an entry l: it was answered since the reading began (apply_world.began_us, the parameter).
- * What was read may be older than what was written. A time to come is one before the clock was set
- * back, and says nothing; the next poll has what was written. */
-#define STATEMENT_ANSWERED_SINCE(parameter)                                                        \
-    "l.processed_at between to_timestamp(" parameter "::bigint / 1000000.0) and clock_timestamp()"
 
 /* The INSERTs that have left a trace and are to be sent again: a first attempt may be done at any
  * time, and until its trace has been read no unknown record can be told from the one it makes. */
