@@ -23,8 +23,14 @@ enum { BARRIER_TIMEOUT_MS = 10 * 1000 };
     " select l.record_id from @log l"                                                              \
     " where l.table_name = @n and l.state = 'SUCCESS' and @answered"
 
-/* Or that have a value which Salesforce refused, and say so. */
-#define IS_BUSY "(t._hc_lastop = 'FAILED' or t.id in (" BUSY_IDS "))"
+/*
+ * The staged records of such rows, or of those that have a value which Salesforce refused, and say
+ * so. OFFSET 0: the rows are found first. Else the planner, which takes it that the ids are
+ * gathered anew for each of them, reads the whole table instead.
+ */
+#define BUSY                                                                                       \
+    " from (select s.sfid, t.id, t._hc_lastop from @s s join @t t on t.sfid = s.sfid offset 0) t"  \
+    " where t._hc_lastop = 'FAILED' or t.id in (" BUSY_IDS ")"
 
 static bool ask(const struct apply_world *world, const struct mapping *mapping, const char *format,
                 bool *answer, struct error *err)
@@ -49,10 +55,7 @@ static bool are_busy(const struct apply_world *world, const struct mapping *mapp
                "select exists (" BUSY_IDS ")"
                " or exists (select from @log l where l.table_name = @n and l.state = 'FAILED')",
                are, err) &&
-           (!*are || ask(world, mapping,
-                         "select count(*) > 0 from @t t join @s s on s.sfid = t.sfid"
-                         " where " IS_BUSY,
-                         are, err));
+           (!*are || ask(world, mapping, "select count(*) > 0" BUSY, are, err));
 }
 
 /* Puts aside what is busy already. */
@@ -70,8 +73,8 @@ static bool put_busy_aside(const struct apply_world *world, const struct mapping
         return false;
     PGresult *result PG_RESULT_AUTO =
         statement_query(world->pg, mapping,
-                        "with busy as (delete from @s s using @t t"
-                        " where t.sfid = s.sfid and " IS_BUSY " returning s.*)"
+                        "with busy as (delete from @s where sfid in (select t.sfid" BUSY ")"
+                        " returning *)"
                         " insert into @r select * from busy",
                         PG_PARAMS(pg_number(world->began_us).text), err);
     if (result == NULL)
