@@ -16,22 +16,6 @@ static bool store_one(struct pg *pg, const char *schema_name, const struct notif
                   PG_PARAMS(schema_name, item->cause, item->event_type, item->message), err);
 }
 
-/* An array literal of the causes. */
-static void append_causes(struct buf *array, const struct notification *items, size_t count)
-{
-    buf_char(array, '{');
-    for (size_t i = 0; i < count; i++) {
-        buf_text(array, i > 0 ? ",\"" : "\"");
-        for (const char *c = items[i].cause; *c != '\0'; c++) {
-            if (*c == '"' || *c == '\\')
-                buf_char(array, '\\');
-            buf_char(array, *c);
-        }
-        buf_char(array, '"');
-    }
-    buf_char(array, '}');
-}
-
 static bool resolve_others(struct pg *pg, const char *schema_name, const char *causes,
                            struct error *err)
 {
@@ -49,10 +33,12 @@ static bool store_all(struct pg *pg, const char *schema_name, const struct notif
     struct buf causes BUF_AUTO = {0};
 
     buf_init(&causes, 1024 * 1024);
-    append_causes(&causes, items, count);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        pg_append_element(&causes, items[i].cause);
         if (!store_one(pg, schema_name, &items[i], err))
             return false;
+    }
+    pg_end_array(&causes);
     return resolve_others(pg, schema_name, causes.data, err);
 }
 

@@ -233,10 +233,9 @@ static void append_table(struct buf *sql, const struct pending *pending, const s
 static void print_ids(struct buf *list, const int32_t *ids, size_t count)
 {
     buf_init(list, SQL_MAX_BYTES);
-    buf_char(list, '{');
     for (size_t i = 0; i < count; i++)
-        buf_printf(list, "%s%d", i > 0 ? "," : "", (int)ids[i]);
-    buf_char(list, '}');
+        pg_append_element(list, pg_number(ids[i]).text);
+    pg_end_array(list);
 }
 
 /*

@@ -159,8 +159,8 @@ bool trigger_log_sees(struct trigger_log *log, const uint32_t *xids, size_t coun
         return false;
     buf_init(&list, XIDS_MAX_BYTES);
     for (size_t i = 0; i < count; i++)
-        buf_printf(&list, "%s%" PRIu64, i == 0 ? "{" : ",", widen_xid(log, xids[i]));
-    buf_text(&list, count > 0 ? "}" : "{}");
+        pg_append_element(&list, pg_number((int64_t)widen_xid(log, xids[i])).text);
+    pg_end_array(&list);
     PGresult *result PG_RESULT_AUTO =
         pg_query_prepared(log->pg, "pgforce_log_sees",
                           "select not exists (select from unnest($1::xid8[]) as x(id)"

@@ -242,14 +242,11 @@ static bool is_of_values(const PGresult *found, int row)
     return pg_field(found, row, 1)[0] == 'v';
 }
 
-/* As the text of an array. */
 static void append_suspects(const PGresult *found, struct buf *array)
 {
-    buf_char(array, '{');
     for (int i = 0; i < PQntuples(found); i++)
         if (is_of_values(found, i))
-            buf_printf(array, "%s%s", array->size_bytes > 1 ? "," : "", pg_field(found, i, 0));
-    buf_char(array, '}');
+            pg_append_element(array, pg_field(found, i, 0));
 }
 
 /*
@@ -258,11 +255,12 @@ static void append_suspects(const PGresult *found, struct buf *array)
  * until it changes the record itself. What we have seen in a row was committed before this moment;
  * once the archive has passed it, it is in the log.
  */
-static bool find_local(const struct compare_range *range, const char *suspects, PGresult **local,
+static bool find_local(const struct compare_range *range, struct buf *suspects, PGresult **local,
                        struct error *err)
 {
     const struct apply_world *world = &range->poll->world;
 
+    pg_end_array(suspects);
     if (!progress_barrier(world->barrier, world->schema_name, BARRIER_TIMEOUT_MS, err))
         return false;
     *local = statement_query(world->pg, range->poll->mapping,
@@ -278,7 +276,7 @@ static bool find_local(const struct compare_range *range, const char *suspects, 
                              " where l.table_name = @n"
                              " and @answered))"
                              " order by t.sfid collate \"C\"",
-                             PG_PARAMS(pg_number(world->began_us).text, suspects), err);
+                             PG_PARAMS(pg_number(world->began_us).text, suspects->data), err);
     return *local != NULL;
 }
 
@@ -333,7 +331,7 @@ static bool find_differences(const struct reading *reading, struct error *err)
         return false;
     buf_init(&suspects, IDS_MAX_BYTES);
     append_suspects(found, &suspects);
-    if (suspects.size_bytes > 2 && !find_local(range, suspects.data, &local, err))
+    if (suspects.size_bytes > 0 && !find_local(range, &suspects, &local, err))
         return false;
     take_differences(range, found, local);
     return true;

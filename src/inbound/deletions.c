@@ -31,14 +31,12 @@ struct removal {
     size_t to;        /* and the one behind its last */
 };
 
-/* As the text of an array: ids are letters and digits. */
-static void append_array(struct buf *out, const char *const *ids, size_t count)
+static void append_array(struct buf *array, const char *const *ids, size_t count)
 {
-    buf_init(out, SIZE_MAX / 2);
-    buf_char(out, '{');
+    buf_init(array, SIZE_MAX / 2);
     for (size_t i = 0; i < count; i++)
-        buf_printf(out, "%s%s", i > 0 ? "," : "", ids[i]);
-    buf_char(out, '}');
+        pg_append_element(array, ids[i]);
+    pg_end_array(array);
 }
 
 static struct ids read_ids(const PGresult *result, struct arena *arena)

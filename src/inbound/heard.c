@@ -33,7 +33,7 @@ static bool is_of_client(const char *origin, const char *client_name)
            strncmp(found, client_name, strlen(client_name)) == 0;
 }
 
-/* "{001...,001...}" into ids; false when they cannot be told: a wildcard, no ids, an overflow. */
+/* Into ids; false when they cannot be told: a wildcard, no ids, an overflow. */
 static bool append_ids(const json_t *header, struct buf *ids)
 {
     const json_t *list = json_object_get(header, "recordIds");
@@ -44,14 +44,13 @@ static bool append_ids(const json_t *header, struct buf *ids)
 
     if (type == NULL || strcmp(type, "GAP_OVERFLOW") == 0 || json_array_size(list) == 0)
         return false;
-    buf_char(ids, '{');
     json_array_foreach(list, i, each)
     {
         if (!json_is_string(each) || !sf_id_to_18(json_string_value(each), id))
             return false;
-        buf_printf(ids, "%s%s", i > 0 ? "," : "", id);
+        pg_append_element(ids, id);
     }
-    buf_char(ids, '}');
+    pg_end_array(ids);
     return !buf_is_full(ids);
 }
 

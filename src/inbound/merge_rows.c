@@ -74,20 +74,6 @@ static bool lock_changes(struct pg *pg, const struct mapping *mapping, struct he
     return held_take_out(pg, &(struct held_rows){mapping, format, PG_PARAMS(), NULL}, held, err);
 }
 
-static void append_id(struct buf *ids, const char *record_id)
-{
-    buf_printf(ids, "%c%s", ids->size_bytes > 0 ? ',' : '{', record_id);
-}
-
-/* "{7,8}"; NULL when there is none. */
-static const char *end_ids(struct buf *ids)
-{
-    if (ids->size_bytes == 0)
-        return NULL;
-    buf_char(ids, '}');
-    return ids->data;
-}
-
 /* Of all records of the group, in the order of these and of the log. */
 static PGresult *read_changes(const struct group *group, struct error *err)
 {
@@ -95,7 +81,8 @@ static PGresult *read_changes(const struct group *group, struct error *err)
 
     buf_init(&ids, SQL_MAX_BYTES);
     for (int i = 0; i < group->count; i++)
-        append_id(&ids, pg_field(group->rows, group->from + i, 0));
+        pg_append_element(&ids, pg_field(group->rows, group->from + i, 0));
+    pg_end_array(&ids);
     return statement_query(
         group->pg, group->mapping,
         "select l.record_id, l.id, l.state, l.\"values\", l.old,"
@@ -112,7 +99,7 @@ static PGresult *read_changes(const struct group *group, struct error *err)
                           " where l.table_name = @n"
                           " and l.record_id = any($1::integer[])"
                           " and " UNSETTLED " order by l.record_id, l.id",
-        PG_PARAMS(end_ids(&ids), group->mapping->schema_name), err);
+        PG_PARAMS(ids.data, group->mapping->schema_name), err);
 }
 
 static bool parse_pairs(const char *text, struct arena *arena, struct hstore_pair **pairs,
@@ -212,14 +199,15 @@ static bool keep_columns(const struct group *group, int i, struct error *err)
     for (; i < group->count; i++) {
         if (strcmp(group->verdicts[i].kept, kept) != 0)
             continue;
-        append_id(&ids, group->verdicts[i].record_id);
+        pg_append_element(&ids, group->verdicts[i].record_id);
         group->verdicts[i].kept = "";
     }
+    pg_end_array(&ids);
     buf_init(&sql, SQL_MAX_BYTES);
     buf_printf(&sql,
                "update @s s set %s from @t t where t.sfid = s.sfid and t.id = any($1::integer[])",
                kept);
-    return run_for(group, sql.data, end_ids(&ids), err);
+    return run_for(group, sql.data, ids.data, err);
 }
 
 static bool keep_ours(const struct group *group, struct error *err)
@@ -262,17 +250,18 @@ static bool write_group(const struct group *group, struct merge_rows_report *rep
         const struct verdict *verdict = &group->verdicts[i];
 
         if (verdict->fate != CONTENDER_IS_FREE)
-            append_id(&settled, verdict->record_id);
+            pg_append_element(&settled, verdict->record_id);
         if (verdict->fate == CONTENDER_IS_MERGED)
-            append_id(&merged, verdict->record_id);
+            pg_append_element(&merged, verdict->record_id);
         report->merged += verdict->fate == CONTENDER_IS_MERGED;
         if (verdict->fate == CONTENDER_WAITS)
             held_note(&report->held, pg_field_int64(group->rows, group->from + i, 2));
     }
-    const char *merged_ids = end_ids(&merged);
-    const char *settled_ids = end_ids(&settled);
-    return (merged_ids == NULL || write_merged(group, merged_ids, report->is_announced, err)) &&
-           (settled_ids == NULL || take_out(group, settled_ids, err));
+    bool has_merged = merged.size_bytes > 0;
+    pg_end_array(&merged);
+    pg_end_array(&settled);
+    return (!has_merged || write_merged(group, merged.data, report->is_announced, err)) &&
+           take_out(group, settled.data, err);
 }
 
 /*

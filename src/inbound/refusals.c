@@ -2,7 +2,7 @@
 
 #include "base/log.h"
 
-enum { SQL_MAX_BYTES = 1 << 20 };
+enum { IDS_MAX_BYTES = 1 << 20 };
 
 /* How many are read again by one query: their ids must fit its text. */
 #define DUE_AT_ONCE "100"
@@ -82,17 +82,16 @@ bool refusals_due(struct pg *pg, const struct mapping *mapping, struct arena *ar
 bool refusals_forget(struct pg *pg, const struct mapping *mapping,
                      const struct refusals_asked *asked, struct error *err)
 {
-    struct buf sql BUF_AUTO = {0};
+    struct buf ids BUF_AUTO = {0};
 
-    buf_init(&sql, SQL_MAX_BYTES);
-    buf_text(&sql, "delete from pgforce.refused_record"
-                   " where mapping_id = $1"
-                   " and refused_at <> now()"
-                   " and sfid in (");
-    for (size_t i = 0; i < asked->count; i++) {
-        buf_text(&sql, i > 0 ? ", " : "");
-        pg_append_literal(&sql, asked->ids[i]);
-    }
-    buf_text(&sql, ")");
-    return pg_run(pg, sql.data, PG_PARAMS(pg_number(mapping->id).text), err);
+    buf_init(&ids, IDS_MAX_BYTES);
+    for (size_t i = 0; i < asked->count; i++)
+        pg_append_element(&ids, asked->ids[i]);
+    pg_end_array(&ids);
+    return pg_run(pg,
+                  "delete from pgforce.refused_record"
+                  " where mapping_id = $1"
+                  " and refused_at <> now()"
+                  " and sfid = any($2::text[])",
+                  PG_PARAMS(pg_number(mapping->id).text, ids.data), err);
 }

@@ -34,23 +34,21 @@ static void add_gone(struct sweep *sweep, const PGresult *ids)
     }
 }
 
-/* Ids hold letters and digits alone. */
 static bool append_ids(struct buf *array, const json_t *records, const char **last)
 {
     size_t i;
     json_t *record;
 
     buf_init(array, ARRAY_MAX_BYTES);
-    buf_char(array, '{');
     json_array_foreach(records, i, record)
     {
         const char *id = json_string_value(json_object_get(record, "Id"));
-        if (id == NULL || strpbrk(id, "\"\\,{} ") != NULL)
+        if (id == NULL)
             return false;
-        buf_printf(array, "%s%s", i > 0 ? "," : "", id);
+        pg_append_element(array, id);
         *last = id;
     }
-    buf_char(array, '}');
+    pg_end_array(array);
     return !buf_is_full(array);
 }
 

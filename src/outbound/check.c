@@ -144,8 +144,8 @@ static const char *list_ids(const struct check *check)
 
     buf_init(&list, 24 * check->link_count + 24);
     for (size_t i = 0; i < check->link_count; i++)
-        buf_printf(&list, "%s%lld", i == 0 ? "{" : ",", (long long)check->links[i].log_id);
-    buf_char(&list, '}');
+        pg_append_element(&list, pg_number(check->links[i].log_id).text);
+    pg_end_array(&list);
     return arena_strdup(check->world->arena, list.data);
 }
 

@@ -82,10 +82,10 @@ static bool read_rows_of(const struct parcel_world *world, const struct mapping 
     buf_init(&ids, IDS_MAX_BYTES);
     for (size_t i = 0; i < count; i++)
         if (parcels[i].mapping == mapping && needs_row(world, &parcels[i]))
-            buf_printf(&ids, "%s%d", ids.size_bytes == 0 ? "{" : ",", parcels[i].entry->record_id);
+            pg_append_element(&ids, pg_number(parcels[i].entry->record_id).text);
     if (ids.size_bytes == 0)
         return true;
-    buf_char(&ids, '}');
+    pg_end_array(&ids);
     write_select(mapping, &sql);
     PGresult *result PG_RESULT_AUTO = pg_query(world->pg, sql.data, PG_PARAMS(ids.data), err);
     if (result == NULL)

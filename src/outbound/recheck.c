@@ -5,7 +5,7 @@
 #include "archive/conflicts.h"
 #include "base/buf.h"
 
-/* "{1,2}": the ids of the batch's entries and of those that go with them; the entries they belong
+/* The ids of the batch's entries and of those that go with them; the entries they belong
  * to, in step. */
 static const char *list_ids(const struct plan *plan, const struct order_batch *batch,
                             struct arena *arena)
@@ -15,9 +15,8 @@ static const char *list_ids(const struct plan *plan, const struct order_batch *b
     buf_init(&list, 24 * plan->queue->count + 24);
     for (size_t i = 0; i < batch->count; i++)
         for (size_t at = batch->entries[i] + 1; at != 0; at = plan_next(plan, at - 1))
-            buf_printf(&list, "%s%lld", list.size_bytes == 0 ? "{" : ",",
-                       (long long)plan->queue->entries[at - 1].log_id);
-    buf_char(&list, '}');
+            pg_append_element(&list, pg_number(plan->queue->entries[at - 1].log_id).text);
+    pg_end_array(&list);
     return arena_strdup(arena, list.data);
 }
 

@@ -202,11 +202,11 @@ static void fill_answers(struct answers *answers, json_t *rows)
     buf_init(&answers->ids, IDS_MAX_BYTES);
     json_array_foreach(rows, i, row)
     {
-        buf_printf(&answers->ids, "%s%" JSON_INTEGER_FORMAT, i == 0 ? "{" : ",",
-                   json_integer_value(json_object_get(row, "id")));
+        pg_append_element(&answers->ids,
+                          pg_number(json_integer_value(json_object_get(row, "id"))).text);
         answers->binds_some = answers->binds_some || json_object_get(row, "sfid") != NULL;
     }
-    buf_char(&answers->ids, '}');
+    pg_end_array(&answers->ids);
 }
 
 /*

@@ -163,13 +163,12 @@ static bool remove_receipts(const struct trace_world *world, struct lot *lot, st
                                            : batch.message);
 }
 
-/* An array of SQL. */
-static void append_traces(const struct lot *lot, struct buf *text)
+static void append_traces(const struct lot *lot, struct buf *array)
 {
-    buf_init(text, TEXT_MAX_BYTES);
+    buf_init(array, TEXT_MAX_BYTES);
     for (size_t i = 0; i < lot->count; i++)
-        buf_printf(text, "%s%s", i == 0 ? "{" : ",", lot->traces[i]);
-    buf_char(text, '}');
+        pg_append_element(array, lot->traces[i]);
+    pg_end_array(array);
 }
 
 /* Those with several records stay, for an operator and for another look; the others are over. */

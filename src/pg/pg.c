@@ -557,6 +557,22 @@ void pg_append_literal(struct buf *buf, const char *text)
     buf_char(buf, '\'');
 }
 
+void pg_append_element(struct buf *array, const char *text)
+{
+    buf_text(array, array->size_bytes == 0 ? "{\"" : ",\"");
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\')
+            buf_char(array, '\\');
+        buf_char(array, *text);
+    }
+    buf_char(array, '"');
+}
+
+void pg_end_array(struct buf *array)
+{
+    buf_text(array, array->size_bytes == 0 ? "{}" : "}");
+}
+
 struct pg_number pg_number(int64_t number)
 {
     struct pg_number text;

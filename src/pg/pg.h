@@ -134,6 +134,11 @@ void pg_append_qualified(struct buf *buf, const char *schema_name, const char *n
 /* Appends 'text' as a literal that does not depend on standard_conforming_strings. */
 void pg_append_literal(struct buf *buf, const char *text);
 
+/* Appends an element, quoted always, to the text of an array ($1::text[]): an empty buffer is one
+ * without elements. What has passed the buffer's limit lacks its end, and no server takes it. */
+void pg_append_element(struct buf *array, const char *text);
+void pg_end_array(struct buf *array);
+
 /* Sets *err from a failed result of this connection (also COPY's and replication's). */
 bool pg_set_error(struct pg *pg, const PGresult *result, struct error *err);
 
