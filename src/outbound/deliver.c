@@ -378,6 +378,7 @@ static void judge(struct delivery *delivery, const struct parcel *parcel,
     struct settle_outcome outcome = deliver_outcome(facts, delivery->world.arena);
 
     delivery->report.sent++;
+    delivery->report.unsettled += !delivery_is_settled(outcome.verdict.state);
     if (outcome.verdict.todo == DELIVERY_STOP_WRITES) {
         delivery->report.must_stop = true;
         delivery->report.message = outcome.message;

@@ -35,8 +35,9 @@ struct deliver_report {
     size_t sent;
     size_t unsent; /* settled, or changed, without a request */
     size_t failed;
-    size_t put_off; /* has lost since the look: see recheck.h */
-    bool must_stop; /* it takes no writes: the operator must act; message says why */
+    size_t unsettled; /* of those sent: to be sent again, or to be read back */
+    size_t put_off;   /* has lost since the look: see recheck.h */
+    bool must_stop;   /* it takes no writes: the operator must act; message says why */
     const char *message;
 };
 

@@ -36,6 +36,7 @@ struct tally {
     int64_t began_ms;
     size_t sent;
     size_t failed;
+    size_t unsettled;
 };
 
 static bool is_ending(const struct sending *sending)
@@ -184,6 +185,7 @@ static void tell(const struct sending *sending, struct tally *tally)
                  log_text("action", delivery_action_name(tally->batch->action)),
                  log_number("rows", (int64_t)tally->sent),
                  log_number("failed", (int64_t)tally->failed),
+                 log_number("unsettled", (int64_t)tally->unsettled),
                  log_number("ms", clock_monotonic_ms() - tally->began_ms));
     *tally = (struct tally){0};
 }
@@ -206,6 +208,7 @@ static void judge(struct sending *sending, size_t index, struct tally *tally)
         *tally = (struct tally){.batch = batch, .began_ms = flight->began_ms};
     tally->sent += report.sent;
     tally->failed += report.failed;
+    tally->unsettled += report.unsettled;
     if (report.must_stop && sending->is_ok) {
         sending->is_over = true;
         sending->is_ok =

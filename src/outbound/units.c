@@ -78,8 +78,8 @@ static void show_unit(const struct units *units, const struct unit *unit,
 
     for (size_t i = 0; i < unit->count; i++) {
         const struct order_entry *order = &plan->orders[unit->entries[i]];
-
         size_t before = update_before(units, unit, i);
+
         if (order->action == DELIVERY_INSERT || (order->action == DELIVERY_DELETE && before != 0))
             continue;
         if (before != 0)
@@ -169,6 +169,7 @@ static void settle_part(const struct units *units, const struct cargo *cargo, si
     const struct settle_outcome *outcome = &cargo->outcomes[part];
 
     report->failed += outcome->verdict.state == DELIVERY_FAILED;
+    report->unsettled += !delivery_is_settled(outcome->verdict.state);
     settle_add(units->settle, parcel->mapping, parcel->entry, outcome);
 }
 
@@ -193,9 +194,9 @@ static void end_all(const struct units *units, struct cargo *cargo, size_t culpr
 
     others.sfid = NULL;
     others.is_from_salesforce = false;
-    others.message = arena_printf(
-        units->world.arena, "pgforce: nothing of the transaction was written: entry %lld: %s",
-        (long long)cargo->parcels[culprit].entry->log_id, or_unsaid(own->message));
+    others.message =
+        arena_printf(units->world.arena, NOTHING_WRITTEN,
+                     (long long)cargo->parcels[culprit].entry->log_id, or_unsaid(own->message));
     for (size_t i = 0; i < cargo->unit->count; i++) {
         cargo->outcomes[i] = i == culprit ? *own : others;
         settle_part(units, cargo, i, report);
@@ -429,19 +430,18 @@ static bool is_all_done(const struct cargo *cargo)
 static void tell_others(const struct units *units, struct cargo *cargo,
                         const struct unit_part *parts, size_t culprit)
 {
-    int64_t wait_ms = cargo->outcomes[culprit].wait_ms;
-    const char *message = cargo->outcomes[culprit].message;
+    const struct settle_outcome own = cargo->outcomes[culprit];
 
     for (size_t i = 0; i < cargo->unit->count; i++) {
         struct settle_outcome *outcome = &cargo->outcomes[i];
 
-        outcome->wait_ms = wait_ms;
+        outcome->wait_ms = own.wait_ms;
         if (!parts[i].is_rolled_back || outcome->verdict.state == DELIVERY_SUCCESS)
             continue;
         outcome->is_from_salesforce = false;
         outcome->message =
             arena_printf(units->world.arena, NOTHING_WRITTEN,
-                         (long long)cargo->parcels[culprit].entry->log_id, or_unsaid(message));
+                         (long long)cargo->parcels[culprit].entry->log_id, or_unsaid(own.message));
     }
 }
 
@@ -554,6 +554,7 @@ static bool fly(const struct units *units, struct cargo *cargos, size_t count,
         log_info("pushed transactions", log_number("units", (int64_t)count),
                  log_number("rows", (int64_t)(report->sent - before.sent)),
                  log_number("failed", (int64_t)(report->failed - before.failed)),
+                 log_number("unsettled", (int64_t)(report->unsettled - before.unsettled)),
                  log_number("ms", clock_monotonic_ms() - began_ms));
     if (!store(units, err))
         return false;

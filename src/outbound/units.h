@@ -28,7 +28,8 @@ struct units {
 struct units_report {
     size_t sent; /* entries */
     size_t failed;
-    size_t resolved; /* without a call */
+    size_t unsettled; /* to be sent again, or to be read back */
+    size_t resolved;  /* without a call */
     size_t calls;
 };
 

@@ -1,6 +1,7 @@
 """From _trigger_log to Salesforce: every change once, in order, and what came of it in the log."""
 
 import json
+import re
 
 import psycopg2
 import pytest
@@ -446,6 +447,15 @@ def test_an_organisation_that_is_unavailable_is_asked_again(pushing):
     assert sync.settled(1) == [("INSERT", "SUCCESS")]
     assert [entry["status"] for entry in sync.requests("POST", COLLECTIONS)][0] == 503
     assert names(sync) == ["Acme"]
+
+
+def test_what_is_to_be_sent_again_is_told_apart_from_what_is_done(pushing):
+    sync = pushing
+    sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "status": 503, "body": "busy"})
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')")
+    sync.settled(1)
+    told = [line for line in sync.roles["push"].log_text().splitlines() if " pushed " in line]
+    assert [re.search(r"rows=1 failed=0 unsettled=(\d)", line).group(1) for line in told] == ["1", "0"]
 
 
 def test_an_answer_in_html_is_no_answer(pushing):
