@@ -223,7 +223,7 @@ static bool load_mapping(struct pull *pull, size_t index, const struct mark *mar
     return is_ok;
 }
 
-/* What had been heard of before is read with the rest. */
+/* What had been heard of before is read with the rest; of what is held the mark stays. */
 static bool poll_mapping(struct pull *pull, struct poll *poll, const struct mark *mark,
                          struct apply_report *report, struct error *err)
 {
@@ -232,7 +232,7 @@ static bool poll_mapping(struct pull *pull, struct poll *poll, const struct mark
     return writers_choose(&pull->writers, poll->mapping, &poll->world, err) &&
            heard_reach(poll->world.pg, poll->mapping, &reach, err) &&
            poll_changes(poll, mark, report, err) &&
-           (report->held.count > 0 || heard_forget(poll->world.pg, poll->mapping, reach, err));
+           heard_forget(poll->world.pg, poll->mapping, reach, err);
 }
 
 static bool read_mapping(struct pull *pull, size_t index, struct apply_report *report,

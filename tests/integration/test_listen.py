@@ -243,6 +243,19 @@ def test_many_changes_at_once_are_read_by_one_poll(sync, heard_account):
     assert len(ids) == 3
 
 
+def test_a_poll_is_done_with_what_was_heard_though_a_record_waits(sync, heard_account):
+    holder = sync.database.connect(autocommit=False)
+    holder.cursor().execute("select from salesforce.account for update")
+    sync.org.update("Account", heard_account, Phone="2")
+    eventually(lambda: "held=1" in sync.roles["pull"].log_text())
+    sync.query("insert into pgforce.heard (mapping_id) select id from pgforce.mapping", role="pgforce")
+    eventually(lambda: waiting(sync) == 0)
+    assert rows(sync) == [("Acme", "1")]
+    holder.rollback()
+    holder.close()
+    eventually(lambda: rows(sync) == [("Acme", "2")])
+
+
 def test_a_record_that_is_gone_without_a_trace_is_asked_of_a_poll(sync, heard_account):
     sync.roles["pull"].kill()
     sync.org.remove("Account", heard_account)
