@@ -392,9 +392,10 @@ bool apply_end(struct apply_work *work, struct apply_report *report, struct erro
         return false;
     sum.read += work->stage.rows;
     sum.refused += (int64_t)work->refusals.count;
+    bool is_stored =
+        page->store != NULL && !(page->is_stored_whole && sum.held.count > report->held.count);
     if (!refusals_store(&work->refusals, pg, page->mapping, err) ||
-        (page->store != NULL && !page->store(page->context, pg, err)) ||
-        !pg_script(pg, "commit", err))
+        (is_stored && !page->store(page->context, pg, err)) || !pg_script(pg, "commit", err))
         return false;
     *report = sum;
     return true;

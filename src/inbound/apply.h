@@ -52,6 +52,7 @@ struct apply_page {
     /* Inside the transaction, after the rows: stores the watermark. May be NULL. */
     bool (*store)(void *context, struct pg *pg, struct error *err);
     void *context;
+    bool is_stored_whole; /* not when a record is held: nothing but what is stored tells of it */
 };
 
 struct apply_report {

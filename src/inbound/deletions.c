@@ -215,7 +215,8 @@ static bool remove_known(struct removal *removal, struct apply_report *report, s
                                     .source = &source,
                                     .is_confirmed = true,
                                     .store = forget_held,
-                                    .context = removal};
+                                    .context = removal,
+                                    .is_stored_whole = true};
 
     for (removal->from = 0; removal->from < removal->known.count; removal->from = removal->to) {
         removal->to = removal->from + ASKED_AT_ONCE;

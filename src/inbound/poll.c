@@ -319,9 +319,10 @@ static bool retry_refused(const struct poll *poll, struct apply_report *report, 
     struct retry retry = {.mapping = poll->mapping};
     struct arena *arena = arena_new();
     bool is_ok = refusals_due(poll->world.pg, poll->mapping, arena, &retry.asked, err);
-    struct fetch fetch = {.ids = retry.asked.ids,
-                          .count = retry.asked.count,
-                          .page = {.store = forget_asked, .context = &retry}};
+    struct fetch fetch = {
+        .ids = retry.asked.ids,
+        .count = retry.asked.count,
+        .page = {.store = forget_asked, .context = &retry, .is_stored_whole = true}};
 
     is_ok = is_ok && (fetch.count == 0 || fetch_apply(poll, &fetch, report, err));
 

@@ -1,6 +1,7 @@
 """Writing what Salesforce has changed into tables that others use: nobody waits for it, and nothing of what may
 happen to a transaction stops it."""
 
+import datetime
 import subprocess
 import threading
 
@@ -196,6 +197,28 @@ def test_a_refused_record_that_is_deleted_in_the_organisation_is_forgotten(sync)
     sync.query("update pgforce.refused_record set retry_at = now()", role="pgforce")
     eventually(lambda: refused(sync) == [])
     assert count(sync) == 0
+
+
+def test_a_refused_record_whose_row_is_locked_is_not_forgotten(sync):
+    acme = sync.org.create("Account", Name="Acme")
+    sync.load(account())
+    make_trouble(sync, "P0001")
+    sync.org.update("Account", acme, Name="Trouble")
+    eventually(lambda: refused(sync))
+    # No poll reads it again by its time.
+    mark = sync.mark()
+    sync.org.advance(3600)
+    eventually(lambda: sync.mark() > mark + datetime.timedelta(minutes=50))
+    holder = sync.database.connect(autocommit=False)
+    holder.cursor().execute("select from salesforce.account for update")
+    sync.query("delete from public.trouble")
+    sync.query("update pgforce.refused_record set retry_at = now()", role="pgforce")
+    eventually(lambda: "held=1" in sync.roles["pull"].log_text())
+    assert len(refused(sync)) == 1
+    holder.rollback()
+    holder.close()
+    eventually(lambda: count(sync, "name = 'Trouble'") == 1)
+    eventually(lambda: refused(sync) == [])
 
 
 def test_a_reader_neither_waits_nor_sees_half_a_poll(sync):
