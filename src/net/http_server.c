@@ -19,6 +19,9 @@
 enum {
     MAX_PARAMS = 1000,
     MIN_GZIP_BYTES = 1024,
+    /* A daemon that ran out of descriptors does not accept until it is run again, and nothing of
+     * its own wakes it. */
+    LONGEST_WAIT_MS = 1000,
 };
 
 /* One request, from its first line to the end of its answer. */
@@ -539,18 +542,18 @@ static void resume_held(struct http_server *server, int64_t now_ms)
 static int next_timeout_ms(const struct http_server *server)
 {
     MHD_UNSIGNED_LONG_LONG daemon_ms = 0;
-    int64_t timeout_ms = -1;
+    int64_t timeout_ms = LONGEST_WAIT_MS;
     int64_t now_ms = clock_monotonic_ms();
 
-    if (MHD_get_timeout(server->daemon, &daemon_ms) == MHD_YES)
-        timeout_ms = daemon_ms < 60000 ? (int64_t)daemon_ms : 60000;
+    if (MHD_get_timeout(server->daemon, &daemon_ms) == MHD_YES && daemon_ms < LONGEST_WAIT_MS)
+        timeout_ms = (int64_t)daemon_ms;
     for (const struct exchange *each = server->held; each != NULL; each = each->next_held) {
         int64_t left_ms = each->due_ms > now_ms ? each->due_ms - now_ms : 0;
 
-        if (timeout_ms < 0 || left_ms < timeout_ms)
+        if (left_ms < timeout_ms)
             timeout_ms = left_ms;
     }
-    return timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms;
+    return (int)timeout_ms;
 }
 
 /* Those who still read hear that it is the end; who does not is cut off. */

@@ -6,7 +6,9 @@ import subprocess
 
 import pytest
 
+import calls
 from api import Api
+from eventually import eventually
 
 TOKEN = "a-token-for-tests-0123456789"
 
@@ -226,6 +228,14 @@ def test_half_open_connections_do_not_keep_others_out_for_good(api):
     assert api.get("/livez").status == 200
     for each in half:
         each.close()
+
+
+def test_an_api_that_had_no_descriptor_for_a_caller_accepts_again_when_another_has_gone(pgforce):
+    api = Api(pgforce, TOKEN, PGFORCE_API_TOKEN=TOKEN, **calls.environment("accept4:2"))
+    first = socket.create_connection(("127.0.0.1", api.port))
+    eventually(lambda: "accept4 fails" in api.role.log_text())
+    first.close()
+    assert api.get("/livez").status == 200
 
 
 def test_the_database_away_means_not_ready_and_still_alive(api, cluster):

@@ -57,6 +57,7 @@ static void what_the_system_is_short_of_may_pass(void **state)
     (void)state;
     assert_int_equal(error_kind_of(EMFILE), ERROR_RETRY);
     assert_int_equal(error_kind_of(ENOSPC), ERROR_RETRY);
+    assert_int_equal(error_kind_of(ENOBUFS), ERROR_RETRY);
     assert_int_equal(error_kind_of(ENOENT), ERROR_CONFIG);
     assert_int_equal(error_kind_of(EACCES), ERROR_CONFIG);
 }
