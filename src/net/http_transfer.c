@@ -141,12 +141,23 @@ static void set_or_die(CURLcode code)
     }
 }
 
+static CURLcode allow_protocols(CURL *easy, bool is_plain_http_allowed)
+{
+#if LIBCURL_VERSION_NUM >= 0x075500 /* 7.85.0 */
+    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR,
+                            is_plain_http_allowed ? "http,https" : "https");
+#else
+    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS,
+                            is_plain_http_allowed ? (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS)
+                                                  : (long)CURLPROTO_HTTPS);
+#endif
+}
+
 static void set_safety(const struct http_client *client, CURL *easy)
 {
     const struct http_client_options *options = &client->options;
-    const char *protocols = options->is_plain_http_allowed ? "http,https" : "https";
 
-    set_or_die(curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, protocols));
+    set_or_die(allow_protocols(easy, options->is_plain_http_allowed));
     set_or_die(curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L));
     set_or_die(curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L));
     set_or_die(curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L));
@@ -244,6 +255,11 @@ void http_transfer_conclude(struct http_transfer *transfer, CURLcode code)
     exchange->fate = has_left(transfer) ? HTTP_UNKNOWN : HTTP_NOT_SENT;
     explain(transfer, code);
 }
+
+/* Before 7.84.0 a poll that fails has no code of its own. */
+#if LIBCURL_VERSION_NUM < 0x075400
+#define CURLM_UNRECOVERABLE_POLL CURLM_OUT_OF_MEMORY
+#endif
 
 /* Among them the poll for which the kernel has no memory. */
 bool http_transfer_refuse(CURLMcode code, struct error *err)
