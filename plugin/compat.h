@@ -25,11 +25,15 @@
 #define compat_tuple(change_tuple) ((change_tuple) != NULL ? &(change_tuple)->tuple : NULL)
 #endif
 
-#if PG_VERSION_NUM >= 190000
+#if PG_VERSION_NUM >= 150000 && PG_VERSION_NUM < 190000
+#define compat_commit_time(txn) ((txn)->xact_time.commit_time)
+#else
 #define compat_commit_time(txn) ((txn)->commit_time)
+#endif
+
+#if PG_VERSION_NUM >= 190000
 typedef ReplOriginId compat_origin_id;
 #else
-#define compat_commit_time(txn) ((txn)->xact_time.commit_time)
 typedef RepOriginId compat_origin_id;
 #endif
 
