@@ -197,10 +197,11 @@ static bool hold_own_inserts(struct pg *pg, const struct mapping *mapping, struc
 }
 
 /*
- * Records of which we have written something since the reading began: what was read may be older.
- * The next poll has them as they are: those whose stamp lies in what every poll reads again
- * (sync/watermark.h) anyhow, the others because they are held. An entry becomes SUCCESS under the
- * row's lock, which we hold, so none comes after this look.
+ * Records of which something of ours was settled since the reading began, written or lost to a
+ * value of Salesforce's: what was read may be older. The next poll has them as they are: those
+ * whose stamp lies in what every poll reads again (sync/watermark.h) anyhow, the others because
+ * they are held. An entry is settled under the row's lock, which we hold, so none comes after this
+ * look.
  */
 static bool drop_stale(const struct apply_world *world, const struct mapping *mapping,
                        struct held *held, struct error *err)
@@ -211,7 +212,7 @@ static bool drop_stale(const struct apply_world *world, const struct mapping *ma
                                  " and not s._pgforce_deleted"
                                  " and l.table_name = @n"
                                  " and l.record_id = t.id"
-                                 " and l.state = 'SUCCESS'"
+                                 " and l.state in ('SUCCESS', 'MERGED')"
                                  " and @answered";
     static const char unless[] = "$2::bigint > 0 and @stamp >= to_timestamp($2::bigint / 1000000.0)"
                                  " at time zone 'UTC' - interval " SURELY_READ_AGAIN;
@@ -258,7 +259,8 @@ static bool drop_deleted_here(const struct apply_world *world, const struct mapp
 static bool merge_pending(const struct apply_world *world, const struct mapping *mapping,
                           struct apply_report *report, struct error *err)
 {
-    struct merge_rows_report merging = {.is_announced = world->is_announced};
+    struct merge_rows_report merging = {.began_us = world->began_us,
+                                        .is_announced = world->is_announced};
 
     if (!merge_rows_pending(world->pg, mapping, &merging, err))
         return false;

@@ -156,6 +156,15 @@ static bool decide(struct contender *contender, const struct mapping_field *mapp
            store_conflict(contender, mapped->column_name, meeting, result.winner, err);
 }
 
+/* Push's look met a newer value of Salesforce's while this one was on its way here. */
+static bool may_be_stale(const struct contender *contender)
+{
+    for (size_t i = 0; i < contender->change_count; i++)
+        if (contender->changes[i].has_lost_since)
+            return true;
+    return false;
+}
+
 static bool has_unsettled(const struct contender *contender)
 {
     for (size_t i = 0; i < contender->change_count; i++)
@@ -197,7 +206,7 @@ bool contender_judge(struct contender *contender, enum contender_fate *fate, str
 {
     const char *policy = contender->mapping->conflict_policy;
 
-    contender->must_wait = false;
+    contender->must_wait = may_be_stale(contender);
     contender->rules =
         (struct merge_rules){.tie = MERGE_POSTGRES,
                              .theirs_time_us = pg_field_int64(contender->rows, contender->row, 2)};

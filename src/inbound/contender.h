@@ -32,6 +32,7 @@ struct contender_change {
     const char *overruled; /* as CONFLICTS_OVERRULED answers */
     bool is_in_flight;
     bool may_be_in_flight; /* it waits behind one that is: with merged writes they may go as one */
+    bool has_lost_since;   /* to a value younger than what was read may be */
     bool is_refused;
 };
 

@@ -25,6 +25,7 @@ struct verdict {
 struct group {
     struct pg *pg;
     const struct mapping *mapping;
+    int64_t began_us; /* when the reading began */
     struct arena *arena;
     const PGresult *rows;
     int from;
@@ -74,6 +75,8 @@ static bool lock_changes(struct pg *pg, const struct mapping *mapping, struct he
     return held_take_out(pg, &(struct held_rows){mapping, format, PG_PARAMS(), NULL}, held, err);
 }
 
+#define OVERRULED CONFLICTS_OVERRULED("l.id", "$2")
+
 /* Of all records of the group, in the order of these and of the log. */
 static PGresult *read_changes(const struct group *group, struct error *err)
 {
@@ -87,19 +90,19 @@ static PGresult *read_changes(const struct group *group, struct error *err)
         group->pg, group->mapping,
         "select l.record_id, l.id, l.state, l.\"values\", l.old,"
         " (extract(epoch from coalesce(l.commit_time, l.created_at)) * 1000000)::bigint,"
-        " " CONFLICTS_OVERRULED(
-            "l.id", "$2") ","
-                          " l.state = 'NEW'"
-                          " and exists (select from pgforce.connection c where c.schema_name = $2"
-                          " and c.features ->> 'poll_db_no_merge' = 'false')"
-                          " and exists (select from @log p where p.table_name = @n and p.record_id "
-                          "= l.record_id"
-                          " and p.state = 'PENDING' and p.id < l.id)"
-                          " from @log l"
-                          " where l.table_name = @n"
-                          " and l.record_id = any($1::integer[])"
-                          " and " UNSETTLED " order by l.record_id, l.id",
-        PG_PARAMS(ids.data, group->mapping->schema_name), err);
+        " " OVERRULED ","
+        " l.state = 'NEW'"
+        " and exists (select from pgforce.connection c where c.schema_name = $2"
+        " and c.features ->> 'poll_db_no_merge' = 'false')"
+        " and exists (select from @log p where p.table_name = @n and p.record_id = l.record_id"
+        " and p.state = 'PENDING' and p.id < l.id),"
+        " exists (select from pgforce.overruled o where o.schema_name = $2 and o.log_id = l.id"
+        " and o.overruled_at between to_timestamp($3::bigint / 1000000.0) and clock_timestamp())"
+        " from @log l"
+        " where l.table_name = @n"
+        " and l.record_id = any($1::integer[])"
+        " and " UNSETTLED " order by l.record_id, l.id",
+        PG_PARAMS(ids.data, group->mapping->schema_name, pg_number(group->began_us).text), err);
 }
 
 static bool parse_pairs(const char *text, struct arena *arena, struct hstore_pair **pairs,
@@ -117,6 +120,7 @@ static bool fill_change(const PGresult *result, int row, struct arena *arena,
     change->time_us = pg_field_int64(result, row, 5);
     change->overruled = pg_field(result, row, 6);
     change->may_be_in_flight = pg_field_bool(result, row, 7);
+    change->has_lost_since = pg_field_bool(result, row, 8);
     return parse_pairs(pg_field(result, row, 3), arena, &change->values, &change->value_count,
                        err) &&
            parse_pairs(pg_field(result, row, 4), arena, &change->old, &change->old_count, err);
@@ -312,7 +316,11 @@ bool merge_rows_pending(struct pg *pg, const struct mapping *mapping,
     PGresult *rows PG_RESULT_AUTO = find_contenders(pg, mapping, err);
     if (rows == NULL)
         return false;
-    struct group group = {.pg = pg, .mapping = mapping, .arena = arena_new(), .rows = rows};
+    struct group group = {.pg = pg,
+                          .mapping = mapping,
+                          .began_us = report->began_us,
+                          .arena = arena_new(),
+                          .rows = rows};
     bool is_done = merge_groups(&group, report, err);
     arena_free(group.arena);
     return is_done;

@@ -18,6 +18,7 @@ bool merge_rows_count_known(struct pg *pg, const struct mapping *mapping, int64_
                             struct error *err);
 
 struct merge_rows_report {
+    int64_t began_us;  /* given: when the reading of the records began */
     bool is_announced; /* given: each row is announced before it is written (announce.h) */
     int64_t merged;
     struct held held; /* in conflict with a write that is under way, or being settled just now */

@@ -229,7 +229,7 @@ static void what_postgresql_prints_becomes_json_of_the_fields_kind(void **state)
         {"double", "10", "10"},
         {"double", "1.5", "1.5"},
         {"double", "1e+15", "1000000000000000.0"},
-        {"double", "0.1", "0.10000000000000001"},
+        {"double", "0.75", "0.75"}, /* of 0.1 jansson prints 17 digits before 2.14.1, then one */
         {"date", "2026-01-31", "\"2026-01-31\""},
         {"datetime", "2026-01-31 10:20:30", "\"2026-01-31T10:20:30.000Z\""},
         {"datetime", "2026-01-31 10:20:30.123456", "\"2026-01-31T10:20:30.123Z\""},

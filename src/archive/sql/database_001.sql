@@ -359,6 +359,7 @@ create table overruled (
     schema_name text not null references connection on delete cascade,
     log_id integer not null,
     column_name text not null,
+    overruled_at timestamptz not null default clock_timestamp(),
     primary key (schema_name, log_id, column_name)
 );
 
