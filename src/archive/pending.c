@@ -155,11 +155,12 @@ static bool ask_for_replica(struct pending *pending, struct error *err)
 {
     if (pending->has_asked)
         return true;
+    /* PostgreSQL 14 has neither the privilege nor the function. */
     PGresult *result PG_RESULT_AUTO =
         pg_query(pending->pg,
-                 "select case when current_setting('server_version_num')::integer >= 150000"
-                 " then has_parameter_privilege('session_replication_role', 'set')"
-                 " else (select rolsuper from pg_roles where rolname = current_user) end",
+                 PQserverVersion(pg_conn(pending->pg)) >= 150000
+                     ? "select has_parameter_privilege('session_replication_role', 'set')"
+                     : "select rolsuper from pg_roles where rolname = current_user",
                  PG_PARAMS(), err);
     if (result == NULL)
         return false;

@@ -74,15 +74,17 @@ static void fill_entry(const PGresult *result, int row, struct arena *arena,
 #define IS_WAITING "(d.retry_at > clock_timestamp() and d.sent_at <= clock_timestamp())"
 
 /*
- * Whether an entry l, or another of its record, is in a common table expression. A list that is
- * hashed, never a join: the planner takes what is on its way for a row or two, and would compare
- * each entry with each of ten thousand.
+ * Whether an entry l is in a common table expression, or behind one of its record that is. Lists
+ * that are hashed, never a join: the planner takes what is on its way for a row or two, and would
+ * compare each entry with each of ten thousand.
  */
 #define IS_IN(list) "(l.id in (select id from " list ")) is true"
-#define IS_OF_RECORD_IN(list)                                                                      \
-    "((l.table_name, l.record_id) in (select table_name, record_id from " list ")) is true"
-#define IS_BLOCKED     "(" IS_IN("blocked") " or " IS_OF_RECORD_IN("blocked") ")"
-#define IS_BEHIND_HELD IS_OF_RECORD_IN("held") " and not " IS_IN("held")
+#define IS_BEHIND(list)                                                                            \
+    "((l.table_name, l.record_id) in (select table_name, record_id from " list ")) is true"        \
+    " and exists (select from " list " b where b.table_name = l.table_name"                        \
+    " and b.record_id = l.record_id and b.id < l.id offset 0)"
+#define IS_BLOCKED     "(" IS_IN("blocked") " or " IS_BEHIND("blocked") ")"
+#define IS_BEHIND_HELD "not " IS_IN("held") " and " IS_BEHIND("held")
 #define MAY_FREE_KEY   FREES_KEY("l")
 
 /* What a common table expression `relevant` chose, with all that is known of it. $1 is the schema.
