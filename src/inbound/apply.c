@@ -213,7 +213,7 @@ static bool drop_stale(const struct apply_world *world, const struct mapping *ma
                                  " and l.table_name = @n"
                                  " and l.record_id = t.id"
                                  " and l.state in ('SUCCESS', 'MERGED')"
-                                 " and @answered";
+                                 " and l.processed_at @since";
     static const char unless[] = "$2::bigint > 0 and @stamp >= to_timestamp($2::bigint / 1000000.0)"
                                  " at time zone 'UTC' - interval " SURELY_READ_AGAIN;
     struct pg_number began = pg_number(world->began_us);
@@ -244,7 +244,7 @@ static bool drop_deleted_here(const struct apply_world *world, const struct mapp
                                  " where l.table_name = @n"
                                  " and l.action = 'DELETE'"
                                  " and l.state = 'SUCCESS'"
-                                 " and @answered)"
+                                 " and l.processed_at @since)"
                                  " select sfid from deleted"
                                  " union all"
                                  " select i.sfid from deleted d"

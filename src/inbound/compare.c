@@ -274,7 +274,7 @@ static bool find_local(const struct compare_range *range, struct buf *suspects, 
                              " union all"
                              " select l.record_id from @log l"
                              " where l.table_name = @n"
-                             " and @answered))"
+                             " and l.processed_at @since))"
                              " order by t.sfid collate \"C\"",
                              PG_PARAMS(pg_number(world->began_us).text, suspects->data), err);
     return *local != NULL;

@@ -21,7 +21,7 @@ enum { BARRIER_TIMEOUT_MS = 10 * 1000 };
     " where l.table_name = @n and l.state in ('NEW', 'PENDING')"                                   \
     " union all"                                                                                   \
     " select l.record_id from @log l"                                                              \
-    " where l.table_name = @n and l.state in ('SUCCESS', 'MERGED') and @answered"
+    " where l.table_name = @n and l.state in ('SUCCESS', 'MERGED') and l.processed_at @since"
 
 /*
  * The staged records of such rows, or of those that have a value which Salesforce refused, and say

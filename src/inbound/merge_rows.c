@@ -75,7 +75,7 @@ static bool lock_changes(struct pg *pg, const struct mapping *mapping, struct he
     return held_take_out(pg, &(struct held_rows){mapping, format, PG_PARAMS(), NULL}, held, err);
 }
 
-#define OVERRULED CONFLICTS_OVERRULED("l.id", "$2")
+#define OVERRULED CONFLICTS_OVERRULED("l.id", "$3")
 
 /* Of all records of the group, in the order of these and of the log. */
 static PGresult *read_changes(const struct group *group, struct error *err)
@@ -92,17 +92,17 @@ static PGresult *read_changes(const struct group *group, struct error *err)
         " (extract(epoch from coalesce(l.commit_time, l.created_at)) * 1000000)::bigint,"
         " " OVERRULED ","
         " l.state = 'NEW'"
-        " and exists (select from pgforce.connection c where c.schema_name = $2"
+        " and exists (select from pgforce.connection c where c.schema_name = $3"
         " and c.features ->> 'poll_db_no_merge' = 'false')"
         " and exists (select from @log p where p.table_name = @n and p.record_id = l.record_id"
         " and p.state = 'PENDING' and p.id < l.id),"
-        " exists (select from pgforce.overruled o where o.schema_name = $2 and o.log_id = l.id"
-        " and o.overruled_at between to_timestamp($3::bigint / 1000000.0) and clock_timestamp())"
+        " exists (select from pgforce.overruled o where o.schema_name = $3 and o.log_id = l.id"
+        " and o.overruled_at @since)"
         " from @log l"
         " where l.table_name = @n"
-        " and l.record_id = any($1::integer[])"
+        " and l.record_id = any($2::integer[])"
         " and " UNSETTLED " order by l.record_id, l.id",
-        PG_PARAMS(ids.data, group->mapping->schema_name, pg_number(group->began_us).text), err);
+        PG_PARAMS(pg_number(group->began_us).text, ids.data, group->mapping->schema_name), err);
 }
 
 static bool parse_pairs(const char *text, struct arena *arena, struct hstore_pair **pairs,

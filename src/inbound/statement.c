@@ -97,15 +97,14 @@ static void append_gone(struct buf *sql, const struct mapping *mapping)
 
 /* What was read may be older than what was written. A time to come is one before the clock was set
  * back, and says nothing; the next poll has what was written. */
-static void append_answered(struct buf *sql, const struct mapping *mapping)
+static void append_since(struct buf *sql, const struct mapping *mapping)
 {
     (void)mapping;
-    buf_text(sql, "l.processed_at between to_timestamp($1::bigint / 1000000.0)"
-                  " and clock_timestamp()");
+    buf_text(sql, "between to_timestamp($1::bigint / 1000000.0) and clock_timestamp()");
 }
 
 static const struct word words[] = {
-    {"@answered", append_answered},
+    {"@since", append_since},
     {"@stamp", append_stamp},
     {"@newer", append_is_newer},
     {"@tcols", append_target_columns},

@@ -9,7 +9,7 @@
  *     @skey s.key as text, or null
  *     @id the mapping's id
  *     @gone a row of t that is kept although its record is deleted
- *     @answered the entry l was answered since the reading began: $1, apply_world.began_us
+ *     @since behind a time: it lies in the reading, which began at $1, apply_world.began_us
  */
 #ifndef PGFORCE_INBOUND_STATEMENT_H
 #define PGFORCE_INBOUND_STATEMENT_H

@@ -150,22 +150,28 @@ READERS = {
 }
 
 
-def test_a_command_in_which_a_call_fails_tells_the_whole_truth_or_that_it_failed(sync, tmp_path):
+@pytest.fixture
+def quiet(sync):
+    """Rows on both sides and entries in the log; nobody works any more."""
     sync.load(account())
     sync.org.create("Account", Name="theirs")
-    sync.query("insert into salesforce.account (name) values ('ours')")
-    sync.settled(1)
-    eventually(lambda: sync.value("select count(*) from salesforce.account") == 2)
+    sync.query("insert into salesforce.account (name) values ('ours'), ('and ours')")
+    sync.settled(2)
+    eventually(lambda: sync.value("select count(*) from salesforce.account") == 3)
     for role in sync.roles.values():
         role.stop()
+    return sync
+
+
+def test_a_command_in_which_a_call_fails_tells_the_whole_truth_or_that_it_failed(quiet, tmp_path):
     plan = export(account())
     drawn = calls.Points()
     for name, command in READERS.items():
         counts = tmp_path / f"{name}.counts"
-        whole = sync.pgforce.run(*command, stdin=plan, env=calls.counting(counts), expect=None)
+        whole = quiet.pgforce.run(*command, stdin=plan, env=calls.counting(counts), expect=None)
         assert whole.returncode in (0, 1, 10), whole.stderr
         for point in points_of(name, calls.read_counts(counts), drawn):
-            done = sync.pgforce.run(*command, stdin=plan, env=calls.environment(point), expect=None)
+            done = quiet.pgforce.run(*command, stdin=plan, env=calls.environment(point), expect=None)
             calls.assert_end(f"{name}/{point}", done.returncode, done.stderr, (whole.returncode,))
             if done.returncode == whole.returncode:
                 assert told(name, done.stdout) == told(name, whole.stdout), f"PGFORCE_POINT={name}/{point}"
@@ -358,19 +364,6 @@ def facts(answer):
         return None
     text = re.sub(r"[0-9a-f]{8}-[-0-9a-f]{27}|[\w%~-]{40,}", "#", answer.text)
     return answer.status, sorted(answer.headers.keys()), told("", text)
-
-
-@pytest.fixture
-def quiet(sync):
-    """Rows on both sides and entries in the log; nobody works any more."""
-    sync.load(account())
-    sync.org.create("Account", Name="theirs")
-    sync.query("insert into salesforce.account (name) values ('ours'), ('and ours')")
-    sync.settled(2)
-    eventually(lambda: sync.value("select count(*) from salesforce.account") == 3)
-    for role in sync.roles.values():
-        role.stop()
-    return sync
 
 
 @pytest.mark.parametrize("kind", [*ASKED, "tls"])
