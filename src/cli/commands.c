@@ -89,7 +89,9 @@ static bool print_mappings(struct pg *pg, const struct config *config, struct er
         pg_query(pg,
                  "select m.object_name, m.table_name, m.access, m.state,"
                  " coalesce(to_char(w.polled_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'), ''),"
-                 " concat_ws('; ', m.state_description, (select format("
+                 " concat_ws('; ', m.state_description,"
+                 " 'cannot be read since ' || to_char(w.failing_since at time zone 'UTC',"
+                 " 'YYYY-MM-DD HH24:MI:SS') || ': ' || w.failing_reason, (select format("
                  "'%s to be tried again: %s', case w ->> 'count' when '1' then '1 write waits'"
                  " else w ->> 'count' || ' writes wait' end, w ->> 'message')"
                  " from (select " REPORT_WAITING_WRITES ") as x(w) where w is not null))"

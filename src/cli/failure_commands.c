@@ -105,8 +105,7 @@ static bool choose(struct session *session, const struct request *request, struc
     if (mapping == NULL)
         mapping = mapping_find_by_table(&list, request->mapping_name);
     if (mapping == NULL)
-        return error_set(err, ERROR_RECORD, "there is no mapping %s (`pgforce status` lists them)",
-                         request->mapping_name);
+        return mapping_refuse_unknown(session->schema_name, request->mapping_name, err);
     session->choice.table_name = mapping->table_name;
     return true;
 }

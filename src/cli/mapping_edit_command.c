@@ -7,6 +7,7 @@
 
 #include "cli/ask.h"
 #include "cli/load_progress.h"
+#include "mapping/mapping.h"
 #include "mapping/operation.h"
 #include "mapping/organisation.h"
 #include "mapping/orphan.h"
@@ -231,9 +232,8 @@ static bool require_entry(const struct org_call *call, json_t **entry, struct er
 {
     if (!read_entry(call, entry, err))
         return false;
-    return *entry != NULL || error_set(err, ERROR_CONFIG,
-                                       "%s is not mapped in the schema %s (`pgforce mapping list`)",
-                                       call->read.rest[0], call->config->schema_name);
+    return *entry != NULL ||
+           mapping_refuse_unknown(call->config->schema_name, call->read.rest[0], err);
 }
 
 static bool ask_for_columns(const struct org_call *call, struct error *err)

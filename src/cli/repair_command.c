@@ -19,8 +19,7 @@ static const struct mapping *find(struct org_call *call, struct error *err)
         return NULL;
     const struct mapping *mapping = mapping_find_by_object(&list, call->read.rest[0]);
     if (mapping == NULL)
-        error_set(err, ERROR_CONFIG, "%s is not mapped in the schema %s (`pgforce mapping list`)",
-                  call->read.rest[0], call->config->schema_name);
+        mapping_refuse_unknown(call->config->schema_name, call->read.rest[0], err);
     return mapping;
 }
 
@@ -29,10 +28,11 @@ static void print(const struct org_call *call, const struct mapping *mapping,
 {
     bool is_dry = arguments_has(&call->read, "dry-run");
     json_t *json ORG_CALL_JSON_AUTO =
-        json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I}", "object_name", mapping->object_name,
+        json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "object_name", mapping->object_name,
                   "is_repaired", !is_dry, "checked", (json_int_t)pass->checked, "missing",
                   (json_int_t)pass->missing, "extra", (json_int_t)pass->extra, "stale",
-                  (json_int_t)pass->stale, "calculated", (json_int_t)pass->calculated);
+                  (json_int_t)pass->stale, "calculated", (json_int_t)pass->calculated, "held",
+                  (json_int_t)pass->held);
 
     if (arguments_has(&call->read, "json")) {
         org_call_print_json(json);
@@ -43,6 +43,10 @@ static void print(const struct org_call *call, const struct mapping *mapping,
            mapping->object_name, (long long)pass->checked, (long long)pass->missing,
            (long long)pass->extra, (long long)pass->stale, (long long)pass->calculated,
            is_dry ? "; nothing was changed" : "");
+    if (pass->held > 0)
+        printf("%lld of them wait: somebody is at their rows, or an answer to a write is due; they"
+               " are compared again in ten minutes\n",
+               (long long)pass->held);
 }
 
 static bool compare_all(struct org_call *call, const struct mapping *mapping,

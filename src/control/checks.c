@@ -250,37 +250,39 @@ static bool apply_all(struct checks *checks, struct error *err)
     return true;
 }
 
-static bool find_setup(struct checks *checks, struct error *err)
+/* A schema that cannot be read is found by the rule that says it is not set up. */
+static bool find_setup(struct checks *checks)
 {
-    PGresult *there PG_RESULT_AUTO = pg_query(
-        checks->target->pg, "select to_regclass('pgforce.mapping') is not null", PG_PARAMS(), err);
+    struct pg *pg = checks->target->pg;
+    const char *schema_name = checks->target->schema_name;
+    struct error why = {0};
 
-    if (there == NULL)
+    if (pg == NULL)
         return false;
-    if (!pg_field_bool(there, 0, 0))
-        return true;
-    PGresult *row PG_RESULT_AUTO =
-        pg_query(checks->target->pg, "select from pgforce.connection where schema_name = $1",
-                 PG_PARAMS(checks->target->schema_name), err);
-    checks->is_set_up = row != NULL && PQntuples(row) > 0;
-    return !checks->is_set_up || mapping_load_every(checks->target->pg, checks->target->schema_name,
-                                                    checks->arena, &checks->mappings, err);
+    PGresult *there PG_RESULT_AUTO =
+        pg_query(pg, "select to_regclass('pgforce.mapping') is not null", PG_PARAMS(), &why);
+    if (there == NULL || !pg_field_bool(there, 0, 0))
+        return false;
+    PGresult *row PG_RESULT_AUTO = pg_query(
+        pg, "select from pgforce.connection where schema_name = $1", PG_PARAMS(schema_name), &why);
+    return row != NULL && PQntuples(row) > 0 &&
+           mapping_load_every(pg, schema_name, checks->arena, &checks->mappings, &why);
 }
 
 bool checks_run(const struct checks_target *target, struct arena *arena,
                 struct checks_report *report, struct error *err)
 {
-    struct checks checks = {.target = target, .arena = arena, .report = report};
-    struct error why = {0};
+    struct checks_target wanted = *target;
+    struct checks checks = {.target = &wanted, .arena = arena, .report = report};
 
     *report = (struct checks_report){0};
-    /* A schema that cannot be read is found by the rule that says it is not set up. */
-    if (target->pg != NULL)
-        find_setup(&checks, &why);
-    if (target->object_name != NULL &&
-        mapping_find_by_object(&checks.mappings, target->object_name) == NULL)
-        return error_set(err, ERROR_USAGE, "%s is not mapped (`pgforce mapping list`)",
-                         target->object_name);
+    checks.is_set_up = find_setup(&checks);
+    /* Where no mapping can be found, what the whole says is the answer for each. */
+    if (!checks.is_set_up)
+        wanted.object_name = NULL;
+    if (wanted.object_name != NULL &&
+        mapping_find_by_object(&checks.mappings, wanted.object_name) == NULL)
+        return mapping_refuse_unknown(wanted.schema_name, wanted.object_name, err);
     if (target->session != NULL)
         checks.organisation = organisation_new(target->session, arena);
     return apply_all(&checks, err);

@@ -77,6 +77,11 @@ static const char vitals_sql[] =
     " where m.schema_name = $1 and h.confirmed_at is null),"
     " 'refused_records', (select count(*) from pgforce.refused_record r"
     " join pgforce.mapping m on m.id = r.mapping_id where m.schema_name = $1),"
+    " 'unread', (select coalesce(jsonb_object_agg(m.object_name, jsonb_build_object("
+    "'since', to_char(w.failing_since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
+    " 'reason', w.failing_reason)), '{}') from pgforce.watermark w"
+    " join pgforce.mapping m on m.id = w.mapping_id"
+    " where m.schema_name = $1 and w.failing_since is not null),"
     " 'gaps', (select count(*) from pgforce.gap g where g.schema_name = $1))"
     " from wal, slot, pgforce.connection c"
     " join pgforce.progress p on p.schema_name = c.schema_name"
@@ -276,6 +281,8 @@ static const struct metric {
      "age of the oldest entry that is to be sent"},
     {"pgforce_in_doubt", "gauge", "in_doubt", NULL, "writes whose answer was lost"},
     {"pgforce_mappings", "gauge", "mappings", "state", "mappings by state"},
+    {"pgforce_unread_mappings", "gauge", "unread", NULL,
+     "mappings whose records could not be read at the last attempt"},
     {"pgforce_held_deletions", "gauge", "held_deletions", NULL,
      "deletions that wait for an operator's confirmation"},
     {"pgforce_refused_records", "gauge", "refused_records", NULL,
@@ -286,8 +293,11 @@ static const struct metric {
     {"pgforce_archive_bytes", "gauge", "log_bytes", NULL, "size of the log on disk"},
 };
 
+/* Of an object without labels its members count. */
 static double number_of(const json_t *value)
 {
+    if (json_is_object(value))
+        return (double)json_object_size(value);
     return json_is_boolean(value) ? json_is_true(value) : json_number_value(value);
 }
 

@@ -54,7 +54,7 @@ static bool hold_unknown_deletions(struct pg *pg, const struct mapping *mapping,
         " and (l.state = 'PENDING'"
         " or (l.state = 'NEW' and d.was_in_doubt and d.trace is not null)))";
 
-    return held_take_out(pg, &(struct held_rows){mapping, format, PG_PARAMS(), NULL}, held, err);
+    return held_take_out(pg, &(struct held_rows){.mapping = mapping, .format = format}, held, err);
 }
 
 /*
@@ -143,7 +143,7 @@ static bool lock_rows(struct pg *pg, const struct mapping *mapping, struct held 
                                  " where c.sfid = s.sfid"
                                  " and c.id not in (select id from locked)";
 
-    return held_take_out(pg, &(struct held_rows){mapping, format, PG_PARAMS(), NULL}, held, err);
+    return held_take_out(pg, &(struct held_rows){.mapping = mapping, .format = format}, held, err);
 }
 
 /*
@@ -190,7 +190,7 @@ static bool hold_own_inserts(struct pg *pg, const struct mapping *mapping, struc
     };
 
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
-        if (!held_take_out(pg, &(struct held_rows){mapping, formats[i], PG_PARAMS(), NULL}, held,
+        if (!held_take_out(pg, &(struct held_rows){.mapping = mapping, .format = formats[i]}, held,
                            err))
             return false;
     return true;
@@ -219,10 +219,12 @@ static bool drop_stale(const struct apply_world *world, const struct mapping *ma
     struct pg_number began = pg_number(world->began_us);
     struct pg_number began_sf = pg_number(world->began_sf_us);
 
-    return held_take_out(
-        world->pg,
-        &(struct held_rows){mapping, format, PG_PARAMS(began.text, began_sf.text), unless}, held,
-        err);
+    return held_take_out(world->pg,
+                         &(struct held_rows){.mapping = mapping,
+                                             .format = format,
+                                             .params = PG_PARAMS(began.text, began_sf.text),
+                                             .unless = unless},
+                         held, err);
 }
 
 /*

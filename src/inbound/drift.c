@@ -16,6 +16,7 @@ enum {
     SHARE_PERCENT = 20, /* of a mapping's calls of a day, for comparing */
     DAY_MS = 24 * 60 * 60 * 1000,
     BUSY_MS = 10 * 60 * 1000, /* until the organisation is asked whether it has calls to spare */
+    HELD_MS = 10 * 60 * 1000, /* until what could not be written is compared again */
     NEVER_MS = 24 * 60 * 60 * 1000,
 };
 
@@ -61,7 +62,7 @@ static void sort_out(const struct compare_range *range, struct drift_pass *pass,
 
 /* earlier: the rows without a record that the pass has found in other ranges. */
 static bool repair(const struct poll *poll, const struct differences *differences, int64_t earlier,
-                   struct error *err)
+                   int64_t *held, struct error *err)
 {
     const struct deletions extra = {.ids = differences->extra,
                                     .count = differences->extra_count,
@@ -77,7 +78,10 @@ static bool repair(const struct poll *poll, const struct differences *difference
         if (!fetch_apply(poll, &some, &report, err))
             return false;
     }
-    return extra.count == 0 || deletions_apply(poll, &extra, &report, err);
+    if (extra.count > 0 && !deletions_apply(poll, &extra, &report, err))
+        return false;
+    *held += report.held.count;
+    return true;
 }
 
 static bool work_range(struct compare_range *range, bool is_repaired, struct drift_pass *pass,
@@ -89,7 +93,7 @@ static bool work_range(struct compare_range *range, bool is_repaired, struct dri
     if (!compare_read(range, err))
         return false;
     sort_out(range, &next, &differences);
-    if (is_repaired && !repair(range->poll, &differences, pass->extra, err))
+    if (is_repaired && !repair(range->poll, &differences, pass->extra, &next.held, err))
         return false;
     memcpy(next.after_id, range->last, sizeof(next.after_id));
     next.is_over = range->last[0] == '\0';
@@ -127,7 +131,7 @@ static bool read_progress(struct pg *pg, const struct mapping *mapping, struct p
         pg_query(pg,
                  "select coalesce(after_id, ''), checked, missing, extra, stale, calculated,"
                  " began_at is not null and finished_at is null, is_asked, asked_at is not null,"
-                 " coalesce((extract(epoch from now() - finished_at) * 1000)::bigint, -1)"
+                 " coalesce((extract(epoch from now() - finished_at) * 1000)::bigint, -1), held"
                  " from pgforce.drift where mapping_id = $1",
                  PG_PARAMS(pg_number(mapping->id).text), err);
 
@@ -147,6 +151,7 @@ static bool read_progress(struct pg *pg, const struct mapping *mapping, struct p
     progress->is_asked = pg_field_bool(result, 0, 7);
     progress->is_wanted = pg_field_bool(result, 0, 8);
     progress->since_ms = pg_field_int64(result, 0, 9);
+    progress->pass.held = pg_field_int64(result, 0, 10);
     return true;
 }
 
@@ -159,13 +164,22 @@ static bool note_load(struct pg *pg, const struct mapping *mapping, struct error
                   PG_PARAMS(pg_number(mapping->id).text), err);
 }
 
+bool drift_note_held(struct pg *pg, const struct mapping *mapping, int64_t held, struct error *err)
+{
+    return pg_run(pg,
+                  "insert into pgforce.drift as d (mapping_id, finished_at, held)"
+                  " values ($1, now(), $2)"
+                  " on conflict (mapping_id) do update set held = d.held + excluded.held",
+                  PG_PARAMS(pg_number(mapping->id).text, pg_number(held).text), err);
+}
+
 static bool store_begin(struct pg *pg, const struct mapping *mapping, struct error *err)
 {
     return pg_run(pg,
                   "update pgforce.drift"
                   " set is_asked = asked_at is not null, asked_at = null, began_at = now(),"
                   " finished_at = null, after_id = null, checked = 0, missing = 0, extra = 0,"
-                  " stale = 0, calculated = 0"
+                  " stale = 0, calculated = 0, held = 0"
                   " where mapping_id = $1",
                   PG_PARAMS(pg_number(mapping->id).text), err);
 }
@@ -176,12 +190,13 @@ static bool store_pass(struct pg *pg, const struct mapping *mapping, const struc
     return pg_run(pg,
                   "update pgforce.drift"
                   " set after_id = $2, finished_at = case when $3 then now() end,"
-                  " checked = $4, missing = $5, extra = $6, stale = $7, calculated = $8"
+                  " checked = $4, missing = $5, extra = $6, stale = $7, calculated = $8,"
+                  " held = $9"
                   " where mapping_id = $1",
                   PG_PARAMS(pg_number(mapping->id).text, pass->after_id, pass->is_over ? "t" : "f",
                             pg_number(pass->checked).text, pg_number(pass->missing).text,
                             pg_number(pass->extra).text, pg_number(pass->stale).text,
-                            pg_number(pass->calculated).text),
+                            pg_number(pass->calculated).text, pg_number(pass->held).text),
                   err);
 }
 
@@ -194,7 +209,7 @@ static void report_pass(const struct mapping *mapping, const struct progress *pr
     log_info("compared all records", log_text("mapping", mapping->object_name),
              log_number("checked", pass->checked), log_number("missing", pass->missing),
              log_number("extra", pass->extra), log_number("stale", pass->stale),
-             log_number("calculated", pass->calculated));
+             log_number("calculated", pass->calculated), log_number("held", pass->held));
 }
 
 /* Spread over the day, unless somebody waits for it. */
@@ -245,7 +260,10 @@ static int64_t rest_ms(const struct progress *progress, const struct drift_sched
         return 0;
     if (schedule->interval_s == 0)
         return NEVER_MS;
-    int64_t left_ms = schedule->interval_s * 1000 - progress->since_ms;
+    int64_t interval_ms = schedule->interval_s * 1000;
+    if (progress->pass.held > 0 && interval_ms > HELD_MS)
+        interval_ms = HELD_MS;
+    int64_t left_ms = interval_ms - progress->since_ms;
     return left_ms > 0 ? left_ms : 0;
 }
 

@@ -26,6 +26,7 @@ struct drift_pass {
     int64_t extra;      /* rows without a record */
     int64_t stale;      /* with another stamp, or other values under the same */
     int64_t calculated; /* with other values of those that change without a stamp */
+    int64_t held;       /* not repaired: a row is locked, or an answer to a write is due */
 };
 
 /* One range further. Zeroed at first. Not is_repaired: nothing is changed. */
@@ -43,6 +44,9 @@ int64_t drift_interval_s(const struct mapping *mapping, int64_t all_s);
 /* Of the pull role: begins or goes on with a pass if it is due, by one range. */
 bool drift_turn(const struct poll *poll, const struct mark *mark, struct drift_schedule *schedule,
                 struct error *err);
+
+/* A load could not write so many records now: they are compared soon. */
+bool drift_note_held(struct pg *pg, const struct mapping *mapping, int64_t held, struct error *err);
 
 /* An operator wants a pass now. Wakes the pull role. */
 bool drift_ask(struct pg *pg, const struct mapping *mapping, struct error *err);

@@ -27,8 +27,8 @@ void held_note(struct held *held, int64_t stamp_us);
 struct held_rows {
     const struct mapping *mapping;
     const char *format;
-    struct pg_params params;
-    const char *unless; /* of s: the next poll reads those in any case. May be NULL */
+    struct pg_params params; /* none where left out, likewise */
+    const char *unless;      /* of s: the next poll reads those in any case. May be NULL */
 };
 
 /* Takes them out of the staging table. */

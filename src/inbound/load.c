@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/wait.h"
 #include "inbound/bulk_rows.h"
+#include "inbound/drift.h"
 #include "inbound/statement.h"
 #include "inbound/sweep.h"
 #include "mapping/move.h"
@@ -199,6 +200,14 @@ static bool store_place(void *context, struct pg *pg, struct error *err)
     return mark_load_advance(pg, load->poll->mapping, &next, rows_per_s(load), err);
 }
 
+/* No poll reads again what is held: its records may be of long ago. */
+static bool note_held(const struct load *load, int64_t before, struct error *err)
+{
+    int64_t held = load->report->held.count - before;
+
+    return held == 0 || drift_note_held(load->poll->world.pg, load->poll->mapping, held, err);
+}
+
 static bool apply_page(struct load *load, const struct apply_source *source, struct error *err)
 {
     const struct apply_page page = {.mapping = load->poll->mapping,
@@ -209,9 +218,10 @@ static bool apply_page(struct load *load, const struct apply_source *source, str
                                     .is_direct = load->state.is_direct,
                                     .store = store_place,
                                     .context = load};
+    int64_t held = load->report->held.count;
 
     arena_reset(load->poll->world.arena);
-    if (!apply_records(&load->poll->world, &page, load->report, err))
+    if (!apply_records(&load->poll->world, &page, load->report, err) || !note_held(load, held, err))
         return false;
     load->state.rows_done +=
         load->records != NULL ? (int64_t)json_array_size(load->records) : load->rows->given;
@@ -392,6 +402,13 @@ static bool end_direct(struct pg *pg, const struct mapping *mapping, struct erro
            schema_create_indexes(pg, mapping, err);
 }
 
+static bool sweep(const struct load *load, struct error *err)
+{
+    int64_t held = load->report->held.count;
+
+    return sweep_run(load->poll, load->report, err) && note_held(load, held, err);
+}
+
 static bool finish(const struct load *load, struct error *err)
 {
     const struct mapping *mapping = load->poll->mapping;
@@ -468,8 +485,7 @@ static bool run(struct load *load, struct error *err)
         return false;
     if (!load->state.is_there && !begin(load, &job, err))
         return false;
-    if (!load_pages(load, err) ||
-        (load->is_sweeping && !sweep_run(load->poll, load->report, err)) || !finish(load, err))
+    if (!load_pages(load, err) || (load->is_sweeping && !sweep(load, err)) || !finish(load, err))
         return false;
     if (load->state.job_id != NULL)
         sf_bulk_drop(load->poll->session, load->state.job_id);

@@ -72,7 +72,7 @@ static bool lock_changes(struct pg *pg, const struct mapping *mapping, struct he
         " where u.sfid = s.sfid"
         " and u.id not in (select id from locked)";
 
-    return held_take_out(pg, &(struct held_rows){mapping, format, PG_PARAMS(), NULL}, held, err);
+    return held_take_out(pg, &(struct held_rows){.mapping = mapping, .format = format}, held, err);
 }
 
 #define OVERRULED CONFLICTS_OVERRULED("l.id", "$3")

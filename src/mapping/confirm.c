@@ -1,5 +1,7 @@
 #include "mapping/confirm.h"
 
+#include "mapping/mapping.h"
+
 bool confirm_deletions(struct pg *pg, const char *schema_name, const char *object_name,
                        int64_t *count, struct error *err)
 {
@@ -22,9 +24,7 @@ bool confirm_deletions(struct pg *pg, const char *schema_name, const char *objec
     if (result == NULL)
         return error_prefix(err, "is this database set up? (`pgforce setup`)");
     if (PQntuples(result) == 0)
-        return error_set(err, ERROR_CONFIG,
-                         "%s is not mapped in the schema %s (`pgforce mapping list`)", object_name,
-                         schema_name);
+        return mapping_refuse_unknown(schema_name, object_name, err);
     *count = pg_field_int64(result, 0, 0);
     return true;
 }

@@ -283,6 +283,13 @@ bool mapping_load_every(struct pg *pg, const char *schema_name, struct arena *ar
     return load(mappings, fields, arena, list, err);
 }
 
+bool mapping_refuse_unknown(const char *schema_name, const char *object_name, struct error *err)
+{
+    return error_set(err, ERROR_CONFIG,
+                     "%s is not mapped in the schema %s (`pgforce mapping list`)", object_name,
+                     schema_name);
+}
+
 bool mapping_lacks_values(const struct mapping *mapping)
 {
     for (size_t i = 0; i < mapping->field_count; i++)

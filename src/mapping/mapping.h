@@ -107,6 +107,9 @@ const struct mapping_field *mapping_field_by_column(const struct mapping *mappin
 const struct mapping_field *mapping_field_by_name(const struct mapping *mapping,
                                                   const char *field_name);
 
+/* What a name given by an operator that no mapping has is answered: always false. */
+bool mapping_refuse_unknown(const char *schema_name, const char *object_name, struct error *err);
+
 /* Sets the pointers into fields (id_field, stamp, upsert); false (ERROR_BUG) when Id or the stamp
  * is missing. For whoever fills a mapping by hand. */
 bool mapping_bind(struct mapping *mapping, struct error *err);

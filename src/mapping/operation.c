@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "mapping/mapping.h"
 #include "mapping/move.h"
 #include "mapping/transaction.h"
 #include "pg/origin.h"
@@ -21,9 +22,7 @@ static bool explain(struct pg *pg, const char *schema_name, const char *object_n
     if (found == NULL)
         return error_prefix(err, "is this database set up? (`pgforce setup`)");
     if (PQntuples(found) == 0)
-        return error_set(err, ERROR_CONFIG,
-                         "%s is not mapped in the schema %s (`pgforce mapping list`)", object_name,
-                         schema_name);
+        return mapping_refuse_unknown(schema_name, object_name, err);
     const struct state *state = state_find(pg_field(found, 0, 1));
     return error_set(err, ERROR_CONFIG, "%s is %s (%s) and cannot be %s: %s", pg_field(found, 0, 0),
                      pg_field(found, 0, 1), state != NULL ? state->meaning : "unknown", what,

@@ -1,5 +1,7 @@
 #include "mapping/report.h"
 
+#include "mapping/mapping.h"
+
 /* Tables up to here are counted; of larger ones the server's own estimate is told. */
 enum { COUNTED_ROWS = 20000 };
 
@@ -130,9 +132,7 @@ static bool read_reports(struct pg *pg, const char *schema_name, const char *obj
         return error_set(err, ERROR_BUG, "the server's list of mappings is not JSON");
     if (object_name == NULL || json_array_size(*out) > 0)
         return true;
-    return error_set(err, ERROR_CONFIG,
-                     "%s is not mapped in the schema %s (`pgforce mapping list`)", object_name,
-                     schema_name);
+    return mapping_refuse_unknown(schema_name, object_name, err);
 }
 
 bool report_mappings(struct pg *pg, const char *schema_name, const char *object_name, json_t **out,

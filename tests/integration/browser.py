@@ -125,6 +125,15 @@ class Browser:
     def is_checked(self, css):
         return self.find(css).is_selected()
 
+    def box(self, css):
+        """Whether it is checked, and whether it can be changed."""
+
+        def look():
+            element = self.driver.find_element(By.CSS_SELECTOR, css)
+            return element.is_selected(), element.is_enabled()
+
+        return self.wait(look)
+
     def appearance(self, scheme, width):
         """Light or dark, and how wide."""
         features = [{"name": "prefers-color-scheme", "value": scheme}]

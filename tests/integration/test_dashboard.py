@@ -181,6 +181,19 @@ def test_the_overview_tells_how_it_goes(signed_in, sync):
     page.shows("Failed", "#found")
 
 
+def test_the_overview_tells_of_an_organisation_that_does_not_answer(signed_in, sync, api):
+    page = signed_in
+    sync.start("pull")
+    page.shows("OK", ".tile")
+    sync.org.fault({"match": {"path": "/services/data"}, "times": 1000000, "status": 503, "body": "busy"})
+    page.shows("Account cannot be read since", ".tile.bad")
+    page.shows("503", ".tile.bad")
+    assert "pgforce_unread_mappings 1" in api.get("/metrics").text
+    shoot(page, "away")
+    sync.org.clear_faults()
+    page.shows_not("cannot be read since")
+
+
 def test_the_overview_says_when_it_is_not_up_to_date(signed_in, api):
     page = signed_in
     page.shows("Behind PostgreSQL")
@@ -235,11 +248,9 @@ def test_a_mapping_is_created_by_clicks(signed_in, sync):
     page.click("button[data-name=Contact]")
     page.shows("Map Contact")
     for name in ("Id", "SystemModstamp", "IsDeleted"):
-        box = page.find(f"input[name=field][value={name}]")
-        assert box.is_selected() and not box.is_enabled(), name
+        assert page.box(f"input[name=field][value={name}]") == (True, False), name
     for name in ("CreatedDate", "Name"):
-        box = page.find(f"input[name=field][value={name}]")
-        assert box.is_selected() and box.is_enabled(), name
+        assert page.box(f"input[name=field][value={name}]") == (True, True), name
     assert not page.is_checked("input[name=field][value=Email]")
     page.type("fieldset input[name=search]", "mail")
     page.wait(lambda: not page.find("input[name=field][value=Id]").is_displayed())

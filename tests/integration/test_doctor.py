@@ -9,7 +9,7 @@ from api import Api
 from eventually import eventually
 from sync import account, contact, mapping
 
-FAILED, USAGE = 1, 64
+FAILED, CONFIG = 1, 78
 TOKEN = "an-administrators-token"
 
 
@@ -178,6 +178,8 @@ def test_what_cannot_be_reached_is_a_finding(sync):
     report = diagnose(sync.pgforce, expect=FAILED, **away)
     assert found(report) == {"MUST_REACH_DATABASE"}
     assert "port 1 failed" in message_of(report, "MUST_REACH_DATABASE")
+    report = diagnose(sync.pgforce, "Account", expect=FAILED, **away)
+    assert found(report) == {"MUST_REACH_DATABASE"}
     sync.org.start()
 
 
@@ -185,7 +187,7 @@ def test_one_mapping_is_looked_at_alone(sync):
     sync.map(account(), mapping("Lead", "Company"))
     report = diagnose(sync.pgforce, "lead")
     assert set(report["mappings"]) == {"Lead"} and not report["passes"]
-    assert "not mapped" in sync.pgforce.run("doctor", "Nowhere", expect=USAGE).stderr
+    assert "not mapped" in sync.pgforce.run("doctor", "Nowhere", expect=CONFIG).stderr
 
 
 def test_the_text_names_level_rule_and_remedy(sync):

@@ -133,6 +133,48 @@ def test_a_comparison_runs_by_itself_in_its_interval(sync):
     eventually(lambda: rows(sync) == whole)
 
 
+def compare_soon(sync):
+    """As if the minutes were over after which what was held is compared again."""
+    sync.query(
+        "with past as (update pgforce.drift set finished_at = now() - interval '11 minutes' where held > 0"
+        " returning mapping_id)"
+        " select pg_notify('salesforce.pgforce_mapping', 'repair') from past", role="pgforce")
+
+
+def test_a_difference_whose_row_is_locked_is_repaired_when_it_is_free(sync):
+    load(sync)
+    whole = rows(sync)
+    spoil(sync)
+    with sync.database.connect(autocommit=False) as holder:
+        holder.cursor().execute("select from salesforce.account where name = 'Older' for update")
+        assert repair(sync) == SPOILT
+        told = sync.pgforce.run("repair", "Account").stdout
+        assert "1 stale" in told and "1 of them wait: somebody is at their rows" in told
+        holder.rollback()
+    compare_soon(sync)
+    eventually(lambda: rows(sync) == whole)
+    assert repair(sync) == CLEAN
+
+
+def test_a_row_that_is_locked_while_a_new_column_is_filled_has_its_value_in_the_end(sync):
+    sync.org.insert("Account", *[{**old_account(number), "Site": "Oslo"} for number in range(3)])
+    sync.map(account())
+    sync.start("archive", "pull")
+    sync.wait_until_loaded()
+    sync.org.fault({"match": {"path": "/query"}, "status": 503, "body": "busy", "times": 1000000})
+    sync.pgforce.run("mapping", "edit", "Account", "--field", "Site")
+    eventually(lambda: sync.mapping_states() == {"RESYNC"})
+    filled = "select count(*) from salesforce.account where site = 'Oslo'"
+    with sync.database.connect(autocommit=False) as holder:
+        holder.cursor().execute("select from salesforce.account where name = 'Old 1' for update")
+        sync.org.clear_faults()
+        sync.wait_until_loaded()
+        assert sync.value(filled) == 2
+        holder.rollback()
+    compare_soon(sync)
+    eventually(lambda: sync.value(filled) == 3)
+
+
 def test_a_comparison_that_was_killed_goes_on_where_it_was(sync):
     sync.org.load("Account", 20_500)
     sync.map(account(polling_seconds=600))

@@ -72,7 +72,8 @@ def test_a_transaction_of_many_rows_is_logged_with_little_memory(sync):
         "select count(*), count(distinct record_id), count(distinct (commit_lsn, seq)),"
         " array_agg(id order by id) = array_agg(id order by seq) from salesforce._trigger_log"
     ) == [(rows, rows, rows, True)]
-    assert peak_memory_kb(archive.child.pid) < 64 * 1024
+    # The sanitizers' own memory is not the archive's.
+    assert "ASAN_OPTIONS" in os.environ or peak_memory_kb(archive.child.pid) < 64 * 1024
     assert len(archive.children) == 1
 
 

@@ -2,6 +2,7 @@
 never fills the server's disk."""
 
 import json
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -143,6 +144,7 @@ def test_an_organisation_that_does_not_answer_is_told_and_that_it_answers_again(
     [told] = [t for t in webhook.told if t["cause"] == "MUST_READ_MAPPINGS"]
     assert told["event_type"] == "salesforce-connection"
     assert "Account cannot be read since" in told["message"] and "503" in told["message"]
+    assert re.search(r"Account .* cannot be read since .*503", sync.pgforce.run("status").stdout)
     sync.org.clear_faults()
     eventually(lambda: webhook.of("MUST_READ_MAPPINGS") == ["began", "resolved"])
 

@@ -227,7 +227,9 @@ create table drift (
     missing bigint not null default 0,
     extra bigint not null default 0,
     stale bigint not null default 0,
-    calculated bigint not null default 0
+    calculated bigint not null default 0,
+    -- What this pass, or a load since, could not write: the next pass comes soon.
+    held bigint not null default 0
 ) with (fillfactor = 50);
 
 -- How far a mapping's change events have been heard. Updated in the transaction that stores them.

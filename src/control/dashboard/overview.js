@@ -3,7 +3,7 @@
 import { get } from "/dashboard/api.js";
 import { chart } from "/dashboard/chart.js";
 import { h, swap, table } from "/dashboard/dom.js";
-import { ago, bytes, count, duration, number, state } from "/dashboard/format.js";
+import { ago, bytes, count, duration, number, state, time } from "/dashboard/format.js";
 
 const EVERY_MS = 5000;
 
@@ -18,6 +18,15 @@ function drawRoles(roles) {
     h("li", {}, h("span", { class: `badge ${isUp ? "good" : "warn"}`, title: roleWords[name] }, `${name}: ${isUp ? "running" : "not running"}`))));
 }
 
+// The state is what was asked of the connection; whether the organisation answers is told beneath it.
+function drawConnection({ unread }, connection) {
+  const failing = Object.entries(unread).sort(([, one], [, other]) => one.since.localeCompare(other.since));
+  if (failing.length === 0) return tile("Connection", state(connection.state), connection.sf_info?.domain ?? "not signed in to Salesforce yet");
+  const [name, { since, reason }] = failing[0];
+  const others = failing.length > 1 ? ` and ${count(failing.length - 1, "other mapping")}` : "";
+  return tile("Connection", state(connection.state), [`${name}${others} cannot be read since `, time(since), `: ${reason}`], "bad");
+}
+
 function drawTiles(status, { api }, connection) {
   const { slot, entries } = status;
   const pending = (entries?.NEW ?? 0) + (entries?.PENDING ?? 0);
@@ -26,7 +35,7 @@ function drawTiles(status, { api }, connection) {
   // The log may be locked for a moment: then nobody can count.
   const counted = (value, drawn) => (entries === undefined ? "unknown" : value === 0 ? "none" : drawn);
   return h("div", { class: "tiles" },
-    tile("Connection", state(connection.state), connection.sf_info?.domain ?? "not signed in to Salesforce yet"),
+    drawConnection(status, connection),
     tile("Behind PostgreSQL", bytes(status.archive_lag_bytes), ["read last ", ago(new Date(status.last_progress * 1000).toISOString())], slot.active ? "" : "bad"),
     tile("Pending", counted(pending, count(pending, "change")), pending > 0 ? `the oldest waits for ${duration(status.oldest_pending)}` : "captured, not sent yet"),
     tile("Errors", counted(failed, h("a", { href: "#/explorer?view=log&state=FAILED", "data-key": "failed" }, count(failed, "change"))), "refused by Salesforce", failed > 0 ? "bad" : ""),
