@@ -73,27 +73,61 @@ static void fill_entry(const PGresult *result, int row, struct arena *arena,
  * times say nothing: it is due. */
 #define IS_WAITING "(d.retry_at > clock_timestamp() and d.sent_at <= clock_timestamp())"
 
+/* An entry's record, as the name of a member of a jsonb. */
+#define RECORD_OF(entry) entry ".table_name || ' ' || " entry ".record_id"
+#define RECORD_OF_F      RECORD_OF("f")
+#define RECORD_OF_L      RECORD_OF("l")
+#define RECORD_OF_N      RECORD_OF("n")
+#define RECORD_OF_R      RECORD_OF("r")
+
 /*
- * Whether an entry l is in a common table expression, or behind one of its record that is. Lists
- * that are hashed, never a join: the planner takes what is on its way for a row or two, and would
- * compare each entry with each of ten thousand.
+ * Whether an entry l is in a common table expression, or behind one of its record that is.
+ *
+ * However many the planner expects: it takes what is on its way for a row or two, and a join would
+ * compare each entry with each of ten thousand. A jsonb is one value to it.
  */
-#define IS_IN(list) "(l.id in (select id from " list ")) is true"
+#define IS_IN(list) "(l.id" IN_LIST "select id from " list IN_LIST_END ") is true"
 #define IS_BEHIND(list)                                                                            \
-    "((l.table_name, l.record_id) in (select table_name, record_id from " list ")) is true"        \
-    " and exists (select from " list " b where b.table_name = l.table_name"                        \
-    " and b.record_id = l.record_id and b.id < l.id offset 0)"
-#define IS_BLOCKED     "(" IS_IN("blocked") " or " IS_BEHIND("blocked") ")"
-#define IS_BEHIND_HELD "not " IS_IN("held") " and " IS_BEHIND("held")
-#define MAY_FREE_KEY   FREES_KEY("l")
+    "coalesce(((select jsonb_object_agg(" RECORD_OF_F ", f.id)"                                    \
+    " from (select table_name, record_id, min(id) as id from " list                                \
+    " where table_name is not null and record_id is not null group by 1, 2) f)"                    \
+    " ->> (" RECORD_OF_L "))::integer < l.id, false)"
+#define IS_IN_HELD   IS_IN("held")
+#define IS_BLOCKED   "(" IS_IN("blocked") " or " IS_BEHIND("blocked") ")"
+#define MAY_FREE_KEY FREES_KEY("l")
+
+/* The values of UPDATEs n of r's record that fulfil the condition. */
+#define LATER_VALUES(condition)                                                                    \
+    "(select string_agg(n.\"values\", ', ')"                                                       \
+    " from jsonb_array_elements_text((select ids from later) -> (" RECORD_OF_R ")) as u(id)"       \
+    " cross join lateral (select * from @ where id = u.id::integer offset 0) n"                    \
+    " where " condition ")"
+
+#define LATER_ANSWERED                                                                             \
+    LATER_VALUES("n.created_at > r.created_at and n.state in ('SUCCESS', 'MERGED')")
+#define LATER_SENT LATER_VALUES("n.id > r.id")
+
+/* By record, the UPDATEs of those whose UPDATE may come late. It is worked out only where there is
+ * one: by one reading of the log, which has no index for it. */
+#define LATER                                                                                      \
+    "select jsonb_object_agg(" RECORD_OF_N ", n.ids) as ids"                                       \
+    " from (select n.table_name, n.record_id, jsonb_agg(n.id) as ids from @ n"                     \
+    " where n.action = 'UPDATE' and n.state in ('NEW', 'PENDING', 'SUCCESS', 'MERGED')"            \
+    " and " RECORD_OF_N IN_LIST "select " RECORD_OF_R " from relevant r"                           \
+    " where r.state = 'NEW' and r.action = 'UPDATE' and (r.commit_lsn is null"                     \
+    " or r.processed_at is not null or exists (select from pgforce.delivery d"                     \
+    " where d.schema_name = $1 and d.log_id = r.id and d.was_in_doubt))" IN_LIST_END               \
+    " group by 1, 2) n"
 
 /* What a common table expression `relevant` chose, with all that is known of it. $1 is the schema.
  */
 #define WHOLE_ENTRIES                                                                              \
+    ", later as materialized (" LATER ")"                                                          \
     " select r.id, r.table_name, r.record_id, r.action, r.state,"                                  \
     " coalesce(r.sfid, d.sfid, case when r.action <> 'INSERT' then"                                \
     " (select i.sfid from @ i where i.table_name = r.table_name"                                   \
-    " and i.record_id = r.record_id and i.action = 'INSERT' and i.state = 'SUCCESS'"               \
+    " and i.record_id = r.record_id and i.action = 'INSERT'"                                       \
+    " and (i.state = 'SUCCESS') is true"                                                           \
     " and i.id < r.id"                                                                             \
     " order by i.id desc limit 1) end),"                                                           \
     " r.\"values\", coalesce(d.state, ''), coalesce(d.attempt, 0),"                                \
@@ -102,14 +136,9 @@ static void fill_entry(const PGresult *result, int row, struct arena *arena,
     " (extract(epoch from d.sent_at) * 1000000)::bigint,"                                          \
     " coalesce(d.was_in_doubt, false), r.processed_at is not null and r.state = 'NEW',"            \
     " case when r.state = 'NEW' and r.action = 'UPDATE' and r.commit_lsn is null"                  \
-    " then (select string_agg(n.\"values\", ', ') from @ n where n.created_at > r.created_at"      \
-    " and n.table_name = r.table_name and n.record_id = r.record_id"                               \
-    " and n.action = 'UPDATE' and n.state in ('SUCCESS', 'MERGED'))"                               \
-    " when r.state = 'NEW' and r.action = 'UPDATE'"                                                \
+    " then " LATER_ANSWERED " when r.state = 'NEW' and r.action = 'UPDATE'"                        \
     " and (r.processed_at is not null or d.was_in_doubt)"                                          \
-    " then (select string_agg(n.\"values\", ', ') from @ n where n.id > r.id"                      \
-    " and n.table_name = r.table_name and n.record_id = r.record_id"                               \
-    " and n.action = 'UPDATE' and n.state in ('NEW', 'PENDING', 'SUCCESS', 'MERGED')) end,"        \
+    " then " LATER_SENT " end,"                                                                    \
     " coalesce((r.commit_lsn - '0/0'::pg_lsn)::bigint, 0), coalesce(d.is_unit, false),"            \
     " case when " FREES_KEY(                                                                       \
         "r") " then r.old end, d.trace, d.marker_field,"                                           \
@@ -137,6 +166,17 @@ static bool take(struct pg *pg, const char *sql, struct pg_params params, struct
     return true;
 }
 
+/* In the order of the index, as far as they are wanted: a million that wait are not read for a
+ * thousand. The inner limit is none, but of one that it cannot know the planner takes it that a
+ * tenth is wanted, and then it goes by the index instead of sorting all. */
+#define TAKEN_OF(state)                                                                            \
+    "(select * from (select" ENTRY " from @ l where l.state = " state                              \
+    " order by l.id limit (select null::bigint)) l"                                                \
+    " where $3::boolean or (l.table_name <> all (array(" STOPPED_TABLES "))"                       \
+    " and not " IS_BLOCKED ")"                                                                     \
+    " order by l.id"                                                                               \
+    " limit $2)"
+
 bool queue_take(struct pg *pg, const char *schema_name, struct queue *queue, struct error *err)
 {
     static const char format[] =
@@ -154,32 +194,36 @@ bool queue_take(struct pg *pg, const char *schema_name, struct queue *queue, str
         " order by l.id"
         " limit $2),"
         " taken as ("
-        " select" ENTRY " from @ l"
-        " where l.state in ('NEW', 'PENDING')"
-        " and ($3::boolean or (l.table_name <> all (array(" STOPPED_TABLES "))"
-        " and not " IS_BLOCKED "))"
-        " order by l.id"
-        " limit $2),"
-        /* Whoever uses the identifier again that one of these sets free must know of it. */
-        " waiting as ("
-        " select" ENTRY " from @ l"
-        " where l.state = 'NEW'"
-        " and " IS_BEHIND_HELD " and " MAY_FREE_KEY "),"
-        " relevant as ("
-        " select * from held"
-        " union all"
-        " select * from waiting"
-        " union all"
-        " select * from taken"
-        " union all"
-        " select" ENTRY
-        " from (select table_name, record_id, max(id) as id from taken group by 1, 2) t"
-        " cross join lateral (select * from @ l"
-        " where l.table_name = t.table_name"
-        " and l.record_id = t.record_id"
-        " and l.action = 'INSERT'"
-        " and l.id < t.id"
-        " and " UNSETTLED_REFUSED " offset 0) l)" WHOLE_ENTRIES;
+        " select * from (" TAKEN_OF("'NEW'") " union all " TAKEN_OF(
+            "'PENDING'") ") l"
+                         " order by l.id"
+                         " limit $2),"
+                         /* Whoever uses the identifier again that one of these sets free must know
+                            of it. */
+                         " waiting as ("
+                         " select l.* from ("
+                         "select table_name, record_id, min(id) as id from held group by 1, 2) h"
+                         " cross join lateral (select" ENTRY " from @ l"
+                         " where l.table_name = h.table_name"
+                         " and l.record_id = h.record_id"
+                         " and l.id > h.id"
+                         " and " UNSETTLED_NEW " and not " IS_IN_HELD " and " MAY_FREE_KEY
+                         " offset 0) l),"
+                         " relevant as ("
+                         " select * from held"
+                         " union all"
+                         " select * from waiting"
+                         " union all"
+                         " select * from taken"
+                         " union all"
+                         " select" ENTRY " from (select table_name, record_id, max(id) as id from "
+                         "taken group by 1, 2) t"
+                         " cross join lateral (select * from @ l"
+                         " where l.table_name = t.table_name"
+                         " and l.record_id = t.record_id"
+                         " and l.action = 'INSERT'"
+                         " and l.id < t.id"
+                         " and " UNSETTLED_REFUSED " offset 0) l)" WHOLE_ENTRIES;
 
     struct buf sql BUF_AUTO = {0};
 

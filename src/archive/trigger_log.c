@@ -464,7 +464,9 @@ static bool ignore_deletes_of_unsent_rows(struct trigger_log *log, struct error 
     buf_printf(&sql,
                "update %s deleted"
                " set state = 'IGNORE'"
-               " where state = 'NEW'"
+               /* IS TRUE: found by the position, and by the record, never by the state: a million
+                * may wait. */
+               " where (state = 'NEW') is true"
                " and action = 'DELETE'"
                " and sfid is null"
                " and commit_lsn >= $1::pg_lsn"
@@ -473,8 +475,8 @@ static bool ignore_deletes_of_unsent_rows(struct trigger_log *log, struct error 
                " where inserted.table_name = deleted.table_name"
                " and inserted.record_id = deleted.record_id"
                " and inserted.action = 'INSERT'"
-               " and inserted.state in ('NEW', 'PENDING', 'SUCCESS')"
-               " and inserted.id < deleted.id)",
+               " and (inserted.state in ('NEW', 'PENDING', 'SUCCESS')) is true"
+               " and inserted.id < deleted.id offset 0)",
                table.data, table.data);
     return pg_run(log->pg, sql.data, PG_PARAMS(lsn_format(log->unsent_delete).text), err);
 }

@@ -45,7 +45,7 @@ static bool hold_unknown_deletions(struct pg *pg, const struct mapping *mapping,
         " where s._pgforce_deleted"
         " and not exists (select from @t t where t.sfid = s.sfid)"
         " and exists (select from pgforce.delivery d"
-        " join @log l on l.id = d.log_id"
+        " cross join lateral (select * from @log where id = d.log_id offset 0) l"
         " where d.mapping_id = @id"
         " and d.action = 'INSERT'"
         " and d.sent_at not between clock_timestamp() - interval " SURELY_READ_AGAIN
@@ -128,20 +128,21 @@ static bool count_staged(struct pg *pg, const struct mapping *mapping, int64_t *
 static bool lock_rows(struct pg *pg, const struct mapping *mapping, struct held *held,
                       struct error *err)
 {
-    static const char format[] = "with candidates as ("
-                                 "select t.id, s.sfid"
-                                 " from @s s join @t t on t.sfid = s.sfid"
-                                 " union all"
-                                 " select t.id, s.sfid"
-                                 " from @s s join @t t on @key"
-                                 " where t.sfid is null),"
-                                 " locked as ("
-                                 "select id from @t where id in (select id from candidates)"
-                                 " for update skip locked)"
-                                 " delete from @s s"
-                                 " using candidates c"
-                                 " where c.sfid = s.sfid"
-                                 " and c.id not in (select id from locked)";
+    static const char format[] =
+        "with candidates as ("
+        "select t.id, s.sfid"
+        " from @s s join @t t on t.sfid = s.sfid"
+        " union all"
+        " select t.id, s.sfid"
+        " from @s s join @t t on @key"
+        " where t.sfid is null),"
+        " locked as ("
+        "select id from @t where id in (select id from candidates)"
+        " for update skip locked)"
+        " delete from @s s"
+        " using candidates c"
+        " where c.sfid = s.sfid"
+        " and (c.id" IN_LIST "select id from locked" IN_LIST_END ") is not true";
 
     return held_take_out(pg, &(struct held_rows){.mapping = mapping, .format = format}, held, err);
 }
@@ -180,12 +181,11 @@ static bool hold_own_inserts(struct pg *pg, const struct mapping *mapping, struc
         " and exists " STATEMENT_LATE_INSERT,
 
         "delete from @s s"
-        " using pgforce.delivery d, @log l"
+        " where (lower(@skey)" IN_LIST "select lower(d.external_id) from pgforce.delivery d"
+        " cross join lateral (select * from @log where id = d.log_id offset 0) l"
         " where d.mapping_id = @id"
-        " and lower(d.external_id) = lower(@skey)"
-        " and l.id = d.log_id"
         " and l.action = 'INSERT'"
-        " and l.state = 'PENDING'"
+        " and l.state = 'PENDING'" IN_LIST_END ") is true"
         " and not exists (select from @t t where t.sfid = s.sfid)",
     };
 
@@ -207,13 +207,10 @@ static bool drop_stale(const struct apply_world *world, const struct mapping *ma
                        struct held *held, struct error *err)
 {
     static const char format[] = "delete from @s s"
-                                 " using @t t, @log l"
+                                 " using @t t"
                                  " where t.sfid = s.sfid"
                                  " and not s._pgforce_deleted"
-                                 " and l.table_name = @n"
-                                 " and l.record_id = t.id"
-                                 " and l.state in ('SUCCESS', 'MERGED')"
-                                 " and l.processed_at @since";
+                                 " and (t.id" IN_LIST STATEMENT_ANSWERED IN_LIST_END ") is true";
     static const char unless[] = "$2::bigint > 0 and @stamp >= to_timestamp($2::bigint / 1000000.0)"
                                  " at time zone 'UTC' - interval " SURELY_READ_AGAIN;
     struct pg_number began = pg_number(world->began_us);
@@ -235,8 +232,7 @@ static bool drop_deleted_here(const struct apply_world *world, const struct mapp
                               struct error *err)
 {
     static const char format[] = "delete from @s s"
-                                 " where s.sfid in ("
-                                 "with deleted as ("
+                                 " where (s.sfid" IN_LIST "with deleted as ("
                                  "select l.sfid, l.record_id from @log l"
                                  " where l.table_name = @n"
                                  " and l.action = 'DELETE'"
@@ -251,7 +247,8 @@ static bool drop_deleted_here(const struct apply_world *world, const struct mapp
                                  " union all"
                                  " select i.sfid from deleted d"
                                  " join @log i on i.table_name = @n and i.record_id = d.record_id"
-                                 " and i.action = 'INSERT')";
+                                 " and i.action = 'INSERT'"
+                                 " where d.sfid is null" IN_LIST_END ") is true";
     PGresult *result PG_RESULT_AUTO = statement_query(
         world->pg, mapping, format, PG_PARAMS(pg_number(world->began_us).text), err);
 

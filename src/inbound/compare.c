@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "archive/progress.h"
+#include "archive/unsettled.h"
 #include "inbound/changes.h"
 #include "inbound/statement.h"
 #include "pg/copy.h"
@@ -267,14 +268,14 @@ static bool find_local(const struct compare_range *range, struct buf *suspects, 
                              "select t.sfid"
                              " from @t t"
                              " where t.sfid = any($2::text[])"
-                             " and (t._hc_lastop = 'FAILED' or t.id in ("
-                             "select l.record_id from @log l"
+                             " and (t._hc_lastop = 'FAILED'"
+                             " or (select true from @log l"
                              " where l.table_name = @n"
-                             " and l.state in ('NEW', 'PENDING', 'FAILED')"
-                             " union all"
-                             " select l.record_id from @log l"
+                             " and l.record_id = t.id"
+                             " and " UNSETTLED " limit 1)"
+                             " or t.id" IN_LIST "select l.record_id from @log l"
                              " where l.table_name = @n"
-                             " and l.processed_at @since))"
+                             " and l.processed_at @since" IN_LIST_END ")"
                              " order by t.sfid collate \"C\"",
                              PG_PARAMS(pg_number(world->began_us).text, suspects->data), err);
     return *local != NULL;

@@ -10,27 +10,25 @@
 #include "inbound/known_rows.h"
 
 #include "archive/progress.h"
+#include "archive/unsettled.h"
 #include "inbound/stage.h"
 #include "inbound/statement.h"
 
 enum { BARRIER_TIMEOUT_MS = 10 * 1000 };
 
-/* The ids of rows that must be judged one by one. */
-#define BUSY_IDS                                                                                   \
-    "select l.record_id from @log l"                                                               \
-    " where l.table_name = @n and l.state in ('NEW', 'PENDING')"                                   \
-    " union all"                                                                                   \
-    " select l.record_id from @log l"                                                              \
-    " where l.table_name = @n and l.state in ('SUCCESS', 'MERGED') and l.processed_at @since"
-
 /*
- * The staged records of such rows, or of those that have a value which Salesforce refused, and say
- * so. OFFSET 0: the rows are found first. Else the planner, which takes it that the ids are
- * gathered anew for each of them, reads the whole table instead.
+ * The staged records whose rows must be judged one by one: those of which an entry waits, or was
+ * answered since, and those that have a value which Salesforce refused, and say so.
+ *
+ * OFFSET 0: the rows are found first. Else the planner, which takes it that the ids are gathered
+ * anew for each of them, reads the whole table instead.
  */
 #define BUSY                                                                                       \
     " from (select s.sfid, t.id, t._hc_lastop from @s s join @t t on t.sfid = s.sfid offset 0) t"  \
-    " where t._hc_lastop = 'FAILED' or t.id in (" BUSY_IDS ")"
+    " where t._hc_lastop = 'FAILED'"                                                               \
+    " or (select true from @log l where l.table_name = @n and l.record_id = t.id"                  \
+    " and " UNSETTLED_UNSENT " limit 1)"                                                           \
+    " or t.id" IN_LIST STATEMENT_ANSWERED IN_LIST_END
 
 static bool ask(const struct apply_world *world, const struct mapping *mapping, const char *format,
                 bool *answer, struct error *err)
@@ -52,7 +50,9 @@ static bool are_busy(const struct apply_world *world, const struct mapping *mapp
                      struct error *err)
 {
     return ask(world, mapping,
-               "select exists (" BUSY_IDS ")"
+               "select exists (select from @log l where l.table_name = @n"
+               " and l.state in ('NEW', 'PENDING'))"
+               " or exists (" STATEMENT_ANSWERED ")"
                " or exists (select from @log l where l.table_name = @n and l.state = 'FAILED')",
                are, err) &&
            (!*are || ask(world, mapping, "select count(*) > 0" BUSY, are, err));
@@ -73,7 +73,8 @@ static bool put_busy_aside(const struct apply_world *world, const struct mapping
         return false;
     PGresult *result PG_RESULT_AUTO =
         statement_query(world->pg, mapping,
-                        "with busy as (delete from @s where sfid in (select t.sfid" BUSY ")"
+                        "with busy as (delete from @s"
+                        " where (sfid" IN_LIST "select t.sfid" BUSY IN_LIST_END ") is true"
                         " returning *)"
                         " insert into @r select * from busy",
                         PG_PARAMS(pg_number(world->began_us).text), err);

@@ -70,7 +70,7 @@ static bool lock_changes(struct pg *pg, const struct mapping *mapping, struct he
         " delete from @s s"
         " using unsettled u"
         " where u.sfid = s.sfid"
-        " and u.id not in (select id from locked)";
+        " and (u.id" IN_LIST "select id from locked" IN_LIST_END ") is not true";
 
     return held_take_out(pg, &(struct held_rows){.mapping = mapping, .format = format}, held, err);
 }

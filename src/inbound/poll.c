@@ -344,14 +344,22 @@ static bool read_create_age(const struct poll *poll, int64_t *age_us, struct err
         "select (extract(epoch from max(case"
         " when sent_at between clock_timestamp() - interval '30 days' and clock_timestamp()"
         " then clock_timestamp() - sent_at else interval '30 days' end)) * 1000000)::bigint"
-        " from (select coalesce(d.sent_at, l.updated_at) as sent_at"
+        /* OFFSET 0: not all that waits is read, but what was sent of it */
+        " from (select d.sent_at"
+        " from pgforce.delivery d"
+        " cross join lateral (select * from @log where id = d.log_id offset 0) l"
+        " where d.mapping_id = @id"
+        " and l.table_name = @n"
+        " and l.action = 'INSERT'"
+        " and l.state in ('NEW', 'PENDING')"
+        " union all"
+        " select l.updated_at"
         " from @log l"
-        " left join pgforce.delivery d on d.mapping_id = @id and d.log_id = l.id"
         " where l.table_name = @n"
         " and l.action = 'INSERT'"
-        /* said alone, for the index on what waits: the rest is known after the join */
-        " and l.state in ('NEW', 'PENDING')"
-        " and (l.state = 'PENDING' or (l.state = 'NEW' and d.log_id is not null))) unsettled",
+        " and l.state = 'PENDING'"
+        " and not exists (select from pgforce.delivery d"
+        " where d.mapping_id = @id and d.log_id = l.id)) unsettled",
         PG_PARAMS(), err);
 
     if (result == NULL)

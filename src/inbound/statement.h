@@ -25,13 +25,18 @@
  * time, and until its trace has been read no unknown record can be told from the one it makes. */
 #define STATEMENT_LATE_INSERT                                                                      \
     "(select from pgforce.delivery d"                                                              \
-    " join @log l on l.id = d.log_id"                                                              \
+    " cross join lateral (select * from @log where id = d.log_id offset 0) l"                      \
     " where d.mapping_id = @id"                                                                    \
     " and d.action = 'INSERT'"                                                                     \
     " and d.was_in_doubt"                                                                          \
     " and d.trace is not null"                                                                     \
     " and l.table_name = @n"                                                                       \
     " and l.state = 'NEW')"
+
+/* The ids of rows of which an entry was settled since the reading began. */
+#define STATEMENT_ANSWERED                                                                         \
+    "select l.record_id from @log l"                                                               \
+    " where l.table_name = @n and l.state in ('SUCCESS', 'MERGED') and l.processed_at @since"
 
 /* NULL on failure; the caller clears the result. */
 PGresult *statement_query(struct pg *pg, const struct mapping *mapping, const char *format,

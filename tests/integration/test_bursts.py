@@ -3,6 +3,7 @@ read all that waits for each record that it is asked about."""
 
 import pytest
 
+from eventually import eventually
 from sync import account
 
 ROWS = 4000
@@ -48,3 +49,21 @@ def test_the_log_is_read_a_few_times_for_each_entry(quiet_after_a_burst, roles):
     assert states <= {"SUCCESS", "MERGED"}
     each = (reads(sync) - before) / (2 * ROWS)
     assert each < READS_AN_ENTRY
+
+
+BACKLOG = 20_000
+
+
+def test_a_backlog_goes_though_the_planner_expects_none_of_it_to_fit_into_memory(sync):
+    """What the planner expects not to fit it would go through once for each entry and each record."""
+    sync.map(account())
+    sync.database.psql(f"alter role pgforce in database {sync.database.name} set work_mem = '64kB'", role="postgres")
+    sync.start("archive")
+    sync.query("insert into salesforce.account (name, external_id__c)"
+               f" select 'Acme ' || i, i from generate_series(1, {BACKLOG}) i")
+    sync.query("update salesforce.account set phone = '1'")
+    eventually(lambda: sync.value("select count(*) from salesforce._trigger_log") == 2 * BACKLOG)
+    quiet(sync)
+    sync.start("push", "pull")
+    assert {row[0] for row in sync.settled(2 * BACKLOG, "state")} <= {"SUCCESS", "MERGED"}
+    assert sync.value("select count(*) from salesforce.account where sfid is not null and phone = '1'") == BACKLOG
