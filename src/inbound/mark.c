@@ -55,9 +55,11 @@ bool mark_failing(struct pg *pg, const struct mapping *mapping, const char *reas
                   struct error *err)
 {
     return pg_run(pg,
-                  "update pgforce.watermark"
-                  " set failing_since = clock_timestamp(), failing_reason = $2"
-                  " where mapping_id = $1 and failing_since is null",
+                  "insert into pgforce.watermark as w (mapping_id, failing_since, failing_reason)"
+                  " values ($1, clock_timestamp(), $2)"
+                  " on conflict (mapping_id) do update set failing_since = excluded.failing_since,"
+                  " failing_reason = excluded.failing_reason"
+                  " where w.failing_since is null",
                   PG_PARAMS(pg_number(mapping->id).text, reason), err);
 }
 

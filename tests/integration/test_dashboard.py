@@ -183,9 +183,9 @@ def test_the_overview_tells_how_it_goes(signed_in, sync):
 
 def test_the_overview_tells_of_an_organisation_that_does_not_answer(signed_in, sync, api):
     page = signed_in
-    sync.start("pull")
     page.shows("OK", ".tile")
     sync.org.fault({"match": {"path": "/services/data"}, "times": 1000000, "status": 503, "body": "busy"})
+    sync.start("pull")  # which has never read anything yet
     page.shows("Account cannot be read since", ".tile.bad")
     page.shows("503", ".tile.bad")
     assert "pgforce_unread_mappings 1" in api.get("/metrics").text
