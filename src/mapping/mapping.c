@@ -285,7 +285,7 @@ bool mapping_load_every(struct pg *pg, const char *schema_name, struct arena *ar
 
 bool mapping_refuse_unknown(const char *schema_name, const char *object_name, struct error *err)
 {
-    return error_set(err, ERROR_CONFIG,
+    return error_set(err, ERROR_RECORD,
                      "%s is not mapped in the schema %s (`pgforce mapping list`)", object_name,
                      schema_name);
 }

@@ -184,6 +184,6 @@ def test_a_wrong_command_line_is_a_usage_error(sync, arguments):
 
 
 def test_what_is_not_there_is_bad_data(pushing):
-    assert "Nothing is not mapped" in pushing.pgforce.run("errors", "Nothing", expect=78).stderr
+    assert "Nothing is not mapped" in pushing.pgforce.run("errors", "Nothing", expect=65).stderr
     assert "entry 4711 is not FAILED" in pushing.pgforce.run("retry", "--id", "4711", expect=65).stderr
     assert "entry 4711 is not FAILED" in pushing.pgforce.run("ignore", "--id", "4711", expect=65).stderr
