@@ -143,14 +143,20 @@ static bool ask_all(struct recovery *recovery, bool by_id, json_t *found, struct
     return true;
 }
 
+/* Stamps have whole seconds: within one it may have been this entry itself that was sent. */
 static void judge_known(struct entry *entry, const char *stamp)
 {
+    int order = stamp != NULL ? strncmp(stamp, entry->time, SECONDS_TEXT) : 0;
+
     if (stamp == NULL) {
         entry->verdict = IGNORE;
         entry->reason = "the organisation no longer has the record";
-    } else if (strncmp(stamp, entry->time, SECONDS_TEXT) > 0) {
+    } else if (order > 0) {
         entry->verdict = IGNORE;
         entry->reason = "the organisation has changed the record since";
+    } else if (order == 0 && strcmp(entry->action, "UPDATE") == 0) {
+        entry->verdict = DOUBT;
+        entry->reason = "the organisation has changed the record in the same second";
     } else {
         entry->reason = "the record has not been changed since";
     }

@@ -80,22 +80,32 @@ def names(sync):
     return sorted(row["Name"] for row in sync.org.query("select Name from Account"))
 
 
+def stamp_of(sync, name):
+    [stamp] = [row["SystemModstamp"] for row in sync.org.query("select Name, SystemModstamp from Account")
+               if row["Name"] == name]
+    return stamp
+
+
 def test_a_restored_database_sends_nothing_until_it_has_been_compared(elsewhere, tmp_path):
     sync, cluster = elsewhere, elsewhere.database.cluster
     sync.map(account())
     sync.start("archive", "push")
-    sync.query("insert into salesforce.account (name, external_id__c) values ('Old', 'a-0'), ('Calm', 'a-9')")
-    sync.settled(2)
+    sync.query("insert into salesforce.account (name, external_id__c) values ('Old', 'a-0'), ('Calm', 'a-9'),"
+               " ('Same', 'a-8')")
+    sync.settled(3)
     sync.roles["push"].stop()
     # These wait when the backup is made, and are sent afterwards.
     sync.query("insert into salesforce.account (name, external_id__c) values ('Ada', 'a-1')")
     sync.query("update salesforce.account set name = 'Older' where external_id__c = 'a-0'")
     sync.query("update salesforce.account set phone = '1' where external_id__c = 'a-9'")
-    sync.logged(5)
+    sync.query("update salesforce.account set phone = '2' where external_id__c = 'a-8'")
+    sync.logged(7)
     sync.roles["archive"].stop()
     backup = Backup(cluster, tmp_path)
+    # Stamps have whole seconds: this one is later than each entry's.
+    sync.org.advance(1)
     sync.start("archive", "push")
-    sync.settled(5)
+    sync.settled(7)
     [old] = [row["Id"] for row in sync.org.query("select Id, Name from Account") if row["Name"] == "Older"]
     # A colleague goes on in Salesforce: later than the entry, to the second.
     sync.org.advance(5)
@@ -113,20 +123,24 @@ def test_a_restored_database_sends_nothing_until_it_has_been_compared(elsewhere,
     sync.pgforce.run("setup", "--accept-gap")
     # A new slot does not make what waits any newer.
     assert sync.start("push").wait() == GAP
+    # Of one second nobody knows what came first.
+    stamp = stamp_of(sync, "Same")
+    sync.query(f"update salesforce._trigger_log set commit_time = '{stamp}' where id = 7")
 
     plan = json.loads(sync.pgforce.run("recover", "--json", expect=PLAN).stdout)
     assert [(item["action"], item["verdict"]) for item in plan] == [
-        ("INSERT", "read back"), ("UPDATE", "ignore"), ("UPDATE", "ignore")]
-    assert "1 to be read back, 2 to be ignored; with --yes" in sync.pgforce.run("recover", expect=PLAN).stdout
+        ("INSERT", "read back"), ("UPDATE", "ignore"), ("UPDATE", "ignore"), ("UPDATE", "read back")]
+    assert "2 to be read back, 2 to be ignored; with --yes" in sync.pgforce.run("recover", expect=PLAN).stdout
     assert sync.start("push").wait() == GAP
     sync.pgforce.run("recover", "--yes")
     sync.start("archive", "push", "pull")
-    sync.settled(5)
-    assert names(sync) == ["Ada", "Calm", "Newest"]
-    assert sync.entries("action, state", "id > 2") == [
-        ("INSERT", "SUCCESS"), ("UPDATE", "IGNORED"), ("UPDATE", "IGNORED")]
+    sync.settled(7)
+    assert names(sync) == ["Ada", "Calm", "Newest", "Same"]
+    assert sync.entries("action, state", "id > 3") == [
+        ("INSERT", "SUCCESS"), ("UPDATE", "IGNORED"), ("UPDATE", "IGNORED"), ("UPDATE", "SUCCESS")]
+    assert stamp_of(sync, "Same") == stamp
     eventually(lambda: sync.query("select name, sfid is not null from salesforce.account order by name")
-               == [("Ada", True), ("Calm", True), ("Newest", True)])
+               == [("Ada", True), ("Calm", True), ("Newest", True), ("Same", True)])
     assert "nothing to recover" in sync.pgforce.run("recover").stdout
 
 
