@@ -29,6 +29,15 @@ bool announce_is_needed(struct pg *pg, const struct mapping *mapping, bool *is_n
     return true;
 }
 
+bool announce_was_not_needed(struct pg *pg, const struct mapping *mapping, struct error *err)
+{
+    bool is_needed;
+
+    return announce_is_needed(pg, mapping, &is_needed, err) &&
+           (!is_needed ||
+            error_set(err, ERROR_RETRY, "a trigger of %s was made meanwhile", mapping->table_name));
+}
+
 /* As the stream will have it: a boolean's own text is "t", a cast makes it "true". */
 static void append_text(struct buf *sql, const struct mapping_field *field)
 {

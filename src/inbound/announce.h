@@ -15,6 +15,11 @@
 bool announce_is_needed(struct pg *pg, const struct mapping *mapping, bool *is_needed,
                         struct error *err);
 
+/* At the end of a transaction that has announced nothing: ERROR_RETRY if such a trigger was made
+ * after one had looked for them, for what it did would be taken for ours. What was written holds
+ * off any that is made from then on. */
+bool announce_was_not_needed(struct pg *pg, const struct mapping *mapping, struct error *err);
+
 /* The staged records, or (record_ids not NULL, an array of integers) those of these rows; a message
  * each, in our transaction. */
 bool announce_staged(struct pg *pg, const struct mapping *mapping, const char *record_ids,

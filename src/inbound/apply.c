@@ -395,7 +395,8 @@ bool apply_end(struct apply_work *work, struct apply_report *report, struct erro
     sum.refused += (int64_t)work->refusals.count;
     bool is_stored =
         page->store != NULL && !(page->is_stored_whole && sum.held.count > report->held.count);
-    if (!refusals_store(&work->refusals, pg, page->mapping, err) ||
+    if (!(work->world->is_announced || announce_was_not_needed(pg, page->mapping, err)) ||
+        !refusals_store(&work->refusals, pg, page->mapping, err) ||
         (is_stored && !page->store(page->context, pg, err)) || !pg_script(pg, "commit", err))
         return false;
     *report = sum;

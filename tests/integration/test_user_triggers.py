@@ -57,6 +57,7 @@ def test_what_a_trigger_does_to_other_mapped_tables_is_sent(sync):
     )
     sync.org.create("Account", Name="Acme")
     eventually(lambda: [c["LastName"] for c in sync.org.query("select LastName from Contact")] == ["Acme"])
+    sync.settled(1)
     sync.wait_for_polls(2)
     assert sync.query("select lastname, sfid is not null from salesforce.contact") == [("Acme", True)]
     assert sync.entries("table_name, action, state") == [("contact", "INSERT", "SUCCESS")]
@@ -99,6 +100,7 @@ def test_a_deletion_from_salesforce_is_no_echo_and_what_its_trigger_deletes_is_s
     )
     sync.org.remove("Account", acme)
     eventually(lambda: sync.org.query("select Id from Contact") == [])
+    sync.settled(1)
     sync.wait_for_polls(2)
     assert sync.entries("table_name, action, state") == [("contact", "DELETE", "SUCCESS")]
 
@@ -119,6 +121,25 @@ def test_a_message_of_anybody_else_says_nothing(sync):
     assert sync.org.retrieve("Account", sfid)["Name"] == "Bolt"
 
 
+def test_what_a_trigger_does_that_is_made_while_a_poll_reads_is_sent(sync):
+    sync.load(account())
+    sync.roles["pull"].stop()
+    acme = sync.org.create("Account", Name="Acme", Phone="1 2 3")
+    sync.org.fault({"match": {"path": "/queryAll"}, "delay_ms": 5000})
+    sync.start("pull")
+    # Taken: it has looked for triggers, and the answer waits.
+    eventually(lambda: sync.org.get("/_sandbox/faults").json["faults"] == [])
+    define(
+        sync,
+        """create function public.tidy() returns trigger language plpgsql as
+            $$ begin new.phone := regexp_replace(new.phone, '\s', '', 'g'); return new; end $$;
+        create trigger tidy before insert or update on salesforce.account
+            for each row execute function public.tidy();""",
+    )
+    eventually(lambda: sync.org.retrieve("Account", acme)["Phone"] == "123")
+    assert sync.query("select phone from salesforce.account") == [("123",)]
+
+
 def test_what_a_trigger_changes_during_the_first_load_is_sent_too(sync):
     acme = sync.org.create("Account", Name="Acme", Phone="1 2 3")
     bolt = sync.org.create("Account", Name="Bolt", Phone="4")
@@ -133,6 +154,7 @@ def test_what_a_trigger_changes_during_the_first_load_is_sent_too(sync):
     sync.start("archive", "push", "pull")
     sync.wait_until_loaded()
     eventually(lambda: sync.org.retrieve("Account", acme)["Phone"] == "123")
+    sync.settled(1)
     sync.wait_for_polls(2)
     assert sync.entries('action, state, sfid, "values"') == [
         ("UPDATE", "SUCCESS", acme, '"phone"=>"123"')
