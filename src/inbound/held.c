@@ -16,6 +16,7 @@ void held_add(struct held *held, const struct held *more)
 {
     held->count += more->count;
     held->deletions += more->deletions;
+    held->left += more->left;
     held->oldest_us = older(held->oldest_us, more->oldest_us);
 }
 
@@ -33,9 +34,11 @@ bool held_take_out(struct pg *pg, const struct held_rows *rows, struct held *hel
     buf_printf(&sql,
                "with gone as (%s returning s._pgforce_deleted as is_deletion, @stamp as stamp,"
                " (%s) is not true as is_held)"
-               " select count(*), count(*) filter (where is_deletion),"
-               " (extract(epoch from min(stamp)) * 1000000)::bigint"
-               " from gone where is_held",
+               " select count(*) filter (where is_held),"
+               " count(*) filter (where is_held and is_deletion),"
+               " (extract(epoch from min(stamp) filter (where is_held)) * 1000000)::bigint,"
+               " count(*) filter (where not is_held)"
+               " from gone",
                rows->format, rows->unless != NULL ? rows->unless : "false");
     PGresult *result PG_RESULT_AUTO =
         statement_query(pg, rows->mapping, sql.data, rows->params, err);
@@ -43,6 +46,7 @@ bool held_take_out(struct pg *pg, const struct held_rows *rows, struct held *hel
         return false;
     held_add(held, &(struct held){.count = pg_field_int64(result, 0, 0),
                                   .deletions = pg_field_int64(result, 0, 1),
-                                  .oldest_us = pg_field_int64(result, 0, 2)});
+                                  .oldest_us = pg_field_int64(result, 0, 2),
+                                  .left = pg_field_int64(result, 0, 3)});
     return true;
 }

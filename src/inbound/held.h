@@ -16,6 +16,7 @@ struct held {
     int64_t count;     /* deletions, too */
     int64_t deletions; /* of which only the id is known */
     int64_t oldest_us; /* least SystemModstamp of the others, since 1970; 0: there are none */
+    int64_t left;      /* besides: every poll reads them again, but not who heard of them */
 };
 
 void held_add(struct held *held, const struct held *more);

@@ -223,16 +223,22 @@ static bool load_mapping(struct pull *pull, size_t index, const struct mark *mar
     return is_ok;
 }
 
-/* What had been heard of before is read with the rest; of what is held the mark stays. */
+/* What had been heard of before is read with the rest; of what is held the mark stays. Of what is
+ * left for the next poll, which may be long in coming, is to be heard again. */
 static bool poll_mapping(struct pull *pull, struct poll *poll, const struct mark *mark,
                          struct apply_report *report, struct error *err)
 {
+    int64_t left = report->held.left;
     int64_t reach;
 
-    return writers_choose(&pull->writers, poll->mapping, &poll->world, err) &&
-           heard_reach(poll->world.pg, poll->mapping, &reach, err) &&
-           poll_changes(poll, mark, report, err) &&
-           heard_forget(poll->world.pg, poll->mapping, reach, err);
+    if (!writers_choose(&pull->writers, poll->mapping, &poll->world, err) ||
+        !heard_reach(poll->world.pg, poll->mapping, &reach, err) ||
+        !poll_changes(poll, mark, report, err))
+        return false;
+    if (report->held.left == left)
+        return heard_forget(poll->world.pg, poll->mapping, reach, err);
+    pull->has_heard = pull->has_heard || reach > 0;
+    return true;
 }
 
 static bool read_mapping(struct pull *pull, size_t index, struct apply_report *report,
@@ -411,6 +417,8 @@ static bool hear_mapping(struct pull *pull, size_t index, struct error *err)
         pull->has_heard = true;
         return true;
     }
+    /* No poll is near that would read what is left out: all of it is held. */
+    poll.world.began_sf_us = 0;
     bool is_ok = writers_choose(&pull->writers, poll.mapping, &poll.world, err) &&
                  heard_apply(&poll, &must_poll, &report, err);
     if (is_ok && report.held.count == 0 && !must_poll)
