@@ -308,7 +308,9 @@ static bool take_turn(struct listener *listener, struct error *err)
     if (!listener->is_open && !open_events(listener, err))
         return false;
     if (listener->count == 0) {
-        wait_for(PQsocket(pg_conn(listener->pg)), POLLIN, IDLE_MS);
+        /* One that came with the answer has left nothing to wait for. */
+        if (!drain_notifications(listener))
+            wait_for(PQsocket(pg_conn(listener->pg)), POLLIN, IDLE_MS);
         return true;
     }
     wait_begin_work(must_begin_anew, listener);

@@ -526,7 +526,9 @@ static bool wait_while_paused(struct push *push, struct error *err)
             return false;
         if (!is_paused)
             return true;
-        wait_for(PQsocket(pg_conn(push->pg)), POLLIN, IDLE_WAIT_MS);
+        /* One that came with the answer has left nothing to wait for. */
+        if (!drain_notifications(push))
+            wait_for(PQsocket(pg_conn(push->pg)), POLLIN, IDLE_WAIT_MS);
     }
     return true;
 }
