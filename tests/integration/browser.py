@@ -10,6 +10,7 @@ from selenium.common.exceptions import (
     NoSuchElementException,
     StaleElementReferenceException,
 )
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -92,6 +93,14 @@ class Browser:
             return True
 
         self.wait(press)
+
+    def hold(self, element):
+        """Presses the mouse's button on it; release() lets it go."""
+        self._bring(element)
+        ActionChains(self.driver).click_and_hold(element).perform()
+
+    def release(self):
+        ActionChains(self.driver).release().perform()
 
     def press(self, label, within="body"):
         """Clicks the button or link that says just that."""

@@ -194,11 +194,33 @@ def test_the_overview_tells_of_an_organisation_that_does_not_answer(signed_in, s
     page.shows_not("cannot be read since")
 
 
+def test_a_button_stays_itself_while_it_is_held(signed_in):
+    """A page that is drawn again between a press and its release would lose the click."""
+
+    def answers():
+        return page.driver.execute_script("return performance.getEntriesByType('resource').length")
+
+    page = signed_in
+    page.place("#/mappings")
+    page.press("Account")
+    button = page.find("button[data-key='Abort']")
+    page.hold(button)
+    before = answers()
+    page.wait(lambda: answers() > before + 1)
+    page.release()
+    page.shows("Abort Account?", "dialog")
+    page.answer("Cancel")
+    # Afterwards it is drawn again.
+    page.wait(lambda: page.find("button[data-key='Abort']") != button)
+
+
 def test_the_overview_says_when_it_is_not_up_to_date(signed_in, api):
     page = signed_in
     page.shows("Behind PostgreSQL")
     api.role.stop()
     page.shows("This is not up to date")
+    # It goes on asking, and the console complains each time.
+    page.open("about:blank")
     page.problems()
 
 
@@ -344,6 +366,8 @@ def test_what_destroys_asks_first(signed_in, sync):
     assert len(requests()) == 1
     page.press("Abort")
     page.answer("Abort")
+    # What the page shows may be of the abort before.
+    eventually(lambda: sync.query("select state from pgforce.mapping", role="pgforce") == [("ABORTED",)])
     page.shows("Aborted")
     page.press("Delete")
     page.answer("Delete")

@@ -28,8 +28,15 @@ export function svg(tag, attributes, ...children) {
   return fill(document.createElementNS(SVG, tag), attributes, children);
 }
 
-// Replaces what an area shows; the keyboard's focus stays on what has the same data-key.
+// A click is a press and a release of one element: what were replaced between them would not be clicked.
+let isPressed = false;
+for (const kind of ["pointerdown", "pointermove", "pointerup", "pointercancel"])
+  document.addEventListener(kind, (event) => { isPressed = (event.buttons & 1) === 1; }, true);
+
+// Replaces what an area shows; the keyboard's focus stays on what has the same data-key. While the pointer
+// is pressed what is there stays until the next time.
 export function swap(area, ...children) {
+  if (isPressed && area.hasChildNodes()) return;
   const key = area.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
   const open = [...area.querySelectorAll("details[open][data-key]")].map((each) => each.dataset.key);
   area.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
