@@ -153,7 +153,9 @@ static bool work_and_keep(struct call *call, struct bulk_job *job, struct error 
     job->is_changed = true;
     if (is_kept && !store_begin(store, err))
         return false;
+    int64_t started_ms = clock_monotonic_ms();
     bool is_done = job->is_query ? bulk_query_work(call, job, err) : bulk_load_work(call, job, err);
+    job->work_ms += clock_monotonic_ms() - started_ms;
     if (!is_kept)
         return is_done;
     if (is_done && bulk_store_save(call->org, job, err))
@@ -165,12 +167,9 @@ static bool work_and_keep(struct call *call, struct bulk_job *job, struct error 
 
 static void work_on(struct call *call, struct bulk_job *job)
 {
-    int64_t started_ms = clock_monotonic_ms();
     struct error err = {0};
-    bool is_done = work_and_keep(call, job, &err);
 
-    job->work_ms += clock_monotonic_ms() - started_ms;
-    if (is_done)
+    if (work_and_keep(call, job, &err))
         return;
     log_error("failed a job", log_text("job", job->id.text), log_text("error", err.message));
     bulk_jobs_fail(call->org, job, "InternalServerError : An unexpected error occurred");

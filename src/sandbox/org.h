@@ -89,6 +89,7 @@ struct org {
     const char *user_id; /* which the counters never hand out; of the present user */
     struct ids_text birth_ids[2];
     int64_t clock_offset_s;
+    int64_t call_s; /* the machine's clock when the call began, for all that it does; 0: no call */
     int64_t api_used;
     int64_t api_max;
     bool masks_secrets;    /* the user may not see encrypted fields */

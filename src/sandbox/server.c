@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "sandbox/bulk_jobs.h"
 #include "sandbox/bulk_store.h"
@@ -91,6 +92,7 @@ void server_handle(void *org, const struct http_server_request *request,
         .method = find_method(request),
     };
 
+    call.org->call_s = clock_wall_us() / 1000000;
     users_become(org, NULL);
     call_header(&call, "Date", arena_strdup(call.arena, times_format_http(org_now(org)).text));
     if (strlen(request->target) > SERVER_MAX_TARGET_BYTES)
@@ -109,6 +111,7 @@ void server_handle(void *org, const struct http_server_request *request,
     keep_jobs(&call);
     events_publish(&call);
     call_done(&call);
+    call.org->call_s = 0;
 }
 
 bool server_work(void *org)

@@ -257,9 +257,9 @@ def test_a_lock_may_last_for_a_time_and_be_released(sandbox):
 
 
 def test_an_emptied_bin_is_told_by_nobody(sandbox):
+    now = sandbox.get("/_sandbox/clock").json["now"]
     account = sandbox.create("Account", Name="A")
     sandbox.remove("Account", account)
-    now = sandbox.get("/_sandbox/clock").json["now"]
     path = f"sobjects/Account/deleted?start={now[:10]}T00:00:00Z&end=2100-01-01T00:00:00Z"
     assert [each["id"] for each in sandbox.get(path).json["deletedRecords"]] == [account]
     assert sandbox.post("/_sandbox/bin/empty").status == 200
