@@ -147,6 +147,10 @@ class Proxy:
             link = Link(client, server)
             with self._lock:
                 self._links.append(link)
+            if self._is_closed or self._is_refusing or self._answer is not None:
+                # Said while it was being made.
+                link.close(with_reset=True)
+                continue
             for source, sink in ((client, server), (server, client)):
                 threading.Thread(target=self._pump, args=(link, source, sink), daemon=True).start()
 
@@ -179,15 +183,24 @@ class Proxy:
         block = source.recv(BLOCK)
         if not block:
             return False
-        was_to_garble = self._bytes_until_garbled is not None
+        must_cut = is_garbled = False
         if sink is link.client:
-            block = self._garble(self._change(self._count(block)))
+            block, must_cut, is_garbled = self._disturb(block)
             self._slow_down(len(block))
         sink.sendall(block)
-        if self._bytes_until_cut == 0:
-            self._bytes_until_cut = None
+        if must_cut:
             self.cut()
-        return not was_to_garble or self._bytes_until_garbled is not None
+        return not is_garbled
+
+    def _disturb(self, block):
+        """What becomes of a block on its way to the client; whether all is to be cut, and whether this link ends."""
+        with self._lock:
+            was_to_garble = self._bytes_until_garbled is not None
+            block = self._garble(self._change(self._count(block)))
+            must_cut = self._bytes_until_cut == 0
+            if must_cut:
+                self._bytes_until_cut = None
+            return block, must_cut, was_to_garble and self._bytes_until_garbled is None
 
     def _count(self, block):
         if self._bytes_until_cut is None:

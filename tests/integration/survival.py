@@ -83,6 +83,8 @@ class Archive:
 
     def streams(self):
         """Waits until it reads its slot; answers the walsender's process."""
+        # Not one that an archive killed before has left behind for a moment.
+        self.until(lambda: "streaming slot=" in self.child.log_text())
         return self.until(lambda: walsender(self.sync))
 
 
@@ -172,7 +174,8 @@ def sink_backend(sync):
     """The process that writes the log for us, or None."""
     return sync.value(
         "select pid from pg_stat_activity where application_name = 'pgforce archive'"
-        " and datname = current_database() and backend_type = 'client backend'",
+        " and datname = current_database() and backend_type = 'client backend'"
+        " order by backend_start desc limit 1",
         role="postgres",
     )
 

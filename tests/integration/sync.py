@@ -151,12 +151,11 @@ class Sync:
         return found
 
     def log_is_quiet_after(self, statement):
-        """Runs a local change of a mapped table and waits until it is logged: what was captured before
-        it is in the log by now. Answers how many entries there were before."""
-        before = len(self.entries("id"))
-        self.query(statement)
-        eventually(lambda: len(self.entries("id")) > before)
-        return before
+        """Runs a local change of a mapped table and waits until it is logged: the log is in commit order,
+        so what was captured before is in it by now. Answers how many entries are not of that change."""
+        [(txid,)] = self.query(f"{statement}; select txid_current()")
+        eventually(lambda: self.entries("id", f"txid = {txid}"))
+        return len(self.entries("id", f"txid is distinct from {txid}"))
 
     # The organisation
 

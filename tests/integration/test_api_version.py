@@ -111,6 +111,7 @@ def test_what_is_not_paused_or_still_loads_is_refused(mapped):
     refused = mapped.pgforce.run("api-version", "61.0", "--change", expect=78)
     assert "pgforce pause" in refused.stderr
     mapped.pgforce.run("pause")
+    mapped.roles["pull"].stop()
     mapped.query("update pgforce.mapping set state = 'RESYNC'", role="pgforce")
     refused = mapped.pgforce.run("api-version", "61.0", "--change", "--json", expect=78)
     assert json.loads(refused.stdout)["syncing_mappings"] == ["Thing__c"]

@@ -56,7 +56,7 @@ class Crew:
             self.users.act()
             eventually(self.users.is_settled)
         # Those for whom nobody waits have worked, too.
-        eventually(lambda: self.sync.entries() == [] and listening(self.sync))
+        eventually(lambda: self.sync.entries() == [] and listening(self.sync), 200)
         self.stop()
         return {role: calls.read_counts(self.folder / f"{role}.counts") for role in ROLES}
 

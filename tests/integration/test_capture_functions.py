@@ -196,7 +196,7 @@ def push_sleeps(sync):
 
 
 # Well under the half minute after which push looks by itself.
-AT_ONCE_S = 10
+AT_ONCE_S = 20
 
 
 def test_a_failed_insert_captured_again_is_sent_as_the_row_is_now(pushing):

@@ -60,16 +60,28 @@ def assert_everything_once(sync, states=("SUCCESS",)):
     assert {phone for _, _, phone in ours} == {"before"}
 
 
+def is_sending(sync):
+    return sync.query("select 1 from pgforce.delivery where state = 'SENDING'", role="pgforce")
+
+
+def is_through(sync):
+    """There are entries, and each is settled."""
+    return sync.query(
+        "select 1 from salesforce._trigger_log having count(*) > 0"
+        " and count(*) filter (where state in ('NEW', 'PENDING')) = 0"
+    )
+
+
 def kill_and_restart(sync, role):
     if role == "push":
         # While a request is under way: its answer will be lost.
-        eventually(lambda: sync.entries("id", "state = 'PENDING'") or not sync.entries("id", "state = 'NEW'"))
+        eventually(lambda: is_sending(sync) or is_through(sync))
     sync.roles[role].kill()
     sync.start(role)
 
 
 # Slow answers, so that there is time to kill between a request and its answer.
-SLOW = {"match": {"method": "POST", "path": "/composite/sobjects"}, "times": 1000, "delay_ms": 100}
+SLOW = {"match": {"method": "POST", "path": "/composite/sobjects"}, "times": 1000, "delay_ms": 200}
 
 
 @pytest.mark.parametrize("mapped", [account(), nameless_account()], ids=["keyed", "nameless"])
@@ -111,6 +123,12 @@ def roles_started(run):
     return dict(re.findall(r"started role=(\w+) pid=(\d+)", run.log_text()))
 
 
+def whole_family(run):
+    """The supervisor's children, once each role that it has started is there."""
+    children = children_of(run.pid)
+    return children if len(children) == len(roles_started(run)) else None
+
+
 def is_gone(pid):
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
@@ -128,8 +146,7 @@ def test_a_killed_supervisor_takes_its_roles_with_it_and_the_next_goes_on(sync):
     def interrupt(step):
         if step % 15 == 7:
             run = sync.roles["run"]
-            children = children_of(run.pid)
-            assert len(children) == len(roles_started(run))
+            children = eventually(lambda: whole_family(run))
             run.kill()
             eventually(lambda: all(is_gone(pid) for pid in children))
             sync.start("run")
@@ -155,8 +172,7 @@ def test_the_supervisor_starts_a_killed_role_again(sync):
 
     change_in_steps(sync, interrupt)
     assert_everything_once(sync)
-    again = roles_started(run)
-    assert all(again[role] != started[role] for role in started)
+    eventually(lambda: all(roles_started(run)[role] != pid for role, pid in started.items()))
 
 
 def test_a_server_that_stops_at_once_loses_and_repeats_nothing(sync, cluster):

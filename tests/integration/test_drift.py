@@ -183,7 +183,8 @@ def test_a_comparison_that_was_killed_goes_on_where_it_was(sync):
     # The second range is on its way for a long time.
     sync.org.fault({"match": {"path": "/query"}, "skip": 5, "delay_ms": 60000})
     sync.query(
-        "update pgforce.drift set asked_at = now();"
+        "insert into pgforce.drift (mapping_id, asked_at) select id, now() from pgforce.mapping"
+        " on conflict (mapping_id) do update set asked_at = now(), finished_at = now();"
         " select pg_notify('salesforce.pgforce_mapping', 'repair')",
         role="pgforce",
     )

@@ -83,14 +83,18 @@ class History:
 
     def edit(self):
         record, field, value = self.pick_record(), self.random.choice(FIELDS), self.token()
-        if record is not None:
-            self.sync.org.update("Account", record["Id"], **{field.capitalize(): value})
+        if record is None:
+            return
+        answer = self.sync.org.patch(f"sobjects/Account/{record['Id']}", {field.capitalize(): value})
+        assert answer.status in (204, 404), answer.body  # 404: push has deleted it since
+        if answer.status == 204:
             self.note("salesforce", record["External_Id__c"], field, value)
 
     def remove(self):
         record = self.pick_record()
         if record is not None:
-            self.sync.org.remove("Account", record["Id"])
+            answer = self.sync.org.delete(f"sobjects/Account/{record['Id']}")
+            assert answer.status in (204, 404), answer.body  # 404: push has deleted it since
             self.deleted.add(record["External_Id__c"])
 
     # The world

@@ -24,6 +24,11 @@ def pages(sync):
     return sync.requests("GET", "/results")
 
 
+def nothing_to_read_again(sync):
+    """Polls read the last minutes again: what is there by now is older."""
+    sync.org.advance(3600)
+
+
 def assert_equal(sync, columns=("Id", "Name", "Phone", "Industry", "AnnualRevenue", "External_Id__c")):
     """Our rows are theirs, each once, as the sandbox tells them by REST."""
     theirs = sync.org.query(f"select {', '.join(columns)} from Account")
@@ -44,10 +49,11 @@ def test_a_large_object_is_loaded_by_bulk_and_gets_its_indexes_afterwards(bulk):
     gone = bulk.org.create("Account", Name="Gone")
     bulk.org.remove("Account", gone)
     bulk.org.create("Account", Name='one "two",\r\nthree\n漢字 🚀 \\N', Phone="\\")
+    nothing_to_read_again(bulk)
     bulk.load(account())
     assert_equal(bulk)
     assert len(pages(bulk)) == 6
-    assert bulk.requests("DELETE", "/jobs/query")
+    eventually(lambda: bulk.requests("DELETE", "/jobs/query"))
     assert count(bulk, "_hc_lastop is not null") == 0
     indexes = bulk.query(
         "select indexname from pg_indexes where schemaname = 'salesforce' and tablename = 'account'"
@@ -68,6 +74,7 @@ def test_pages_of_wide_rows_have_fewer_of_them(sync):
     """The first page tells how wide they are: 64 MB of these are some 32,000."""
     sync.pgforce.env["PGFORCE_BULK_READ_ABOVE"] = "100"
     sync.org.insert("Account", *[{"Name": f"Wide {n}", "Description": "x" * 2000} for n in range(2100)])
+    nothing_to_read_again(sync)
     sync.load(mapping("Account", "Name", "Description"))
     assert count(sync, "length(description) = 2000") == 2100
     asked = [int(re.search(r"maxRecords\W+(\d+)", str(entry)).group(1)) for entry in pages(sync)]
@@ -94,6 +101,7 @@ def test_rows_appear_as_they_arrive_and_the_progress_is_stored(bulk):
 
 def test_a_killed_load_goes_on_with_the_next_page_and_loads_none_twice(bulk):
     bulk.org.load("Account", 5500)
+    nothing_to_read_again(bulk)
     bulk.map(account())
     bulk.org.fault({"match": {"path": "/results"}, "skip": 2, "delay_ms": 60000})
     pull = bulk.start("pull")
@@ -182,15 +190,16 @@ def test_a_row_whose_own_insert_is_in_doubt_when_the_load_ends_is_there_once(bul
     """Nothing but its content tells its record from the others, and the load has brought that too."""
     bulk.org.load("Account", 1500)
     bulk.map(nameless_account())
-    # The records are counted first; what is made meanwhile is in the result.
-    bulk.org.fault({"match": {"method": "GET", "path": "/query"}, "delay_ms": 8000})
+    # The job does not begin; what is made meanwhile is in its result.
+    bulk.org.post("/_sandbox/bulk", {"stuck": True, "page_rows": 1000})
     bulk.org.fault({"match": {"method": "POST", "path": "/composite/sobjects"}, "delay_ms": 60000})
     bulk.start("archive", "push", "pull")
-    eventually(lambda: bulk.mapping_states() == {"RELOAD_TABLE"})
+    eventually(lambda: bulk.requests("POST", "/jobs/query"))
     bulk.query("insert into salesforce.account (name) values ('Ours')")
     eventually(lambda: len(bulk.org.rows("Account")) == 1501)
     # Done there, and never answered.
     bulk.roles["push"].kill()
+    bulk.org.post("/_sandbox/bulk", {"stuck": False, "page_rows": 1000})
     eventually(lambda: "the load ends when an INSERT" in bulk.roles["pull"].log_text())
     assert count(bulk, "name = 'Ours'") == 2
     bulk.org.clear_faults()
@@ -222,6 +231,7 @@ def test_what_bulk_does_not_take_is_loaded_by_rest(bulk):
     bulk.org.fault(
         {"match": {"method": "POST", "path": "/jobs/query"}, "status": 400, "body": [refusal]}
     )
+    nothing_to_read_again(bulk)
     bulk.load(account())
     assert_equal(bulk)
     assert not pages(bulk)

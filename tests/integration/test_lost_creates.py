@@ -377,7 +377,8 @@ def test_a_poll_takes_no_record_for_new_that_a_create_may_have_made(receipting):
     wait = {"status": 503, "body": busy, "headers": {"Retry-After": "3600"}}
     sync.org.fault({"match": {"method": "POST", "path": COMPOSITE}, **wait})
     sync.query("insert into salesforce.account (name) values ('Acme')")
-    eventually(lambda: sync.query("select state from pgforce.delivery", role="pgforce") == [("RETRY",)])
+    waits = "select state, retry_at > now() + interval '1 minute' from pgforce.delivery"
+    eventually(lambda: sync.query(waits, role="pgforce") == [("RETRY", True)])
     sync.start("pull")
     sync.wait_for_polls()
     assert sync.query("select name, sfid from salesforce.account") == [("Acme", None)]

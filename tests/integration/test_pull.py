@@ -20,7 +20,8 @@ def count(sync, condition="true"):
 
 def test_five_thousand_records_are_loaded_page_by_page(sync):
     sync.org.load("Account", 5000)
-    sync.load(account())
+    # A poll would read them again.
+    sync.load(account(polling_seconds=600))
     found = sync.query(
         "select count(*), count(distinct sfid), count(distinct name), count(_hc_lastop), count(_hc_err)"
         " from salesforce.account"

@@ -165,9 +165,11 @@ def test_a_crash_before_the_answer_is_stored_doubles_nothing(atomic):
     sync = atomic
     in_one(sync, family())
     sync.logged(2)
-    sync.org.fault({"match": {"method": "POST", "path": "/composite"}, "delay_ms": 1500})
+    sync.org.fault({"match": {"method": "POST", "path": "/composite"}, "delay_ms": 30000})
     role = push(sync)
-    eventually(lambda: sync.entries("state") == [("PENDING",)] * 2)
+    # Received, and not answered.
+    eventually(lambda: calls(sync) == ["composite"])
+    assert sync.entries("state") == [("PENDING",)] * 2
     role.kill()
     eventually(lambda: names(sync, "Account") == ["Parent"])
     push(sync)

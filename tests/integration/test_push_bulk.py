@@ -50,7 +50,7 @@ def test_a_long_run_of_inserts_is_one_job(bulky):
     assert len(jobs(sync)) == 1
     assert sync.requests("POST", COLLECTIONS) == []
     assert sync.query("select distinct _hc_lastop from salesforce.account") == [("INSERTED",)]
-    assert sync.value("select count(*) from pgforce.bulk_job", role="pgforce") == 0
+    eventually(lambda: sync.value("select count(*) from pgforce.bulk_job", role="pgforce") == 0)
     assert sync.value("select count(*) from pgforce.delivery", role="pgforce") == 0
 
 

@@ -147,14 +147,15 @@ def test_an_entry_that_somebody_holds_is_left_and_not_waited_for(mapped):
 
 
 def test_entries_go_to_the_day_they_were_made_on(mapped):
-    written = [write(mapped, created_at=f"'{at}+00'") for at in
-               ("2025-03-01 23:59:59.999999", "2025-03-02 00:00:00")]
+    midnight = "((now() at time zone 'UTC')::date - 600)::timestamp at time zone 'UTC'"
+    written = [write(mapped, created_at=f"{midnight} - interval '1 microsecond'"),
+               write(mapped, created_at=midnight)]
     assert keep_house(mapped, {"PGFORCE_ARCHIVE_KEEP_DAYS": "3650"})
     found = mapped.query("select id, (select relname::text from pg_class where oid = a.tableoid)"
                          " from salesforce._trigger_log_archive a"
                          " where id = any(%s) order by id", [written], role="pgforce")
-    assert found == [(written[0], "salesforce_archive_20250301"),
-                     (written[1], "salesforce_archive_20250302")]
+    assert found == [(written[0], f"salesforce_archive_{day(mapped, 601)}"),
+                     (written[1], f"salesforce_archive_{day(mapped, 600)}")]
 
 
 def test_entries_without_a_possible_time_are_archived_under_today(mapped):
@@ -225,11 +226,10 @@ def test_killed_in_the_middle_it_loses_and_doubles_nothing(mapped):
 
 
 def test_a_second_housekeeper_is_refused(mapped):
+    moved = write(mapped)
     first = mapped.start("housekeeper")
-    eventually(lambda: mapped.value("select count(*) from pg_stat_activity"
-                                    " where application_name = 'pgforce housekeeper'"
-                                    " and datname = current_database()", role="postgres") == 1)
-    eventually(lambda: days(mapped))
+    # It works, so it has the origin.
+    eventually(lambda: moved in archived(mapped))
     with pytest.raises(psycopg2.errors.ObjectInUse):
         mapped.query("select pg_replication_origin_session_setup('pgforce_housekeeper_salesforce')",
                      role="postgres")
@@ -275,18 +275,20 @@ def test_tail_reads_what_has_moved_beside_what_has_not(mapped):
 
 
 def test_look_ups_in_the_archive_use_an_index_whatever_its_size(mapped):
+    # All of one day, at whatever hour this runs.
+    noon = "(current_date + 3 + time '12:00')"
     mapped.query(
         "insert into salesforce._trigger_log_archive (id, created_at, state, action, table_name,"
-        " record_id, commit_lsn, seq) select i, now() - i * interval '1 second', 'SUCCESS', 'UPDATE',"
+        f" record_id, commit_lsn, seq) select i, {noon} - i * interval '1 second', 'SUCCESS', 'UPDATE',"
         " 'account', i, '0/0'::pg_lsn + i, 1 from generate_series(1, 20000) i"
     )
     mapped.query("analyze salesforce._trigger_log_archive", role="pgforce")
     for where in ("id = 77", "record_id = 77", "commit_lsn = '0/4D'",
-                  "created_at > now() - interval '10 seconds'",
+                  f"created_at > {noon} - interval '10 seconds'",
                   "state = 'FAILED' and table_name = 'account'"):
         plan = "\n".join(row[0] for row in mapped.query(
             f"explain select * from salesforce._trigger_log_archive where {where}"))
-        assert "Seq Scan on salesforce_archive_" + day(mapped, 0) not in plan, plan
+        assert "Seq Scan on salesforce_archive_" + day(mapped, -3) not in plan, plan
 
 
 def test_nobody_who_captures_sends_or_polls_looks_into_the_archive_whatever_its_size(sync):
@@ -295,6 +297,10 @@ def test_nobody_who_captures_sends_or_polls_looks_into_the_archive_whatever_its_
                           " where relid in (select inhrelid from pg_inherits"
                           " where inhparent = 'salesforce._trigger_log_archive'::regclass)", role="postgres")
 
+    # A session tells its counts when it ends.
+    gone = ("select count(*) from pg_stat_activity where usename = 'pgforce'"
+            " and datname = current_database()")
+    eventually(lambda: sync.value(gone, role="postgres") == 0)
     made = looks()  # to make the days
     sync.load(account())
     sync.query("insert into salesforce.account (name, annualrevenue) values ('Acme', 1), ('Broke', -5)")

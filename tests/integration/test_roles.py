@@ -8,11 +8,12 @@ from sync import Sync, account
 
 
 @pytest.fixture
-def roles(cluster, database):
+def roles(cluster, database, pgforce):
     cluster.psql("create role schema_owner; create role reader login password 'reader'", role="postgres",
                  database="postgres")
     database.psql("create schema salesforce authorization schema_owner", role="postgres")
     yield
+    pgforce.end()
     database.psql("drop owned by reader, schema_owner cascade", role="postgres")
     cluster.psql("drop role reader; drop role schema_owner", role="postgres", database="postgres")
 

@@ -142,10 +142,15 @@ def test_nobody_else_reads_the_memory_of_a_role(pgforce, scratch):
         eventually(lambda c=child: sessions(pgforce, c))
         assert Path(f"/proc/{child.pid}/environ").owner() == owner
         child.stop()
+        eventually(lambda c=child: not sessions_of_housekeepers(pgforce))
 
 
 def sessions(pgforce, child):
     assert child.is_running(), child.log_text()
+    return sessions_of_housekeepers(pgforce)
+
+
+def sessions_of_housekeepers(pgforce):
     return pgforce.database.query(
         "select pid from pg_stat_activity where application_name = 'pgforce housekeeper'", role="postgres")
 
