@@ -82,6 +82,7 @@ struct http_client *http_client_new(const struct http_client_options *options, s
     client->proxy = memory_strdup(options->proxy != NULL ? options->proxy : "");
     client->multi = memory_or_die(curl_multi_init(), 0);
     client->streams = memory_or_die(curl_multi_init(), 0);
+    client->sockets = memory_alloc(sizeof(*client->sockets));
     return client;
 }
 
@@ -121,6 +122,8 @@ static size_t collect_finished(struct http_client *client)
         if (message->msg != CURLMSG_DONE)
             continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
+        if (http_transfer_start_anew(transfer))
+            continue;
         conclude(client, transfer, code);
         finished++;
     }
@@ -161,6 +164,8 @@ void http_client_free(struct http_client *client)
     cut_begun(client, true);
     curl_multi_cleanup(client->multi);
     curl_multi_cleanup(client->streams);
+    free(client->sockets->items);
+    free(client->sockets);
     free(client->user_agent);
     free(client->ca_file);
     free(client->proxy);

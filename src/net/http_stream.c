@@ -102,6 +102,8 @@ static void collect_finished(CURLM *multi)
             continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
         struct http_stream *stream = transfer->taker;
+        if (http_transfer_start_anew(transfer))
+            continue;
         http_transfer_conclude(transfer, code);
         stream->is_over = true;
         http_transfer_finish(transfer);

@@ -61,7 +61,7 @@ static bool may_be_repeated(const struct http_exchange *exchange)
  * Called before each sending of the request. When a kept connection dies before an answer, curl
  * sends again by itself; for a write whose first bytes have left that would be a second write.
  */
-static int guard_repetition(void *context, char *ip, char *local_ip, int port, int local_port)
+static int guard_sending(void *context, char *ip, char *local_ip, int port, int local_port)
 {
     struct http_transfer *transfer = context;
     curl_off_t sent = bytes_sent(transfer->easy);
@@ -69,7 +69,9 @@ static int guard_repetition(void *context, char *ip, char *local_ip, int port, i
     (void)ip;
     (void)local_ip;
     (void)port;
-    (void)local_port;
+    transfer->was_unclean = !http_sockets_are_clean(transfer->sockets, local_port);
+    if (transfer->was_unclean)
+        return CURL_PREREQFUNC_ABORT;
     if (!transfer->has_begun)
         transfer->bytes_before = sent;
     else if (sent > transfer->bytes_before && !may_be_repeated(transfer->exchange))
@@ -204,13 +206,18 @@ static void set_callbacks(struct http_transfer *transfer)
     set_or_die(curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer));
     set_or_die(curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header));
     set_or_die(curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer));
-    set_or_die(curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, guard_repetition));
+    set_or_die(curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, guard_sending));
     set_or_die(curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer));
+    set_or_die(curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, http_sockets_open));
+    set_or_die(curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer->sockets));
+    set_or_die(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, http_sockets_close));
+    set_or_die(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transfer->sockets));
 }
 
 void http_transfer_set_up(const struct http_client *client, struct http_transfer *transfer)
 {
     transfer->easy = memory_or_die(curl_easy_init(), 0);
+    transfer->sockets = client->sockets;
     set_safety(client, transfer->easy);
     set_manners(client, transfer);
     set_callbacks(transfer);
@@ -222,6 +229,18 @@ void http_transfer_start(struct http_transfer *transfer, CURLM *multi)
     transfer->multi = multi;
     if (curl_multi_add_handle(multi, transfer->easy) != CURLM_OK)
         abort();
+}
+
+bool http_transfer_start_anew(struct http_transfer *transfer)
+{
+    /* A read that curl repeats may have left before. */
+    if (!transfer->was_unclean || transfer->has_begun)
+        return false;
+    curl_multi_remove_handle(transfer->multi, transfer->easy);
+    transfer->was_unclean = false;
+    transfer->why[0] = '\0';
+    http_transfer_start(transfer, transfer->multi);
+    return true;
 }
 
 static bool has_left(const struct http_transfer *transfer)

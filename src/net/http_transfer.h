@@ -12,10 +12,12 @@
 #include <stddef.h>
 
 #include "net/http_client.h"
+#include "net/http_sockets.h"
 
 struct http_client {
     CURLM *multi;
     CURLM *streams; /* those read piece by piece: they go on when they are read, not meanwhile */
+    struct http_sockets *sockets;
     struct http_client_options options;
     char *user_agent;
     char *ca_file;
@@ -37,9 +39,12 @@ struct http_transfer {
     struct curl_slist *headers;
     unsigned char *gzipped;
     size_t gzipped_bytes;
-    size_t body_bytes;       /* as it is sent */
-    curl_off_t bytes_before; /* sent before the request itself: the CONNECT to a proxy */
-    bool has_begun;          /* connected, about to send the request */
+    size_t body_bytes;            /* as it is sent */
+    curl_off_t bytes_before;      /* sent before the request itself: the CONNECT to a proxy */
+    bool has_begun;               /* connected, about to send the request */
+    struct http_sockets *sockets; /* the client's */
+    bool was_unclean; /* its connection, which is closed; the request has not left (http_sockets.h)
+                       */
     bool is_too_large;
     char why[CURL_ERROR_SIZE];
 };
@@ -51,6 +56,10 @@ void http_transfer_prepare(const struct http_client *client, struct http_exchang
 void http_transfer_set_up(const struct http_client *client, struct http_transfer *transfer);
 
 void http_transfer_start(struct http_transfer *transfer, CURLM *multi);
+
+/* One that has ended before it left, for its connection was unclean, goes by another. False: it has
+ * ended otherwise. */
+bool http_transfer_start_anew(struct http_transfer *transfer);
 
 /* Says in the exchange what became of it. */
 void http_transfer_conclude(struct http_transfer *transfer, CURLcode code);

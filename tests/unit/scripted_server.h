@@ -23,12 +23,14 @@ struct scripted_answer {
     bool closes;           /* after the answer */
     bool stops_the_client; /* sends it SIGTERM and never answers */
     bool stays_silent;     /* never answers */
+    const char *unasked;   /* follows when server_say_unasked() is called */
 };
 
 struct scripted_server {
     pid_t pid;
     int listener;
     int port;
+    int doors[2]; /* the two ends of a socket pair: for server_say_unasked() */
     FILE *journal;
     char url[64];
     char received[SCRIPT_REQUEST_BYTES];
@@ -59,7 +61,16 @@ static inline size_t script_read(int conn, char *request)
     return used;
 }
 
-static inline bool script_play(int conn, const struct scripted_answer *answer)
+/* A byte comes when it is to be said, and goes when it has been. */
+static inline bool script_say_unasked(int conn, int door, const char *bytes)
+{
+    char byte;
+
+    return read(door, &byte, 1) == 1 &&
+           write(conn, bytes, strlen(bytes)) == (ssize_t)strlen(bytes) && write(door, "x", 1) == 1;
+}
+
+static inline bool script_play(int conn, int door, const struct scripted_answer *answer)
 {
     if (answer->stops_the_client)
         kill(getppid(), SIGTERM);
@@ -69,11 +80,12 @@ static inline bool script_play(int conn, const struct scripted_answer *answer)
     if (answer->bytes == NULL)
         return false;
     size_t size_bytes = strlen(answer->bytes);
-    return write(conn, answer->bytes, size_bytes) == (ssize_t)size_bytes && !answer->closes;
+    return write(conn, answer->bytes, size_bytes) == (ssize_t)size_bytes && !answer->closes &&
+           (answer->unasked == NULL || script_say_unasked(conn, door, answer->unasked));
 }
 
-static inline void script_run(int listener, FILE *journal, const struct scripted_answer *answers,
-                              size_t count)
+static inline void script_run(const struct scripted_server *server,
+                              const struct scripted_answer *answers, size_t count)
 {
     static char request[SCRIPT_REQUEST_BYTES];
     size_t played = 0;
@@ -81,16 +93,16 @@ static inline void script_run(int listener, FILE *journal, const struct scripted
     alarm(SCRIPT_PATIENCE_S);
     signal(SIGPIPE, SIG_IGN);
     while (played < count) {
-        int conn = accept(listener, NULL, NULL);
+        int conn = accept(server->listener, NULL, NULL);
         bool is_open = conn >= 0;
 
         while (is_open && played < count) {
             size_t size_bytes = script_read(conn, request);
             if (size_bytes == 0)
                 break;
-            fwrite(request, 1, size_bytes, journal);
-            fflush(journal);
-            is_open = script_play(conn, &answers[played++]);
+            fwrite(request, 1, size_bytes, server->journal);
+            fflush(server->journal);
+            is_open = script_play(conn, server->doors[1], &answers[played++]);
         }
         close(conn);
     }
@@ -106,7 +118,8 @@ static inline struct scripted_server *server_bind(void)
     server->listener = socket(AF_INET, SOCK_STREAM, 0);
     server->journal = tmpfile();
     if (bind(server->listener, (struct sockaddr *)&address, sizeof(address)) != 0 ||
-        listen(server->listener, 16) != 0 || server->journal == NULL)
+        listen(server->listener, 16) != 0 || server->journal == NULL ||
+        socketpair(AF_UNIX, SOCK_STREAM, 0, server->doors) != 0)
         abort();
     getsockname(server->listener, (struct sockaddr *)&address, &size_bytes);
     server->port = ntohs(address.sin_port);
@@ -119,7 +132,7 @@ static inline void server_play(struct scripted_server *server,
 {
     server->pid = fork();
     if (server->pid == 0) {
-        script_run(server->listener, server->journal, answers, count);
+        script_run(server, answers, count);
         _exit(0);
     }
     close(server->listener);
@@ -147,9 +160,20 @@ static inline void server_stop(struct scripted_server *server)
     server->journal = NULL;
 }
 
+/* After an answer has been read: what follows it lies in the client's socket when this is over. */
+static inline void server_say_unasked(struct scripted_server *server)
+{
+    char byte = 'x';
+
+    if (write(server->doors[0], &byte, 1) != 1 || read(server->doors[0], &byte, 1) != 1)
+        abort();
+}
+
 static inline void server_free(struct scripted_server *server)
 {
     server_stop(server);
+    close(server->doors[0]);
+    close(server->doors[1]);
     free(server);
 }
 

@@ -158,6 +158,34 @@ static void a_read_is_repeated_when_a_kept_connection_dies(void **state)
     server_free(server);
 }
 
+/* As from a server, or something before it, that answers twice. */
+static void an_answer_that_nobody_asked_for_is_not_taken_for_the_next(void **state)
+{
+    static const struct scripted_answer script[] = {
+        {.bytes = OK_ANSWER, .unasked = OK_ANSWER},
+        {.bytes = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nright"},
+        {.bytes = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nagain"}};
+    struct scripted_server *server = SCRIPT(script);
+    struct http_client *client = plain_client();
+    struct http_exchange exchange = {.method = "POST", .url = server->url, .body = "x"};
+
+    (void)state;
+    exchange.body_bytes = 1;
+    send_one(client, &exchange);
+    assert_string_equal(exchange.received.data, "hello");
+    server_say_unasked(server);
+    send_one(client, &exchange);
+    assert_int_equal(exchange.fate, HTTP_ANSWERED);
+    assert_string_equal(exchange.received.data, "right");
+    send_one(client, &exchange);
+    assert_string_equal(exchange.received.data, "again");
+    http_exchange_done(&exchange);
+    http_client_free(client);
+    server_stop(server);
+    assert_int_equal(count_of(server->received, "POST "), 3);
+    server_free(server);
+}
+
 static void a_redirect_is_an_answer_and_is_not_followed(void **state)
 {
     static const struct scripted_answer script[] = {
@@ -425,6 +453,7 @@ int main(void)
         cmocka_unit_test(a_write_is_not_repeated_when_a_kept_connection_dies),
         cmocka_unit_test(a_delete_without_a_body_is_not_repeated_either),
         cmocka_unit_test(a_read_is_repeated_when_a_kept_connection_dies),
+        cmocka_unit_test(an_answer_that_nobody_asked_for_is_not_taken_for_the_next),
         cmocka_unit_test(a_redirect_is_an_answer_and_is_not_followed),
         cmocka_unit_test(silence_ends_in_unknown),
         cmocka_unit_test(an_answer_larger_than_allowed_is_not_kept),
