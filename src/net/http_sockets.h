@@ -1,8 +1,8 @@
 /*
  * The sockets of a client's connections: whether one that has carried a request before has
  * something to be read although nobody has asked. A server, or something before it, that answers
- * twice would have its second answer taken for that to the next request; libcurl (before 8) does
- * not look.
+ * twice would have its second answer taken for that to the next request; libcurl does not look
+ * (seen with 7.88.1).
  */
 #ifndef PGFORCE_NET_HTTP_SOCKETS_H
 #define PGFORCE_NET_HTTP_SOCKETS_H

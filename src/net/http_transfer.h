@@ -43,8 +43,7 @@ struct http_transfer {
     curl_off_t bytes_before;      /* sent before the request itself: the CONNECT to a proxy */
     bool has_begun;               /* connected, about to send the request */
     struct http_sockets *sockets; /* the client's */
-    bool was_unclean; /* its connection, which is closed; the request has not left (http_sockets.h)
-                       */
+    bool was_unclean;             /* its connection: the request was not sent (http_sockets.h) */
     bool is_too_large;
     char why[CURL_ERROR_SIZE];
 };

@@ -148,18 +148,23 @@ bool kept_slot_prepare(const struct kept_slot *kept, struct sink *sink, struct e
     return is_ok;
 }
 
+/* Who has just stopped reading it has it for a moment longer, in the server. */
+static bool drop_when_free(struct pg *pg, const char *name, struct error *err)
+{
+    int64_t end_ms = clock_monotonic_ms() + RELEASE_MS;
+
+    while (!pg_run(pg, "select pg_drop_replication_slot($1)", PG_PARAMS(name), err))
+        if (strcmp(pg_sqlstate(pg), "55006") != 0 || clock_monotonic_ms() >= end_ms ||
+            wait_for(-1, 0, RELEASE_PAUSE_MS) == WAIT_STOP)
+            return false;
+    return true;
+}
+
 bool kept_slot_drop(const char *url, const char *name, struct error *err)
 {
-    static const char sql[] = "select pg_drop_replication_slot($1)";
-    int64_t end_ms = clock_monotonic_ms() + RELEASE_MS;
     struct pg *pg = pg_open(url, "pgforce tail", err);
-    bool is_ok = pg != NULL && refuse_archives(pg, name, err);
-    bool is_dropped = is_ok && pg_run(pg, sql, PG_PARAMS(name), err);
+    bool is_ok = pg != NULL && refuse_archives(pg, name, err) && drop_when_free(pg, name, err);
 
-    /* Who has just stopped reading it has it for a moment longer, in the server. */
-    while (is_ok && !is_dropped && strcmp(pg_sqlstate(pg), "55006") == 0 &&
-           clock_monotonic_ms() < end_ms && wait_for(-1, 0, RELEASE_PAUSE_MS) != WAIT_STOP)
-        is_dropped = pg_run(pg, sql, PG_PARAMS(name), err);
     pg_close(pg);
-    return is_dropped;
+    return is_ok;
 }

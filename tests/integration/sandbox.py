@@ -152,6 +152,10 @@ class Sandbox:
     def fault(self, fault):
         self._expect(self.post("/_sandbox/faults", fault), 200)
 
+    def faults(self):
+        """Those that have not met their request yet."""
+        return self._expect(self.get("/_sandbox/faults"), 200)["faults"]
+
     def clear_faults(self):
         self._expect(self.delete("/_sandbox/faults"), 204)
 

@@ -187,6 +187,11 @@ def slot(sync, columns):
     return row
 
 
+def wait_until_slot_is_free(sync):
+    """The server lets go of it a moment after its reader has ended."""
+    eventually(lambda: slot(sync, "active") == (False,))
+
+
 def progress(sync, column="commit_end_lsn"):
     return sync.value(f"select {column} from pgforce.progress", role="pgforce")
 

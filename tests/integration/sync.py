@@ -122,6 +122,22 @@ class Sync:
             role="postgres",
         )
 
+    # What push stores
+
+    def hold_deliveries(self, events, *log_ids):
+        """From now on push waits where it inserts, updates or deletes what it knows of these entries' way, until the
+        connection that this answers lets go of the advisory lock of the entry's id, or is closed."""
+        self.database.psql(
+            f"""create function public.hold() returns trigger language plpgsql as
+                $$ begin perform pg_advisory_xact_lock(coalesce(new.log_id, old.log_id)); return coalesce(new, old); end $$;
+            create trigger hold before {events} on pgforce.delivery for each row execute function public.hold();""",
+            role="postgres",
+        )
+        holder = self.database.connect("postgres")
+        for log_id in log_ids:
+            holder.cursor().execute("select pg_advisory_lock(%s)", [log_id])
+        return holder
+
     # The log
 
     def entries(self, columns="action, state", where="true"):

@@ -12,6 +12,7 @@ from cluster import BUILD, Cluster
 from conftest import Database
 from eventually import eventually
 from programs import Pgforce
+from survival import wait_until_slot_is_free
 from sync import account, contact, export, mapping
 
 UNREACHABLE, GAP, HELD, USAGE, DATA, RETRY, CONFIG = 3, 4, 6, 64, 65, 75, 78
@@ -380,9 +381,7 @@ def lose_the_slot(sync):
     sync.logged(1)
     archive.stop()
     sync.query("insert into salesforce.account (name) values ('lost')")
-    # The server lets go of it a moment after the archive.
-    eventually(lambda: sync.query("select 1 from pg_replication_slots where slot_name = 'pgforce_salesforce'"
-                                  " and not active", role="postgres"))
+    wait_until_slot_is_free(sync)
 
 
 def assert_gap_can_be_accepted(sync):

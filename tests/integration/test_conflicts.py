@@ -261,7 +261,7 @@ def test_a_record_read_before_push_met_a_newer_value_does_not_bring_the_oldest_b
     sync.org.fault({"match": {"path": "/composite/sobjects", "method": "PATCH"}, "delay_ms": write_ms})
     sync.org.fault({"match": {"path": "/queryAll"}, "delay_ms": 5000})
     # Taken: what the organisation has is in the answer, which waits.
-    eventually(lambda: len(sync.org.get("/_sandbox/faults").json["faults"]) == 1)
+    eventually(lambda: len(sync.org.faults()) == 1)
     sync.org.update("Account", sfid, Phone="theirs")
     sync.query("update salesforce.account set " + columns)
     eventually(lambda: conflicts(sync))
@@ -286,7 +286,7 @@ def test_a_record_read_before_our_write_to_it_does_not_undo_it(sync):
     sync.note_each("update", "new.phone::text")
     sync.org.fault({"match": {"path": "/queryAll"}, "delay_ms": 3000})
     # Taken: what the organisation has is in the answer, which waits.
-    eventually(lambda: sync.org.get("/_sandbox/faults").json["faults"] == [])
+    eventually(lambda: sync.org.faults() == [])
     sync.query("update salesforce.account set phone = '2'")
     assert sync.settled(2)[1] == ("UPDATE", "SUCCESS")
     sync.wait_for_polls(2)
@@ -358,7 +358,7 @@ def test_a_record_read_before_our_delete_of_it_does_not_come_back(sync):
     sync.wait_for_polls()
     sync.note_each("insert", "new.name::text")
     sync.org.fault({"match": {"path": "/queryAll"}, "delay_ms": 3000})
-    eventually(lambda: sync.org.get("/_sandbox/faults").json["faults"] == [])
+    eventually(lambda: sync.org.faults() == [])
     sync.query("delete from salesforce.account")
     assert sync.settled(2)[1] == ("DELETE", "SUCCESS")
     sync.wait_for_polls(2)
@@ -388,19 +388,6 @@ def test_a_row_deleted_while_its_insert_is_on_its_way_does_not_come_back(sync, m
     assert sync.org.query("select Id from Account") == []
 
 
-def hold_intents(sync):
-    """Until the connection that this answers is closed, push stores no intent, and so writes nothing."""
-    sync.database.psql(
-        """create function public.hold() returns trigger language plpgsql as
-            $$ begin perform pg_advisory_xact_lock(1); return new; end $$;
-        create trigger hold before insert on pgforce.delivery for each row execute function public.hold();""",
-        role="postgres",
-    )
-    holder = sync.database.connect("postgres")
-    holder.cursor().execute("select pg_advisory_lock(1)")
-    return holder
-
-
 def test_a_change_between_push_s_look_and_its_write_is_not_overwritten_unseen(sync):
     """Somebody else is at the record: the write carries a condition. Other records go together."""
     sync.map(account(conflict_policy="salesforce"))
@@ -417,7 +404,8 @@ def test_a_change_between_push_s_look_and_its_write_is_not_overwritten_unseen(sy
     change(Website="mia.is.here.example")
     sync.org.advance(2)  # that second is over
     sync.org.journal(clear=True)
-    holder = hold_intents(sync)
+    # Without its intent nothing is written.
+    holder = sync.hold_deliveries("insert", 3, 4)
     sync.query("update salesforce.account set phone = 'ours'")
     # It has looked, and is about to write.
     eventually(lambda: sync.requests("GET", "/query"))
@@ -442,7 +430,7 @@ def overrule_during_the_look(sync, name, look_ms):
     sync.org.fault({"match": {"path": "/query"}, "delay_ms": look_ms})
     sync.query("update salesforce.account set phone = '2' where name = %s", [name])
     # Taken: what the organisation has is in the answer, which waits.
-    eventually(lambda: sync.org.get("/_sandbox/faults").json["faults"] == [])
+    eventually(lambda: sync.org.faults() == [])
     sync.query("update salesforce.account set phone = '3' where name = %s", [name])
     logged = ("select count(*) from salesforce._trigger_log l join salesforce.account a on a.id = l.record_id"
               " where l.action = 'UPDATE' and a.name = %s")

@@ -120,35 +120,20 @@ def test_an_error_text_of_any_length_is_kept(mapped):
     assert kind == "text"
 
 
-def hold_answers(sync, *log_ids):
-    """Until the cursor that this answers lets go of its advisory lock, an entry's answer is not stored."""
-    sync.database.psql(
-        """create function public.hold() returns trigger language plpgsql as
-            $$ begin perform pg_advisory_xact_lock(old.log_id); return coalesce(new, old); end $$;
-        create trigger hold before update or delete on pgforce.delivery
-            for each row execute function public.hold();""",
-        role="postgres",
-    )
-    holder = sync.database.connect("postgres").cursor()
-    for log_id in log_ids:
-        holder.execute("select pg_advisory_lock(%s)", [log_id])
-    return holder
-
-
 def test_an_answer_to_an_older_change_does_not_hide_a_newer_one(mapped):
     mapped.start("archive")
     mapped.query("insert into salesforce.account (name, external_id__c) values ('Acme', 'A-1')")
     mapped.logged(1)
-    holder = hold_answers(mapped, 1, 2)
+    holder = mapped.hold_deliveries("update or delete", 1, 2)
     mapped.start("push")
     eventually(lambda: mapped.entries() == [("INSERT", "PENDING")])
     # While the INSERT is under way; the UPDATE's own answer is held back too.
     mapped.query("update salesforce.account set phone = '1'")
     mapped.logged(2)
-    holder.execute("select pg_advisory_unlock(1)")
+    holder.cursor().execute("select pg_advisory_unlock(1)")
     eventually(lambda: mapped.entries() == [("INSERT", "SUCCESS"), ("UPDATE", "PENDING")])
     assert marks(mapped) == [("PENDING", None)]
-    holder.execute("select pg_advisory_unlock(2)")
+    holder.close()
     says(mapped, "UPDATED")
 
 

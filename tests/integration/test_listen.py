@@ -280,7 +280,7 @@ def test_what_was_heard_while_an_answer_to_our_own_change_came_is_not_left_to_th
     sync.org.fault({"match": {"path": "/queryAll"}, "delay_ms": 5000})
     sync.org.update("Account", heard_account, Phone="2")
     # Taken: what the organisation has is in the answer, which waits.
-    eventually(lambda: sync.org.get("/_sandbox/faults").json["faults"] == [])
+    eventually(lambda: sync.org.faults() == [])
     sync.query("update salesforce.account set industry = 'Banking'")
     sync.settled(1)
     assert rows(sync, "phone, industry") == [("1", "Banking")]

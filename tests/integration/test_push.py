@@ -431,7 +431,7 @@ def test_a_write_in_doubt_holds_up_its_own_record_only(sync):
     sync.start("archive", "push", env={"PGFORCE_DOUBT_QUARANTINE_S": "3600"})
     sync.org.fault({"match": {"method": "POST", "path": COLLECTIONS}, "drop": "before"})
     sync.query("insert into salesforce.account (name) values ('Lost')")
-    eventually(lambda: is_under_way(sync))
+    eventually(lambda: sync.entries() == [("INSERT", "PENDING")])
     sync.query("update salesforce.account set phone = '1'")
     sync.query("insert into salesforce.account (name) values ('Fine')")
     eventually(lambda: sync.entries("state", "id = 3") == [("SUCCESS",)])

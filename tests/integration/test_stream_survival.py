@@ -26,6 +26,7 @@ from survival import (
     progress,
     sink_backend,
     slot,
+    wait_until_slot_is_free,
     walsender,
 )
 from sync import account
@@ -373,17 +374,12 @@ def test_a_dropped_slot_stops_the_archive_and_is_never_replaced_in_silence(sync)
     assert "is missing" in sync.pgforce.run("setup", expect=GAP).stderr
 
 
-def is_let_go(sync):
-    """The server lets go of the slot a moment after the archive has ended."""
-    eventually(lambda: slot(sync, "active") == (False,))
-
-
 def test_a_slot_dropped_and_made_again_is_told_from_the_old_one(sync):
     sync.map(account())
     archive = Archive(sync)
     archive.streams()
     assert archive.child.stop() == 0
-    is_let_go(sync)
+    wait_until_slot_is_free(sync)
     insert(sync)
     sync.query("select pg_drop_replication_slot(%s)", [SLOT], role="postgres")
     sync.query(
@@ -398,7 +394,7 @@ def test_a_slot_that_somebody_advanced_stops_the_archive(sync):
     archive = Archive(sync)
     archive.streams()
     assert archive.child.stop() == 0
-    is_let_go(sync)
+    wait_until_slot_is_free(sync)
     insert(sync)
     sync.query(
         "select pg_replication_slot_advance(%s, pg_current_wal_lsn())", [SLOT], role="postgres"
@@ -454,7 +450,7 @@ def test_the_slot_stays_when_the_archive_stops(sync):
     archive = Archive(sync)
     archive.streams()
     assert archive.child.stop() == 0
-    is_let_go(sync)
+    wait_until_slot_is_free(sync)
     assert slot(sync, "temporary") == (False,)
 
 

@@ -128,7 +128,7 @@ def test_what_a_trigger_does_that_is_made_while_a_poll_reads_is_sent(sync):
     sync.org.fault({"match": {"path": "/queryAll"}, "delay_ms": 5000})
     sync.start("pull")
     # Taken: it has looked for triggers, and the answer waits.
-    eventually(lambda: sync.org.get("/_sandbox/faults").json["faults"] == [])
+    eventually(lambda: sync.org.faults() == [])
     define(
         sync,
         """create function public.greet() returns trigger language plpgsql as

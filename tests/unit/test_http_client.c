@@ -25,6 +25,12 @@ static struct http_client *plain_client(void)
     return client;
 }
 
+static struct http_exchange small_post(const struct scripted_server *server)
+{
+    return (struct http_exchange){
+        .method = "POST", .url = server->url, .body = "x", .body_bytes = 1};
+}
+
 static void send_one(struct http_client *client, struct http_exchange *exchange)
 {
     struct error err = {0};
@@ -64,10 +70,9 @@ static void nobody_listening_means_not_sent(void **state)
     static const struct scripted_answer script[] = {{.bytes = OK_ANSWER}};
     struct scripted_server *server = SCRIPT(script);
     struct http_client *client = plain_client();
-    struct http_exchange exchange = {.method = "POST", .url = server->url, .body = "x"};
+    struct http_exchange exchange = small_post(server);
 
     (void)state;
-    exchange.body_bytes = 1;
     server_stop(server);
     send_one(client, &exchange);
     assert_int_equal(exchange.fate, HTTP_NOT_SENT);
@@ -88,10 +93,9 @@ static void an_answer_that_is_cut_means_unknown(void **state)
     };
     struct scripted_server *server = SCRIPT(script);
     struct http_client *client = plain_client();
-    struct http_exchange exchange = {.method = "POST", .url = server->url, .body = "x"};
+    struct http_exchange exchange = small_post(server);
 
     (void)state;
-    exchange.body_bytes = 1;
     for (int round = 0; round < 3; round++) {
         send_one(client, &exchange);
         assert_int_equal(exchange.fate, HTTP_UNKNOWN);
@@ -107,10 +111,9 @@ static void a_write_is_not_repeated_when_a_kept_connection_dies(void **state)
         {.bytes = OK_ANSWER}, {.bytes = NULL}, {.bytes = OK_ANSWER}};
     struct scripted_server *server = SCRIPT(script);
     struct http_client *client = plain_client();
-    struct http_exchange exchange = {.method = "POST", .url = server->url, .body = "x"};
+    struct http_exchange exchange = small_post(server);
 
     (void)state;
-    exchange.body_bytes = 1;
     send_one(client, &exchange);
     assert_int_equal(exchange.fate, HTTP_ANSWERED);
     send_one(client, &exchange);
@@ -167,10 +170,9 @@ static void an_answer_that_nobody_asked_for_is_not_taken_for_the_next(void **sta
         {.bytes = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nagain"}};
     struct scripted_server *server = SCRIPT(script);
     struct http_client *client = plain_client();
-    struct http_exchange exchange = {.method = "POST", .url = server->url, .body = "x"};
+    struct http_exchange exchange = small_post(server);
 
     (void)state;
-    exchange.body_bytes = 1;
     send_one(client, &exchange);
     assert_string_equal(exchange.received.data, "hello");
     server_say_unasked(server);

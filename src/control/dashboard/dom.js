@@ -28,7 +28,7 @@ export function svg(tag, attributes, ...children) {
   return fill(document.createElementNS(SVG, tag), attributes, children);
 }
 
-// A click is a press and a release of one element: what were replaced between them would not be clicked.
+// A click is a press and a release of one element: what was replaced between them would not be clicked.
 let isPressed = false;
 for (const kind of ["pointerdown", "pointermove", "pointerup", "pointercancel"])
   document.addEventListener(kind, (event) => { isPressed = (event.buttons & 1) === 1; }, true);
